@@ -1,0 +1,60 @@
+# Everything a developer types. Needs Go and make; what else is missing, the launcher in internal/dev finds or installs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# ONCE, MBOX, MESSAGES, REPORT, CRITERIA, ACTION, TIMESCALE and SEED reach the programs from the command line or the
+# environment without being named here: naming them in an export would set them to nothing.
+
+DEV := .dev/bin/dev
+
+# A cold build downloads modules and compiles hundreds of packages: keep the first visible, count the second.
+progress = awk '/^go: downloading / { print; fflush(); next } \
+	/^[^ :]+$$/ { if (++n % 50 == 0) { print "  compiled " n " packages"; fflush() } next } { print; fflush() }'
+
+.PHONY: help demo run test check build fmt clean dev
+
+help: ## Show what there is
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  settings of demo: ONCE=1 MBOX=file MESSAGES=30000 REPORT=out.json CRITERIA={...} ACTION=trash TIMESCALE=60'
+	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n'
+
+demo: dev ## Run the main job end to end, then stay up (ONCE=1 ends after the walk)
+	@exec $(DEV) demo
+
+run: dev ## Start the whole stack without the walk
+	@exec $(DEV) run
+
+test: dev ## Run every test with -race against PostgreSQL and Redis of its own
+	@exec $(DEV) test $(ARGS)
+
+check: dev ## gofmt, vet, staticcheck, the import arrows, generated files
+	@echo 'check: gofmt'
+	@bad="$$(gofmt -l $(wildcard cmd internal migrations))"; [ -z "$$bad" ] || { echo "not formatted (make fmt):"; echo "$$bad"; exit 1; }
+	@echo 'check: go vet'
+	@go vet ./...
+	@echo 'check: staticcheck'
+	@go tool -modfile=internal/tools/lint/go.mod staticcheck ./...
+	@echo 'check: import arrows'
+	@go test ./internal/arch
+	@echo 'check: generated files'
+	@$(DEV) check
+
+build: ## Build api, worker and scheduler into bin/
+	@echo 'building api, worker and scheduler'
+	@mkdir -p bin
+	@go build -v -trimpath -buildvcs=false -o bin/ ./cmd/... 2>&1 | $(progress)
+
+fmt: ## Format all Go code
+	@gofmt -w $(wildcard cmd internal migrations)
+
+clean: ## Remove what was built and the private data, unless a run is using them
+	@for lock in .dev/*/lock; do \
+		[ ! -e "$$lock" ] || flock -n "$$lock" true || { echo "$$lock is held by a run: end it first"; exit 1; }; done
+	@rm -rf .dev bin
+
+dev:
+	@mkdir -p .dev/bin
+	@[ -x $(DEV) ] || echo 'building the launcher (the first time downloads modules and compiles for some minutes)'
+	@go build -v -buildvcs=false -o $(DEV) ./internal/dev 2>&1 | $(progress)

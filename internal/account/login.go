@@ -1,0 +1,128 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// refused is the one answer to a wrong address, a wrong password and too many tries.
+func refused() error {
+	return sweep.Errorf(sweep.Unauthenticated, "the address or the password is wrong, or there were too many tries: wait a while, then try again")
+}
+
+// Login signs a user in by password. totp is the second factor's code, for users who have one. Unauthenticated is the same for
+// everything that is wrong with the credentials; only who has the right password learns EmailUnverified or AccountSuspended.
+// Unavailable when too many sign in at once.
+func (s *Service) Login(ctx context.Context, email, password, totp string, c Client) (Session, error) {
+	email, err := canonicalEmail(email)
+	if err != nil || len(password) > 4*secret.MaxPassword {
+		return Session{}, refused() // no such user can exist, and anybody can see that
+	}
+	gates := s.gates(email, c)
+	leave, err := s.turns.take(ctx, gates[0].key)
+	if err != nil {
+		return Session{}, err
+	}
+	defer leave()
+	if shut, err := s.shut(ctx, gates); err != nil || shut {
+		return Session{}, orRefused(err)
+	}
+	customer, user, err := s.find(ctx, email)
+	if err != nil {
+		return Session{}, err
+	}
+	renew, ok, err := s.check(ctx, user, password)
+	if err != nil {
+		return Session{}, err
+	}
+	if !ok {
+		s.failed(ctx, gates, c)
+		return Session{}, refused()
+	}
+	if user.VerifiedAt.IsZero() {
+		return Session{}, sweep.Errorf(sweep.EmailUnverified, "please confirm your e-mail address first: the link is in your mail")
+	}
+	return s.enter(ctx, customer, user, renew, c)
+}
+
+func orRefused(err error) error {
+	if err != nil {
+		return err
+	}
+	return refused()
+}
+
+// find reads the user of an address; nobody is a user without a password. Both take the same two transactions.
+func (s *Service) find(ctx context.Context, email string) (sweep.ID, store.User, error) {
+	customer, id, err := s.DB.UserByEmail(ctx, email)
+	if err != nil {
+		return customer, store.User{}, err
+	}
+	tenant := customer
+	if id.IsZero() {
+		tenant = sweep.ID{15: 1} // nobody's
+	}
+	var u store.User
+	err = s.DB.Tenant(ctx, tenant, func(tx *store.Tx) error {
+		u, err = tx.User(id)
+		return err
+	})
+	if sweep.CodeOf(err) == sweep.NotFound {
+		return customer, store.User{}, nil
+	}
+	return customer, u, err
+}
+
+// check costs one hash whether or not there is a user. renew is the hash to store instead, when pepper or cost have changed.
+func (s *Service) check(ctx context.Context, u store.User, password string) (renew string, ok bool, err error) {
+	if u.Password == "" {
+		return "", false, s.Passwords.VerifyNothing(ctx, password)
+	}
+	ok, old, err := s.Passwords.Verify(ctx, u.Password, password)
+	if err != nil || !ok || !old {
+		return u.Password, ok, err
+	}
+	renew, err = s.Passwords.Hash(ctx, password)
+	return renew, true, err
+}
+
+func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew string, c Client) (session Session, err error) {
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		if err := tx.SignedIn(u.ID, u.Password, renew); err != nil {
+			return err
+		}
+		session, err = s.begin(tx, u.ID, c, "user.signed_in")
+		return err
+	})
+	return session, err
+}
+
+// Logout makes every token of the user worthless: at once in this process, within a second in the others.
+func (s *Service) Logout(ctx context.Context, a sweep.Actor) error {
+	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := tx.EndTokens(a.User); err != nil {
+			return err
+		}
+		return tx.Audit(store.AuditEntry{Actor: a, Action: "user.signed_out", Object: sweep.UserID.Show(a.User)})
+	})
+	s.seen.forget(a.Customer, a.User)
+	return err
+}
+
+// failed counts a failure and notes it. A caller who has hung up is counted too.
+func (s *Service) failed(ctx context.Context, gates []gate, c Client) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	for _, g := range gates {
+		if _, err := s.Requests.AllowIn(ctx, g.key, g.limit, g.per, 1); err != nil {
+			s.Log.ErrorContext(ctx, "failed sign-in not counted", "error", err)
+		}
+	}
+	if err := s.DB.SecurityEvent(ctx, "login.failed", s.addressHash(c), c.RequestID); err != nil {
+		s.Log.ErrorContext(ctx, "failed sign-in not noted", "error", err)
+	}
+}

@@ -1,0 +1,158 @@
+// Package account signs people up and in, connects their mailboxes, keeps their keep list and delivers their mail.
+package account
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// Service is used by pointer; its fields must not change after the first call.
+type Service struct {
+	DB        *store.DB
+	Passwords *secret.Passwords
+	Pseudonym secret.Pseudonym
+	Vault     *secret.Vault
+	Tokens    *secret.TokenSealer
+	OAuth     Consent
+	Signer    *Signer
+	Plans     sweep.Plans
+	Limits    Limits
+	Requests  *ratelimit.Requests
+	PublicURL string // of the pages, no trailing slash: the OAuth callback redirects below it
+	Log       *slog.Logger
+
+	seen  cache
+	turns turns
+}
+
+// Consent asks Google for the right to work in a mailbox.
+type Consent interface {
+	AuthorizeURL(state, verifier, loginHint string) string
+	Exchange(ctx context.Context, code, verifier string) (gmail.Grant, error)
+}
+
+// Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.
+type Limits struct {
+	SignupsPerHourPerIP int // 5
+	LoginFailures       int // 5, of one account, whoever tries
+	LoginFailuresPerIP  int // 20
+	LoginFailuresPerNet int // 100, of a /24 or /64
+}
+
+// Client is who calls, as the edge saw it.
+type Client struct {
+	IP        netip.Addr
+	UserAgent string
+	RequestID string
+}
+
+// Me is a person with the customer they work for.
+type Me struct {
+	ID          string          `json:"id"` // the customer's
+	UserID      string          `json:"user_id"`
+	Email       string          `json:"email"`
+	Name        string          `json:"name"`
+	Role        sweep.Role      `json:"role"`
+	Plan        sweep.Tier      `json:"plan"`
+	TrialEndsAt *time.Time      `json:"trial_ends_at,omitempty"`
+	Features    []sweep.Feature `json:"features"`
+}
+
+// Session is a fresh access token. ExpiresIn is in seconds.
+type Session struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int    `json:"expires_in"`
+	Customer    Me     `json:"customer"`
+}
+
+// Format keeps the token out of logs.
+func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// Me tells who the actor is and what their plan allows now.
+func (s *Service) Me(ctx context.Context, a sweep.Actor) (me Me, err error) {
+	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		customer, err := tx.LoadCustomer()
+		if err != nil {
+			return err
+		}
+		user, err := tx.User(a.User)
+		me = s.me(customer, user, tx.Now)
+		return err
+	})
+	return me, err
+}
+
+func (s *Service) me(c store.Customer, u store.User, now time.Time) Me {
+	plan := s.Plans.PlanAt(c.Customer, now)
+	me := Me{ID: sweep.CustomerID.Show(c.ID), UserID: sweep.UserID.Show(u.ID), Email: u.Email, Name: u.Name, Role: u.Role, Plan: plan.Tier,
+		Features: append([]sweep.Feature{}, plan.Features...)}
+	if !c.TrialEndsAt.IsZero() {
+		me.TrialEndsAt = &c.TrialEndsAt
+	}
+	return me
+}
+
+// canonicalEmail brings an address into its one spelling: compatibility forms first, then sweep's rules.
+func canonicalEmail(email string) (string, error) {
+	return sweep.CanonicalEmail(norm.NFKC.String(email))
+}
+
+// addressHash is what the audit log and the limits know of a caller's address.
+func (s *Service) addressHash(c Client) []byte {
+	if !c.IP.IsValid() {
+		return nil
+	}
+	return s.Pseudonym.Of("ip", c.IP.Unmap().WithZone("").String())
+}
+
+// network is the caller's neighbourhood: a customer of a provider owns at least a whole /64.
+func (s *Service) network(c Client, bits4, bits6 int) string {
+	ip := c.IP.Unmap().WithZone("")
+	bits := bits6
+	if ip.Is4() {
+		bits = bits4
+	}
+	prefix, err := ip.Prefix(bits)
+	if err != nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(s.Pseudonym.Of("net", prefix.String()))
+}
+
+func (s *Service) actor(customer, user sweep.ID, role sweep.Role, c Client) sweep.Actor {
+	return sweep.Actor{Kind: sweep.ByToken, Customer: customer, User: user, Role: role, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
+}
+
+// hideAfter is longer than what follows a hash takes in the database, so that the time of an answer does not tell which of
+// several paths was taken.
+const hideAfter = 50 * time.Millisecond
+
+// hide waits until hideAfter has passed since then.
+func hide(ctx context.Context, since time.Time) {
+	timer := time.NewTimer(time.Until(since.Add(hideAfter)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func or(n, fallback int) int {
+	if n > 0 {
+		return n
+	}
+	return fallback
+}

@@ -1,0 +1,181 @@
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"mailsweep/internal/mail"
+	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// verifyWithin is how long a verification mail is good for.
+const verifyWithin = 24 * time.Hour
+
+// errTaken ends a registration whose address has a user.
+var errTaken = errors.New("the address is taken")
+
+// SignUp makes a customer with one user, its owner, and mails a link that proves the address. Who signs up with a known address
+// gets the same answer in the same time, and its owner a mail that says so; nothing else changes. Invalid with fields, RateLimited
+// with retry_after in seconds, Unavailable when too many hash passwords at once.
+func (s *Service) SignUp(ctx context.Context, email, password, name string, c Client) error {
+	email, name, err := checkNewcomer(email, password, name)
+	if err != nil {
+		return err
+	}
+	if err := s.admit(ctx, c); err != nil {
+		return err
+	}
+	hash, err := s.Passwords.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	defer hide(ctx, time.Now())
+	err = s.register(ctx, email, hash, name, c)
+	if errors.Is(err, errTaken) {
+		return s.remind(ctx, email, c)
+	}
+	return err
+}
+
+func checkNewcomer(email, password, name string) (canonical, cleaned string, err error) {
+	bad := sweep.Errorf(sweep.Invalid, "the sign-up is not valid")
+	canonical, err = canonicalEmail(email)
+	if err != nil {
+		bad = bad.At("email", "is not an e-mail address")
+	}
+	if err := secret.CheckPassword(password, canonical); err != nil {
+		bad = bad.At("password", err.Error())
+	}
+	name = strings.TrimSpace(norm.NFKC.String(name))
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		bad = bad.At("name", "must be a text of at most 100 characters on one line")
+	}
+	if len(bad.Fields) > 0 {
+		return "", "", bad
+	}
+	return canonical, name, nil
+}
+
+// admit counts sign-ups per address, known or not.
+func (s *Service) admit(ctx context.Context, c Client) error {
+	d, err := s.Requests.AllowIn(ctx, "signup:"+s.network(c, 32, 64), or(s.Limits.SignupsPerHourPerIP, 5), time.Hour, 1)
+	if err != nil {
+		return err
+	}
+	return limited(d, "too many sign-ups from this address; try again later")
+}
+
+func limited(d ratelimit.Decision, detail string) error {
+	if d.Allowed {
+		return nil
+	}
+	return sweep.Errorf(sweep.RateLimited, "%s", detail).With("retry_after", max(1, int(math.Ceil(d.RetryAfter.Seconds()))))
+}
+
+// register writes everything a new customer begins with in one transaction. Of several at once with the same address, the users'
+// unique address lets one through; the others are errTaken and leave nothing.
+func (s *Service) register(ctx context.Context, email, hash, name string, c Client) error {
+	id, err := sweep.NewID(time.Now(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make customer id: %w", err)
+	}
+	dataKey, err := s.Vault.NewDataKey(id.String())
+	if err != nil {
+		return err
+	}
+	return s.DB.Tenant(ctx, id, func(tx *store.Tx) error {
+		user := store.User{ID: tx.NewID(), Email: email, Name: name, Password: hash}
+		if err := tx.InsertCustomer(name, dataKey, tx.Now.Add(sweep.TrialLength)); err != nil {
+			return err
+		}
+		if err := tx.InsertMember(user.ID, sweep.Owner); err != nil {
+			return err
+		}
+		free, err := tx.InsertUser(user)
+		if err != nil {
+			return err
+		}
+		if !free {
+			return errTaken
+		}
+		if err := s.mailVerification(tx, dataKey, user, c.RequestID); err != nil {
+			return err
+		}
+		return tx.Audit(store.AuditEntry{Actor: s.actor(id, user.ID, sweep.Owner, c), Action: "user.signed_up", Object: sweep.UserID.Show(user.ID)})
+	})
+}
+
+// mailVerification posts a fresh link; the caller has voided the older ones.
+func (s *Service) mailVerification(tx *store.Tx, dataKey []byte, u store.User, requestID string) error {
+	token, hash := secret.NewToken()
+	err := tx.InsertEmailToken(store.EmailToken{ID: tx.NewID(), User: u.ID, Kind: "verify", Hash: hash, Email: u.Email, ExpiresAt: tx.Now.Add(verifyWithin)})
+	if err != nil {
+		return err
+	}
+	return s.post(tx, dataKey, u.ID, mail.VerifyEmail, mail.Data{Name: u.Name, Token: token}, requestID)
+}
+
+func (s *Service) post(tx *store.Tx, dataKey []byte, user sweep.ID, kind mail.Kind, data mail.Data, requestID string) error {
+	box, err := s.Vault.Box(dataKey, tx.Customer.String())
+	if err != nil {
+		return err
+	}
+	_, err = tx.Post(box, store.Post{User: user, Kind: string(kind), Data: data, RequestID: requestID})
+	return err
+}
+
+// remind tells the owner of a known address that somebody signed up with it. A stranger cannot fill a mailbox with that: once a
+// minute and five times a day at most.
+func (s *Service) remind(ctx context.Context, email string, c Client) error {
+	customer, user, err := s.DB.UserByEmail(ctx, email)
+	if err != nil || user.IsZero() {
+		return err
+	}
+	ok, err := s.mayMail(ctx, "known", email)
+	if err != nil || !ok {
+		return err
+	}
+	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		who, u, err := s.load(tx, user)
+		if err != nil {
+			return err
+		}
+		if err := s.post(tx, who.DataKey, user, mail.AlreadyRegistered, mail.Data{Name: u.Name}, c.RequestID); err != nil {
+			return err
+		}
+		stranger := sweep.Actor{Kind: sweep.BySystem, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
+		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "user.signed_up_again", Object: sweep.UserID.Show(user)})
+	})
+}
+
+func (s *Service) load(tx *store.Tx, user sweep.ID) (store.Customer, store.User, error) {
+	customer, err := tx.LoadCustomer()
+	if err != nil {
+		return customer, store.User{}, err
+	}
+	u, err := tx.User(user)
+	return customer, u, err
+}
+
+// mayMail says whether one more mail of a kind that strangers can cause may go to an address: one a minute, five a day.
+func (s *Service) mayMail(ctx context.Context, kind, email string) (bool, error) {
+	key := fmt.Sprintf("mail:%s:%x", kind, s.Pseudonym.Of("email", email))
+	d, err := s.Requests.AllowIn(ctx, key+":minute", 1, time.Minute, 1)
+	if err != nil || !d.Allowed {
+		return false, err
+	}
+	d, err = s.Requests.AllowIn(ctx, key+":day", 5, 24*time.Hour, 1)
+	return d.Allowed, err
+}

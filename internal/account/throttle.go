@@ -1,0 +1,104 @@
+package account
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"time"
+
+	"mailsweep/internal/sweep"
+)
+
+// gate is one allowance of failures.
+type gate struct {
+	key   string
+	limit int
+	per   time.Duration
+}
+
+// gates are all that must be open for a sign-in. Those of the account come first; they widen slower than time does, so that the
+// waits grow: three minutes from the sixth failure on, six from the eleventh, eighteen from the twenty-first. An account that
+// does not exist has them too. They stop passwords only: who is signed in stays so.
+func (s *Service) gates(email string, c Client) []gate {
+	account := hex.EncodeToString(s.Pseudonym.Of("email", email))
+	n := or(s.Limits.LoginFailures, 5)
+	return []gate{
+		{"login:" + account, n, 15 * time.Minute},
+		{"login:" + account + ":hour", 2 * n, time.Hour},
+		{"login:" + account + ":day", 4 * n, 6 * time.Hour},
+		{"login:ip:" + s.network(c, 32, 128), or(s.Limits.LoginFailuresPerIP, 20), 15 * time.Minute},
+		{"login:net:" + s.network(c, 24, 64), or(s.Limits.LoginFailuresPerNet, 100), 15 * time.Minute},
+	}
+}
+
+// shut says whether one of the gates has no failure left to allow.
+func (s *Service) shut(ctx context.Context, gates []gate) (bool, error) {
+	for _, g := range gates {
+		d, err := s.Requests.AllowIn(ctx, g.key, g.limit, g.per, 0)
+		if err != nil {
+			return false, fmt.Errorf("look at the sign-in limits: %w", err)
+		}
+		if d.Remaining < 1 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// turnPatience is how long a sign-in waits for others of the same account.
+const turnPatience = 2 * time.Second
+
+// turns lets one sign-in of an account happen at a time: many at once would all pass a gate that the first few failures close.
+type turns struct {
+	mu    sync.Mutex
+	lines map[string]*line
+}
+
+type line struct {
+	turn    chan struct{}
+	waiting int
+}
+
+// take waits for the key's turn. Unavailable when it does not come.
+func (t *turns) take(ctx context.Context, key string) (leave func(), err error) {
+	l := t.join(key)
+	timer := time.NewTimer(turnPatience)
+	defer timer.Stop()
+	select {
+	case l.turn <- struct{}{}:
+		return func() {
+			<-l.turn
+			t.part(key, l)
+		}, nil
+	case <-timer.C:
+		err = sweep.Errorf(sweep.Unavailable, "too many sign-ins at once; try again in a few seconds")
+	case <-ctx.Done():
+		err = fmt.Errorf("wait to sign in: %w", ctx.Err())
+	}
+	t.part(key, l)
+	return nil, err
+}
+
+func (t *turns) join(key string) *line {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lines == nil {
+		t.lines = map[string]*line{}
+	}
+	l := t.lines[key]
+	if l == nil {
+		l = &line{turn: make(chan struct{}, 1)}
+		t.lines[key] = l
+	}
+	l.waiting++
+	return l
+}
+
+func (t *turns) part(key string, l *line) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l.waiting--; l.waiting == 0 {
+		delete(t.lines, key)
+	}
+}

@@ -1,0 +1,94 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// VerifyEmail proves an address with the token of the newest verification mail, once, within 24 hours, and signs its user in.
+// BadRequest when the token is not good (any more); AccountSuspended.
+func (s *Service) VerifyEmail(ctx context.Context, token string, c Client) (Session, error) {
+	bad := sweep.Errorf(sweep.BadRequest, "this link is not valid any more: sign in to get a new one")
+	customer, id, err := s.DB.EmailTokenOwner(ctx, secret.HashToken(token), "verify")
+	if err != nil {
+		return Session{}, err
+	}
+	if id.IsZero() {
+		return Session{}, bad
+	}
+	var session Session
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		user, email, ok, err := tx.UseEmailToken(id)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return bad
+		}
+		if ok, err = tx.VerifyUser(user, email); err != nil {
+			return err
+		}
+		if !ok {
+			return bad
+		}
+		session, err = s.begin(tx, user, c, "user.verified")
+		return err
+	})
+	return session, err
+}
+
+// begin makes a session for a user who has just proven who they are.
+func (s *Service) begin(tx *store.Tx, user sweep.ID, c Client, action string) (Session, error) {
+	customer, u, err := s.load(tx, user)
+	if err != nil {
+		return Session{}, err
+	}
+	if !customer.SuspendedAt.IsZero() {
+		return Session{}, suspended()
+	}
+	token, err := s.Signer.sign(claimed{Customer: customer.ID, User: u.ID, Version: u.TokenVersion})
+	if err != nil {
+		return Session{}, err
+	}
+	session := Session{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(tokenLife.Seconds()), Customer: s.me(customer, u, tx.Now)}
+	return session, tx.Audit(store.AuditEntry{Actor: s.actor(customer.ID, u.ID, u.Role, c), Action: action, Object: sweep.UserID.Show(u.ID)})
+}
+
+func suspended() error {
+	return sweep.Errorf(sweep.AccountSuspended, "this account is suspended: please write to support")
+}
+
+// ResendVerification mails a new link, which voids the older ones, if the address waits for one: once a minute and five times a
+// day at most. Nobody learns from the answer or its time whether it did. Invalid when it is no address.
+func (s *Service) ResendVerification(ctx context.Context, email string, c Client) error {
+	email, err := canonicalEmail(email)
+	if err != nil {
+		return err
+	}
+	defer hide(ctx, time.Now())
+	if ok, err := s.mayMail(ctx, "verify", email); err != nil || !ok {
+		return err
+	}
+	customer, user, err := s.DB.UserByEmail(ctx, email)
+	if err != nil || user.IsZero() {
+		return err
+	}
+	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		who, err := tx.LockCustomer() // two at once would leave two good links
+		if err != nil {
+			return err
+		}
+		u, err := tx.User(user)
+		if err != nil || !u.VerifiedAt.IsZero() {
+			return err
+		}
+		if err := tx.VoidEmailTokens(user, "verify"); err != nil {
+			return err
+		}
+		return s.mailVerification(tx, who.DataKey, u, c.RequestID)
+	})
+}

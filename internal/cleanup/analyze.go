@@ -1,0 +1,171 @@
+package cleanup
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// Units of Gmail's tariff that decide what to read (gmail.md: messages.get 20, messages.list 5 per 500 ids).
+const (
+	unitsOfRead = 20
+	unitsOfPage = 5
+)
+
+// saveEvery is how many units of sender work are done between two saves of the index: what a killed worker repeats at most.
+const saveEvery = 5_000
+
+// analyze lists the mailbox, or follows its history, learns senders within the plan's budget, and reports.
+func (w *work) analyze(ctx context.Context) error {
+	ix, err := w.current(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.place(ctx, ix); err != nil {
+		return err
+	}
+	if err := w.keepIndex(ctx, ix); err != nil {
+		return err
+	}
+	if err := w.attribute(ctx, ix); err != nil {
+		return err
+	}
+	if _, err := w.follow(ctx, ix, ix.HistoryID); err != nil {
+		return err
+	}
+	report := ix.Analysis(mailindex.SelectOptions{Now: w.c.Now, KeepList: w.keep, OurLabels: w.target.LabelsMade})
+	report.UnitsSpent = w.beat.spent()
+	sealed, err := seal(w.box, report, mailboxPart(w.target.Mailbox, "analysis"))
+	if err != nil {
+		return err
+	}
+	w.beat.phase("done", ix.Len())
+	w.beat.advance(ix.Len())
+	return w.finish(ctx, report, store.Ending{State: sweep.Succeeded}, func(tx *store.Tx) error {
+		if err := saveIndex(tx, w.box, w.target.Mailbox, ix); err != nil {
+			return err
+		}
+		return tx.SaveAnalysis(w.target.Mailbox, sealed, report.AsOf)
+	})
+}
+
+// keepIndex saves the index in the middle of the work: a later claim of the job follows history from here.
+func (w *work) keepIndex(ctx context.Context, ix *mailindex.Index) error {
+	return w.DB.Fenced(ctx, w.c, func(tx *store.Tx) error { return saveIndex(tx, w.box, w.target.Mailbox, ix) })
+}
+
+// attribute finds out who sent what. Where the budget covers it every message is read, which is exact; else one unknown message is
+// read and its sender swept by search, largest expected gain first.
+func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
+	budget := int64(w.Plans.PlanAt(w.standing.Customer, w.c.Now).AnalysisUnits)
+	left := func() int64 { return budget - w.beat.spent() }
+	w.beat.phase("finding senders", ix.Len())
+	w.beat.advance(ix.Len() - ix.Unattributed())
+	seed := fnv.New64a()
+	seed.Write(w.c.ID[:])
+	chance := rand.New(rand.NewPCG(seed.Sum64(), 1))
+	all := int64(ix.Unattributed())*unitsOfRead <= left()
+	saved := w.beat.spent()
+	for ix.Unattributed() > 0 && left() > parallel*(unitsOfRead+2*unitsOfPage) {
+		batch := ix.NextUnknown(parallel*4, chance)
+		if len(batch) == 0 {
+			return nil
+		}
+		before := ix.Unattributed()
+		if err := w.learn(ctx, ix, batch, !all, left); err != nil {
+			return err
+		}
+		w.beat.advance(before - ix.Unattributed())
+		if w.beat.spent()-saved > saveEvery {
+			saved = w.beat.spent()
+			if err := w.keepIndex(ctx, ix); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// learn reads messages side by side; with sweeping, the sender of each new address is swept once.
+func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.MessageID, sweeping bool, left func() int64) error {
+	var mu sync.Mutex
+	swept := map[string]bool{}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, id := range batch {
+		g.Go(func() error {
+			mu.Lock()
+			m, known := ix.Message(id)
+			mu.Unlock()
+			if known && m.SenderKnown || left() < unitsOfRead+2*unitsOfPage {
+				return nil // swept meanwhile with a sibling's sender
+			}
+			address, err := w.read(ctx, ix, &mu, id)
+			if err != nil || address == "" || !sweeping {
+				return err
+			}
+			mu.Lock()
+			again := swept[address]
+			swept[address] = true
+			mu.Unlock()
+			if again {
+				return nil
+			}
+			return w.sweepSender(ctx, ix, &mu, address)
+		})
+	}
+	return g.Wait()
+}
+
+// read learns one message's headers and returns its sender.
+func (w *work) read(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, id sweep.MessageID) (string, error) {
+	m, err := w.mbox.Read(ctx, id, false)
+	if errors.Is(err, gmail.ErrGone) {
+		mu.Lock()
+		defer mu.Unlock()
+		ix.Apply([]mailindex.Change{{Kind: mailindex.Deleted, ID: id}})
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	address, name, _ := mailindex.ParseFrom(m.From)
+	h := mailindex.Header{Address: address, Name: name, ListID: m.ListID, Size: m.Size, Date: m.Date,
+		Unsubscribe: mailindex.ParseUnsubscribe(m.ListUnsubscribe, m.ListUnsubscribePost)}
+	mu.Lock()
+	defer mu.Unlock()
+	ix.Learn(id, h)
+	return address, nil
+}
+
+// sweepSender attributes what Gmail's search finds from an address to it: 5 units per 500 messages instead of 20 each. The search
+// matches runs of words, so what it finds is not exact until it is read.
+func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string) error {
+	search, ok := gmail.SearchOf(sweep.Criteria{Op: sweep.ByFrom, Text: address})
+	if !ok {
+		return nil
+	}
+	found, err := w.collect(ctx, search)
+	if err != nil {
+		return err
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	ix.Sweep(address, found)
+	return nil
+}
+
+// secondsFor estimates how long units take at the bucket's rate (decisions: 78 units a second), for people.
+func secondsFor(units float64) int {
+	return int((time.Duration(units/78*float64(time.Second)) + time.Second).Seconds())
+}

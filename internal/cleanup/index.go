@@ -1,0 +1,201 @@
+package cleanup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// loadIndex opens a mailbox's index; nil if it was never analyzed.
+func loadIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Index, error) {
+	sealed, _, err := tx.Index(mailbox)
+	if err != nil || len(sealed) == 0 {
+		return nil, err
+	}
+	segments := make([]mailindex.Segment, 0, len(sealed))
+	for _, s := range sealed {
+		plain, err := box.Open(s.Sealed, mailboxPart(mailbox, "index|"+s.Name))
+		if err != nil {
+			return nil, fmt.Errorf("open index: %w", err)
+		}
+		segments = append(segments, mailindex.Segment{Name: s.Name, Data: plain})
+	}
+	ix, err := mailindex.Decode(segments)
+	if err != nil {
+		return nil, fmt.Errorf("decode index: %w", err)
+	}
+	return ix, nil
+}
+
+// saveIndex seals and writes a mailbox's index.
+func saveIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID, ix *mailindex.Index) error {
+	segments, err := ix.Encode()
+	if err != nil {
+		return fmt.Errorf("encode index: %w", err)
+	}
+	sealed := make([]store.SealedSegment, 0, len(segments))
+	for _, s := range segments {
+		b, err := box.Seal(s.Data, mailboxPart(mailbox, "index|"+s.Name))
+		if err != nil {
+			return fmt.Errorf("seal index: %w", err)
+		}
+		sealed = append(sealed, store.SealedSegment{Name: s.Name, Sealed: b})
+	}
+	return tx.SaveIndex(mailbox, sealed, tx.Now.UnixNano(), ix.AsOf)
+}
+
+// withIndex hands f the decoded index of a mailbox that was analyzed; NotFound before.
+func (s *Service) withIndex(ctx context.Context, customer, mailbox sweep.ID, f func(*store.Tx, store.Target, *mailindex.Index) error) error {
+	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		target, err := tx.Target(mailbox)
+		if err != nil {
+			return err
+		}
+		box, err := s.box(tx)
+		if err != nil {
+			return err
+		}
+		ix, err := loadIndex(tx, box, target.Mailbox)
+		if err != nil {
+			return err
+		}
+		if ix == nil {
+			return sweep.Errorf(sweep.NotFound, "this mailbox has not been analyzed yet")
+		}
+		return f(tx, target, ix)
+	})
+}
+
+// Analysis gives the latest result of a mailbox; NotFound before the first.
+func (s *Service) Analysis(ctx context.Context, customer, mailbox sweep.ID) (a sweep.Analysis, err error) {
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		target, err := tx.Target(mailbox)
+		if err != nil {
+			return err
+		}
+		if target.Analysis == nil {
+			return sweep.Errorf(sweep.NotFound, "this mailbox has not been analyzed yet")
+		}
+		box, err := s.box(tx)
+		if err != nil {
+			return err
+		}
+		return unseal(box, target.Analysis, mailboxPart(target.Mailbox, "analysis"), &a)
+	})
+	return a, err
+}
+
+// Senders pages through all senders of a mailbox.
+func (s *Service) Senders(ctx context.Context, customer, mailbox sweep.ID, q SenderQuery) (senders []sweep.Sender, next string, err error) {
+	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, ix *mailindex.Index) (err error) {
+		senders, next, err = ix.Senders(mailindex.SenderQuery{Sort: q.Sort, Filter: q.Filter, Limit: q.Limit, Cursor: q.Cursor})
+		return err
+	})
+	return senders, next, err
+}
+
+// Count tells how many messages of the index match, at no unit of Gmail's quota.
+func (s *Service) Count(ctx context.Context, customer sweep.ID, t Target, c sweep.Criteria) (r CountResult, err error) {
+	err = s.withIndex(ctx, customer, t.Mailbox, func(tx *store.Tx, _ store.Target, ix *mailindex.Index) error {
+		if err := categoriesKnown(ix, c); err != nil {
+			return err
+		}
+		verdict := ix.Evaluate(c.Freeze(tx.Now), nil)
+		r = CountResult{Matched: int(verdict.Yes.GetCardinality()), Undetermined: int(verdict.Maybe.GetCardinality()), AsOf: ix.AsOf}
+		r.Exact = r.Undetermined == 0
+		return nil
+	})
+	return r, err
+}
+
+// categoriesKnown refuses category leaves for a mailbox without categories, also under not.
+func categoriesKnown(ix *mailindex.Index, c sweep.Criteria) error {
+	if !ix.Categories && c.Uses(sweep.ByCategory) {
+		return sweep.Errorf(sweep.CategoriesUnavailable, "this mailbox has no categories: Gmail's smart features are switched off").At("body.criteria", "uses a category")
+	}
+	return nil
+}
+
+const pageOfMessages = 100
+
+// PlanMessages pages through the frozen set, and with protected through what was kept back. Sender and size come from the index.
+func (s *Service) PlanMessages(ctx context.Context, customer, plan sweep.ID, sender, cursor string, protected bool) (page []sweep.PlanMessage, next string, err error) {
+	start := 0
+	if cursor != "" {
+		if start, err = strconv.Atoi(cursor); err != nil || start < 0 {
+			return nil, "", sweep.Errorf(sweep.Invalid, "this cursor is not one of ours").At("query.cursor", "is not a cursor of this list")
+		}
+	}
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		row, _, box, err := s.openPlan(tx, plan)
+		if err != nil {
+			return err
+		}
+		members, err := planMembers(box, row, protected)
+		if err != nil {
+			return err
+		}
+		ix, err := loadIndex(tx, box, row.Mailbox)
+		if err != nil {
+			return err
+		}
+		page, next = describe(ix, members, sender, start)
+		return nil
+	})
+	return page, next, err
+}
+
+// member is a message of a plan, or one kept back and why.
+type member struct {
+	id     sweep.MessageID
+	reason sweep.Reason
+}
+
+func planMembers(box *secret.Box, row store.PlanRow, protected bool) (list []member, err error) {
+	if !protected {
+		var set ids
+		err = unseal(box, row.IDs, planPart(row.ID, "ids"), &set)
+		for _, id := range set {
+			list = append(list, member{id: id})
+		}
+		return list, err
+	}
+	var kept map[sweep.Reason]ids
+	err = unseal(box, row.Kept, planPart(row.ID, "kept"), &kept)
+	for reason, set := range kept {
+		for _, id := range set {
+			list = append(list, member{id, reason})
+		}
+	}
+	slices.SortFunc(list, func(a, b member) int { return int(int64(a.id>>1) - int64(b.id>>1)) })
+	return list, err
+}
+
+// describe fills one page from position start; the cursor is a position in the immutable set.
+func describe(ix *mailindex.Index, members []member, sender string, start int) (page []sweep.PlanMessage, next string) {
+	for i := start; i < len(members); i++ {
+		if len(page) == pageOfMessages {
+			return page, strconv.Itoa(i)
+		}
+		m := sweep.PlanMessage{ID: members[i].id.String(), Date: members[i].id.Time(), Protected: members[i].reason}
+		if ix != nil {
+			if known, ok := ix.Message(members[i].id); ok {
+				m.Sender, m.Date, m.Size = known.Sender, known.Date, known.Size
+			}
+		}
+		if sender == "" || m.Sender == sender {
+			page = append(page, m)
+		}
+	}
+	return page, ""
+}
+
+// frozenAt is the instant from which a plan's ages count.
+func (h head) frozenAt() time.Time { return time.UnixMilli(h.FrozenAt).UTC() }

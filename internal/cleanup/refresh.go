@@ -1,0 +1,165 @@
+package cleanup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// follow brings the index up to date by Gmail's history (2 units per 500 changes) and returns what was touched since the given
+// history id, which may be older than the index: replaying converges. gmail.ErrHistoryGone when history does not reach back.
+func (w *work) follow(ctx context.Context, ix *mailindex.Index, since uint64) (mailindex.Touched, error) {
+	var touched mailindex.Touched
+	end, err := w.mbox.History(ctx, since, func(changes []mailindex.Change) error {
+		t := ix.Apply(changes)
+		touched.IDs = append(touched.IDs, t.IDs...)
+		touched.Threads = append(touched.Threads, t.Threads...)
+		return nil
+	})
+	if err != nil {
+		return touched, err
+	}
+	ix.HistoryID = max(ix.HistoryID, end)
+	return touched, nil
+}
+
+// current loads the mailbox's index and follows history up to now; it lists the mailbox anew where there is no index or history
+// does not reach back.
+func (w *work) current(ctx context.Context) (*mailindex.Index, error) {
+	var ix *mailindex.Index
+	err := w.DB.Tenant(ctx, w.c.CustomerID, func(tx *store.Tx) (err error) {
+		ix, err = loadIndex(tx, w.box, w.target.Mailbox)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if ix == nil {
+		return w.build(ctx)
+	}
+	labels, err := w.mbox.Labels(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ix.SetLabels(w.known(labels))
+	if err := w.newLabels(ctx, ix, labels); err != nil {
+		return nil, err
+	}
+	_, err = w.follow(ctx, ix, ix.HistoryID)
+	if errors.Is(err, gmail.ErrHistoryGone) {
+		return w.build(ctx)
+	}
+	return ix, err
+}
+
+// newLabels lists the user labels that came after the index was made: an unlisted protection would keep every message back.
+func (w *work) newLabels(ctx context.Context, ix *mailindex.Index, labels []gmail.Label) error {
+	var missing []dimension
+	for _, l := range labels {
+		name := mailindex.LabelDimension(l.ID)
+		if !l.System && !ix.HasDimension(name) && len(missing) < maxUserLabels {
+			missing = append(missing, dimension{name: name, search: gmail.Search{LabelIDs: []string{l.ID}}})
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return w.listDimensions(ctx, ix, missing)
+}
+
+// place learns date, size and attachments of the mail that history brought since the last listing, and moves the age bounds to now.
+func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
+	now := w.c.Now.UTC().Truncate(time.Second)
+	if err := w.placeFresh(ctx, ix, now); err != nil {
+		return err
+	}
+	for _, days := range mailindex.AgeCuts() {
+		cut := now.AddDate(0, 0, -days)
+		from, known := sliceStart(ix.Bounds(), cut)
+		if known {
+			continue
+		}
+		older, err := w.collect(ctx, gmail.During(from, cut))
+		if err != nil {
+			return err
+		}
+		if err := ix.Split(cut, older); err != nil {
+			return err
+		}
+	}
+	ix.AsOf = w.c.Now
+	return nil
+}
+
+func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Time) error {
+	fresh := ix.Fresh()
+	if fresh.IsEmpty() {
+		return nil
+	}
+	from, _ := sliceStart(ix.Bounds(), now)
+	since := gmail.During(from, now)
+	var recent []mailindex.Ref
+	err := w.mbox.ListAll(ctx, since, func(refs []mailindex.Ref) error { recent = append(recent, refs...); return nil })
+	if err != nil {
+		return err
+	}
+	if _, err := ix.Extend(now, recent); err != nil {
+		return err
+	}
+	fresh.AndNot(ix.Fresh()) // what the listing placed; mail imported under another date stays fresh, its size unknown
+	for _, d := range sizeDimensions() {
+		found, err := w.collect(ctx, d.search.And(since))
+		if err != nil {
+			return err
+		}
+		ix.RefineDimension(d.name, fresh, found)
+	}
+	return nil
+}
+
+// sliceStart is the bound below cut, and whether cut is a bound itself.
+func sliceStart(bounds []time.Time, cut time.Time) (from time.Time, known bool) {
+	for _, b := range bounds {
+		if b.Equal(cut) {
+			return b, true
+		}
+		if b.After(cut) {
+			break
+		}
+		from = b
+	}
+	return from, false
+}
+
+// ask lists at Gmail what the index does not know of the leaves, and nothing more.
+func (w *work) ask(ctx context.Context, ix *mailindex.Index, needs []mailindex.Need) (mailindex.Listed, error) {
+	listed := mailindex.Listed{}
+	for _, n := range needs {
+		search, ok := gmail.SearchOf(n.Leaf)
+		if !ok {
+			continue // cannot be asked: it stays undetermined, and undetermined never matches
+		}
+		if !n.After.IsZero() || !n.Before.IsZero() {
+			search = gmail.During(n.After, n.Before)
+			if n.Leaf.Op == sweep.Before || n.Leaf.Op == sweep.After {
+				search = search.And(mustSearch(n.Leaf))
+			}
+		}
+		found, err := w.collect(ctx, search)
+		if err != nil {
+			return nil, err
+		}
+		listed[n.Key] = ix.NewListing(found, n.Leaf.Op == sweep.ByFrom)
+	}
+	return listed, nil
+}
+
+func mustSearch(leaf sweep.Criteria) gmail.Search {
+	s, _ := gmail.SearchOf(leaf)
+	return s
+}

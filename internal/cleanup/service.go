@@ -1,0 +1,75 @@
+// Package cleanup admits jobs, analyzes mailboxes, freezes cleanup plans, executes and undoes them, and tells their state.
+package cleanup
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// Service admits jobs and tells their state: what the API and the pages call. It needs no Gmail.
+type Service struct {
+	DB             *store.DB
+	Vault          *secret.Vault
+	Plans          sweep.Plans
+	Changes        *store.Listener // wakes those who wait for a job
+	Hint           func()          // tells the dispatcher that something is queued; never awaited
+	UpgradeURL     string
+	ExecutesPerDay int
+	OpenJobs       int
+	Log            *slog.Logger
+}
+
+// Idempotency is the caller's key for one POST: the same key and body give the first answer again for 24 hours.
+// Another body is IdempotencyMismatch.
+type Idempotency struct {
+	Route string // the operation's name
+	Key   string // "" : none
+	Body  []byte // hashed, not stored
+}
+
+// Target names the mailbox; a zero Mailbox means the customer's only one (Invalid if there are several).
+type Target struct{ Mailbox sweep.ID }
+
+// DryRunRequest asks for a preview.
+type DryRunRequest struct {
+	Target
+	Spec       sweep.CleanupSpec
+	ConfirmAll bool
+}
+
+// ExecuteRequest executes a cleanup plan, or plans and executes at once when Plan is zero; MaxMessages then bounds the plan.
+type ExecuteRequest struct {
+	Plan        sweep.ID
+	Partial     bool
+	Direct      *DryRunRequest
+	MaxMessages int
+}
+
+// JobFilter narrows a list of jobs; zero values do not.
+type JobFilter struct {
+	Kind   sweep.JobKind
+	State  sweep.JobState // as shown
+	Limit  int            // 1..100
+	Cursor string
+}
+
+// SenderQuery pages through all senders of a mailbox.
+type SenderQuery struct {
+	Sort   string // messages, unread, bytes, last, address
+	Filter string // substring of address or name
+	Limit  int
+	Cursor string
+}
+
+// CountResult is a live count. Undetermined messages would need a listing at Gmail.
+type CountResult struct {
+	Matched      int       `json:"matched"`
+	Undetermined int       `json:"undetermined"`
+	Exact        bool      `json:"exact"`
+	AsOf         time.Time `json:"as_of"`
+}

@@ -1,0 +1,313 @@
+package cleanup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// reversal is one undo at work.
+type reversal struct {
+	*work
+	run     store.RunRow
+	period  bool // the run was charged to the period that is running: the quota comes back
+	groups  []group
+	set     int
+	gone    map[sweep.MessageID]bool
+	moved   map[sweep.MessageID]bool // changed since: somebody else decided, we leave it
+	asked   map[int]group
+	done    map[int]bool
+	history uint64
+}
+
+// undo reverses the labels that a run changed, on messages that are still as the run left them.
+func (w *work) undo(ctx context.Context) error {
+	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	if len(r.asked) == 0 {
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+	}
+	profile, err := w.mbox.Profile(ctx)
+	if err != nil {
+		return err
+	}
+	r.history = profile.HistoryID
+	if err := r.restoreAll(ctx); err != nil {
+		return err
+	}
+	if cause := w.beat.reason(); cause != nil && !errors.Is(cause, errCanceled) {
+		return cause
+	}
+	return r.settle(ctx)
+}
+
+// load reads the run, what it changed, and what an earlier claim of this undo restored.
+func (r *reversal) load(ctx context.Context) error {
+	var of, own []store.Batch
+	err := r.DB.Tenant(ctx, r.c.CustomerID, func(tx *store.Tx) (err error) {
+		if r.run, err = tx.Run(r.c.UndoOf); err != nil {
+			return err
+		}
+		charged, err := tx.Job(r.c.UndoOf)
+		if err != nil {
+			return err
+		}
+		r.period = sweep.PeriodAt(charged.CreatedAt) == sweep.PeriodAt(r.c.Period)
+		if of, err = tx.Batches(r.c.UndoOf); err != nil {
+			return err
+		}
+		own, err = tx.Batches(r.c.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	merged := map[string]*group{}
+	for _, b := range of {
+		var set batchSet
+		if err := unseal(r.box, b.IDs, batchPart(r.c.UndoOf, b.N), &set); err != nil {
+			return err
+		}
+		for _, g := range set.Groups {
+			key := fmt.Sprint(g.Added, g.Removed)
+			if merged[key] == nil {
+				merged[key] = &group{Added: g.Added, Removed: g.Removed}
+			}
+			merged[key].IDs = append(merged[key].IDs, g.IDs...)
+		}
+	}
+	for _, g := range merged {
+		r.groups = append(r.groups, *g)
+	}
+	slices.SortFunc(r.groups, func(a, b group) int { return len(b.IDs) - len(a.IDs) })
+	return r.resume(own)
+}
+
+// resume reads the batches of an earlier claim: they are what this undo asks for, also now.
+func (r *reversal) resume(own []store.Batch) error {
+	for _, b := range own {
+		var g group
+		if err := unseal(r.box, b.IDs, batchPart(r.c.ID, b.N), &g); err != nil {
+			return err
+		}
+		r.asked[b.N], r.done[b.N] = g, b.Done
+	}
+	for _, g := range r.groups {
+		r.set += len(g.IDs)
+	}
+	return nil
+}
+
+// look finds out which messages are still as the run left them: by history since the run's end (2 units per 500 changes), or by
+// listing the labels concerned where there is no such history.
+func (r *reversal) look(ctx context.Context) error {
+	err := gmail.ErrHistoryGone
+	if r.run.HistoryTo > 0 {
+		err = r.lookByHistory(ctx)
+	}
+	if errors.Is(err, gmail.ErrHistoryGone) {
+		return r.lookByListing(ctx)
+	}
+	return err
+}
+
+func (r *reversal) lookByHistory(ctx context.Context) error {
+	member := map[sweep.MessageID]group{}
+	for _, g := range r.groups {
+		for _, id := range g.IDs {
+			member[id] = group{Added: g.Added, Removed: g.Removed}
+		}
+	}
+	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
+		for _, c := range changes {
+			g, ours := member[c.ID]
+			if !ours {
+				continue
+			}
+			if c.Kind == mailindex.Deleted {
+				r.gone[c.ID] = true
+				continue
+			}
+			if disturbed(g, c) {
+				r.moved[c.ID] = true
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// disturbed says that somebody changed the labels of the run again, or moved the message to Trash or Spam.
+func disturbed(g group, c mailindex.Change) bool {
+	moved := slices.Contains(c.Added, sweep.LabelSpam) || slices.Contains(c.Added, sweep.LabelTrash)
+	return moved || len(common(c.Removed, g.Added)) > 0 || len(common(c.Added, g.Removed)) > 0
+}
+
+func (r *reversal) lookByListing(ctx context.Context) error {
+	trashed, err := r.labelled(ctx, sweep.LabelTrash)
+	if err != nil {
+		return err
+	}
+	spam, err := r.labelled(ctx, sweep.LabelSpam)
+	if err != nil {
+		return err
+	}
+	present := map[sweep.MessageID]bool{}
+	all, err := r.collect(ctx, gmail.Search{})
+	if err != nil {
+		return err
+	}
+	for _, id := range all {
+		present[id] = true
+	}
+	for _, g := range r.groups {
+		if err := r.compare(ctx, g, present, trashed, spam); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reversal) labelled(ctx context.Context, label string) (map[sweep.MessageID]bool, error) {
+	found, err := r.collect(ctx, gmail.Search{LabelIDs: []string{label}})
+	set := make(map[sweep.MessageID]bool, len(found))
+	for _, id := range found {
+		set[id] = true
+	}
+	return set, err
+}
+
+func (r *reversal) compare(ctx context.Context, g group, present, trashed, spam map[sweep.MessageID]bool) error {
+	have := map[string]map[sweep.MessageID]bool{sweep.LabelTrash: trashed, sweep.LabelSpam: spam}
+	for _, l := range append(slices.Clone(g.Added), g.Removed...) {
+		if have[l] == nil {
+			set, err := r.labelled(ctx, l)
+			if err != nil {
+				return err
+			}
+			have[l] = set
+		}
+	}
+	ownTrash := slices.Contains(g.Added, sweep.LabelTrash)
+	for _, id := range g.IDs {
+		lacks := slices.ContainsFunc(g.Added, func(l string) bool { return !have[l][id] })
+		again := slices.ContainsFunc(g.Removed, func(l string) bool { return have[l][id] })
+		switch {
+		case !present[id] && !trashed[id] && !spam[id]:
+			r.gone[id] = true
+		case lacks || again || spam[id] || trashed[id] && !ownTrash:
+			r.moved[id] = true
+		}
+	}
+	return nil
+}
+
+// restoreAll gives the labels back in batches of one group each: undo is split by what each message lost.
+func (r *reversal) restoreAll(ctx context.Context) error {
+	if len(r.asked) == 0 {
+		r.plan()
+	}
+	r.beat.phase("restoring", r.set)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(inFlight)
+	for n := range len(r.asked) {
+		if r.done[n] {
+			r.beat.advance(len(r.asked[n].IDs))
+			continue
+		}
+		g.Go(func() error { return r.restore(ctx, n, r.asked[n]) })
+	}
+	return g.Wait()
+}
+
+// plan cuts what is to be restored into batches.
+func (r *reversal) plan() {
+	n := 0
+	for _, g := range r.groups {
+		keep := slices.DeleteFunc(slices.Clone(g.IDs), func(id sweep.MessageID) bool { return r.gone[id] || r.moved[id] })
+		for part := range slices.Chunk(keep, sweep.BatchSize) {
+			r.asked[n] = group{g.Added, g.Removed, slices.Clone(part)}
+			n++
+		}
+	}
+}
+
+func (r *reversal) restore(ctx context.Context, n int, g group) error {
+	if r.beat.reason() != nil {
+		return nil
+	}
+	sealed, err := seal(r.box, g, batchPart(r.c.ID, n))
+	if err != nil {
+		return err
+	}
+	if err := r.DB.BeginBatch(ctx, r.c, n, sealed, len(g.IDs), r.c.Now); err != nil {
+		return err
+	}
+	if err := r.mbox.Modify(ctx, g.IDs, g.Removed, g.Added); err != nil {
+		return err
+	}
+	r.beat.advance(len(g.IDs))
+	cost := 0
+	if r.period {
+		cost = -len(g.IDs)
+	}
+	return r.DB.SettleBatch(ctx, r.c, n, cost, "undo", r.beat.done(), r.c.Now)
+}
+
+// settle proves what came back and ends the job.
+func (r *reversal) settle(ctx context.Context) error {
+	confirmed := map[sweep.MessageID]bool{}
+	asked := map[sweep.MessageID]bool{}
+	for _, g := range r.asked {
+		for _, id := range g.IDs {
+			asked[id] = true
+		}
+	}
+	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
+		for _, c := range changes {
+			if asked[c.ID] && c.Kind == mailindex.Labelled {
+				confirmed[c.ID] = true
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, gmail.ErrHistoryGone) {
+		return err
+	}
+	res := sweep.UndoResult{Restored: len(asked), ChangedSince: len(r.moved), AlreadyGone: len(r.gone)}
+	if err == nil && r.run.HistoryTo > 0 {
+		res.Restored, res.AlreadyGone = len(confirmed), len(r.gone)+len(asked)-len(confirmed)
+	}
+	if err := r.dropLabel(ctx); err != nil {
+		return err
+	}
+	res.UnitsSpent = r.beat.spent()
+	if errors.Is(r.beat.reason(), errCanceled) && len(confirmed) < len(asked) { // what is left can be undone by another undo
+		return r.finish(ctx, res, store.Ending{State: sweep.Canceled}, func(*store.Tx) error { return nil })
+	}
+	return r.finish(ctx, res, store.Ending{State: sweep.Succeeded}, func(tx *store.Tx) error { return tx.Undone(r.run.Job, r.c.ID, res) })
+}
+
+// dropLabel removes a label that the run made, once nothing carries it.
+func (r *reversal) dropLabel(ctx context.Context) error {
+	if !r.run.LabelMade || r.run.LabelID == "" {
+		return nil
+	}
+	counts, err := r.mbox.LabelCounts(ctx, r.run.LabelID)
+	if err != nil || counts.Messages > 0 {
+		return nil // gone already, or in use: both are fine
+	}
+	return r.mbox.DeleteLabel(ctx, r.run.LabelID)
+}

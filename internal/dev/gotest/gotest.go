@@ -1,0 +1,199 @@
+// Package gotest starts the services that tests need, runs `go test` over them and counts what came of it.
+package gotest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"mailsweep/internal/dev/local"
+)
+
+// Options says what to test and where to say how it went.
+type Options struct {
+	// Dir is the folder of the services, ".dev".
+	Dir string
+	// Args go to `go test`: flags and packages. Without a package it is ./...
+	Args []string
+	// Out gets a line per package, everything about a failure, each skip with its reason, and at the end the count
+	// alone on a line: "N passed, N failed, N skipped", subtests counted as tests.
+	Out io.Writer
+}
+
+const (
+	binaryLimit = "12m"            // for one package's tests
+	totalLimit  = 30 * time.Minute // with compiling from nothing on two cores
+)
+
+// Run returns the exit code: 0 only when something passed, nothing failed and `go test` agrees.
+func Run(ctx context.Context, o Options) int {
+	out := &screen{w: o.Out, last: time.Now()}
+	ctx, cancel := context.WithTimeout(ctx, totalLimit)
+	defer cancel()
+	env, stop, err := services(ctx, o, out)
+	if err != nil {
+		out.line("make test: %v", err)
+		out.line("0 passed, 1 failed, 0 skipped")
+		return 1
+	}
+	defer stop()
+	t := newTally(out)
+	args := append([]string{"test", "-json", "-timeout", binaryLimit}, race(ctx, o, out)...)
+	args = append(args, withPackages(o.Args)...)
+	out.line("go %s", strings.Join(args, " "))
+	err = t.run(ctx, out, args, append(os.Environ(), env...))
+	if err != nil && t.failed == 0 {
+		out.line("make test: %v", err)
+		t.failed++
+	}
+	t.summary()
+	out.line("%d passed, %d failed, %d skipped", t.passed, t.failed, t.skipped)
+	if t.failed > 0 || t.passed == 0 {
+		return 1
+	}
+	return 0
+}
+
+// services starts one PostgreSQL for all packages. Redis is one per test process (package testkit starts it), but its
+// program must be here before several processes look for it at once.
+func services(ctx context.Context, o Options, out *screen) (env []string, stop func(), err error) {
+	l := local.Options{Dir: o.Dir, Private: true, Fresh: true, Log: func(line string) { out.line("%s", line) }}
+	if os.Getenv("TEST_DATABASE_URL") != "" && os.Getenv("TEST_REDIS_URL") != "" {
+		out.line("using TEST_DATABASE_URL and TEST_REDIS_URL")
+		return nil, func() {}, nil
+	}
+	if err := local.Ensure(ctx, l); err != nil {
+		return nil, nil, err
+	}
+	if os.Getenv("TEST_DATABASE_URL") != "" {
+		return nil, func() {}, nil
+	}
+	pg, err := local.StartPostgres(ctx, l)
+	if err != nil {
+		return nil, nil, err
+	}
+	stop = func() {
+		if err := pg.Stop(); err != nil {
+			out.line("%v", err)
+		}
+	}
+	return []string{"TEST_DATABASE_URL=" + pg.URL}, stop, nil
+}
+
+// race needs a C compiler. Root gets one installed; without one the tests run all the same, and that is said aloud.
+func race(ctx context.Context, o Options, out *screen) []string {
+	raw, err := exec.CommandContext(ctx, "go", "env", "CC").Output()
+	cc := strings.Fields(string(raw))
+	if err == nil && len(cc) > 0 {
+		if _, err := exec.LookPath(cc[0]); err == nil {
+			return []string{"-race"}
+		}
+	}
+	l := local.Options{Dir: o.Dir, Log: func(line string) { out.line("%s", line) }}
+	if err := local.Install(ctx, l, "gcc", "libc6-dev"); err != nil {
+		out.line("WITHOUT -race, which needs a C compiler: %v", err)
+		return nil
+	}
+	return []string{"-race"}
+}
+
+// withPackages adds ./... when no argument names a package.
+func withPackages(args []string) []string {
+	for _, arg := range args {
+		if arg == "." || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "mailsweep/") {
+			return args
+		}
+	}
+	return append(append([]string{}, args...), "./...")
+}
+
+// run reads `go test`'s events to their end. Ctrl-C interrupts the tests and still counts what they did.
+func (t *tally) run(ctx context.Context, out *screen, args, env []string) error {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 20 * time.Second
+	var complaints bytes.Buffer
+	cmd.Stderr = io.MultiWriter(&complaints, out)
+	events, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("run go test: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("run go test: %w", err)
+	}
+	stopTicking := out.tick(t.progress)
+	defer stopTicking()
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			t.take(line)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("go test: %w\n%s", err, complaints.String())
+	}
+	return ctx.Err()
+}
+
+// screen writes whole lines and knows when it last did.
+type screen struct {
+	mu   sync.Mutex
+	w    io.Writer
+	last time.Time
+}
+
+func (s *screen) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(s, format+"\n", args...) // nobody can be told that the terminal is gone
+}
+
+// Write lets other programs' lines through.
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = time.Now()
+	return s.w.Write(p)
+}
+
+// tick says what is going on whenever the screen was still for 15 seconds: a cold build takes minutes.
+func (s *screen) tick(progress func() string) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			s.mu.Lock()
+			still := time.Since(s.last)
+			s.mu.Unlock()
+			if still >= 15*time.Second {
+				s.line("… %s", progress())
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// short drops the module's name.
+func short(pkg string) string {
+	if _, rest, ok := strings.Cut(pkg, "/"); ok {
+		return filepath.ToSlash(rest)
+	}
+	return pkg
+}

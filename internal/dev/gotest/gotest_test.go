@@ -1,0 +1,83 @@
+package gotest_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mailsweep/internal/dev/gotest"
+)
+
+// module writes a small module, runs its tests from inside and returns what was printed and the exit code.
+func module(t *testing.T, files map[string]string, args ...string) (string, int) {
+	t.Helper()
+	dir := t.TempDir()
+	files["go.mod"] = "module sample\n\ngo 1.26.0\n"
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	// The sample needs no services.
+	t.Setenv("TEST_DATABASE_URL", "postgres://unused")
+	t.Setenv("TEST_REDIS_URL", "redis://unused")
+	var out bytes.Buffer
+	code := gotest.Run(t.Context(), gotest.Options{Dir: filepath.Join(dir, ".dev"), Args: args, Out: &out})
+	t.Log("\n" + out.String())
+	return strings.TrimSpace(out.String()), code
+}
+
+func lastLine(s string) string { return s[strings.LastIndex(s, "\n")+1:] }
+
+const (
+	good  = "package a\n\nimport \"testing\"\n\nfunc TestGood(t *testing.T) { t.Run(\"sub\", func(*testing.T) {}) }\n"
+	skips = "package a\n\nimport \"testing\"\n\nfunc TestSkips(t *testing.T) { t.Skip(\"no such machine\") }\n"
+	bad   = "package b\n\nimport \"testing\"\n\nfunc TestBad(t *testing.T) { t.Error(\"the reason\") }\n"
+	hangs = "package c\n\nimport \"testing\"\n\nfunc TestFine(*testing.T) {}\n\nfunc TestPanics(*testing.T) { panic(\"the panic\") }\n"
+	exits = "package e\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestExits(*testing.T) { os.Exit(3) }\n"
+	wrong = "package d\n\nimport \"testing\"\n\nfunc TestWrong(t *testing.T) { nosuchthing() }\n"
+)
+
+func TestThePassedAndTheSkippedAreCounted(t *testing.T) {
+	out, code := module(t, map[string]string{"a/a_test.go": good, "a/s_test.go": skips})
+	if code != 0 || lastLine(out) != "2 passed, 0 failed, 1 skipped" {
+		t.Errorf("code %d, last line %q", code, lastLine(out))
+	}
+	if !strings.Contains(out, "SKIP a TestSkips: s_test.go:5: no such machine") {
+		t.Error("the skip's reason is not shown")
+	}
+}
+
+func TestEveryKindOfFailureCountsAndShowsItsOutput(t *testing.T) {
+	out, code := module(t, map[string]string{"a/a_test.go": good, "b/b_test.go": bad, "c/c_test.go": hangs, "d/d_test.go": wrong, "e/e_test.go": exits})
+	if code != 1 || lastLine(out) != "3 passed, 4 failed, 0 skipped" {
+		t.Errorf("code %d, last line %q", code, lastLine(out))
+	}
+	for _, want := range []string{"the reason", "the panic", "undefined: nosuchthing", "FAILED: b TestBad", "FAILED: c TestPanics",
+		"FAILED: d does not build", "FAILED: e TestExits did not end"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("not shown: %q", want)
+		}
+	}
+}
+
+func TestNoTestAtAllIsAFailure(t *testing.T) {
+	out, code := module(t, map[string]string{"a/a_test.go": good}, "-run", "TestThatIsNotThere")
+	if code != 1 || lastLine(out) != "0 passed, 0 failed, 0 skipped" {
+		t.Errorf("code %d, last line %q", code, lastLine(out))
+	}
+}
+
+func TestAWrongArgumentIsAFailure(t *testing.T) {
+	out, code := module(t, map[string]string{"a/a_test.go": good}, "-count=many")
+	if code != 1 || lastLine(out) != "0 passed, 1 failed, 0 skipped" {
+		t.Errorf("code %d, last line %q", code, lastLine(out))
+	}
+}

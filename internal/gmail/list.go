@@ -1,0 +1,99 @@
+package gmail
+
+import (
+	"context"
+	"fmt"
+
+	api "google.golang.org/api/gmail/v1"
+
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/sweep"
+)
+
+// pageSize is Gmail's largest page of messages and of history.
+const pageSize = 500
+
+// me is how Gmail calls the mailbox of the access token.
+const me = "me"
+
+// Profile is what Gmail says of the whole mailbox. The counts are Gmail's own and may include spam and trash.
+type Profile struct {
+	Email     string
+	Messages  int
+	Threads   int
+	HistoryID uint64 // the mailbox's state now: History from here tells what came after
+}
+
+// Profile costs 1 unit.
+func (m *Mailbox) Profile(ctx context.Context) (Profile, error) {
+	p, err := call(ctx, m, GetProfile, func() (*api.Profile, error) {
+		return m.service.Users.GetProfile(me).Context(ctx).Do()
+	})
+	if err != nil {
+		return Profile{}, err
+	}
+	return Profile{Email: p.EmailAddress, Messages: int(p.MessagesTotal), Threads: int(p.ThreadsTotal), HistoryID: p.HistoryId}, nil
+}
+
+// ListPage gives up to 500 messages that the search finds, newest first, for 5 units. next is empty on the last page. Never change
+// what a search finds while paging through it: later pages would skip messages.
+func (m *Mailbox) ListPage(ctx context.Context, s Search, pageToken string) (refs []mailindex.Ref, next string, err error) {
+	page, err := call(ctx, m, MessagesList, func() (*api.ListMessagesResponse, error) {
+		c := m.service.Users.Messages.List(me).MaxResults(pageSize).Fields("messages(id,threadId),nextPageToken").Context(ctx)
+		if s.Q != "" {
+			c = c.Q(s.Q)
+		}
+		if len(s.LabelIDs) > 0 {
+			c = c.LabelIds(s.LabelIDs...)
+		}
+		if pageToken != "" {
+			c = c.PageToken(pageToken)
+		}
+		return c.Do()
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	refs = make([]mailindex.Ref, 0, len(page.Messages))
+	for _, found := range page.Messages {
+		ref, err := refOf(found)
+		if err != nil {
+			return nil, "", fmt.Errorf("%s: %w", MessagesList, err)
+		}
+		refs = append(refs, ref)
+	}
+	return refs, page.NextPageToken, nil
+}
+
+// ListAll hands each page to yield until the last, or until yield's error, which it returns. A *Wait ends it too: a caller that
+// must not begin anew keeps its own place by ListPage.
+func (m *Mailbox) ListAll(ctx context.Context, s Search, yield func([]mailindex.Ref) error) error {
+	for token := ""; ; {
+		refs, next, err := m.ListPage(ctx, s, token)
+		if err != nil {
+			return err
+		}
+		if err := yield(refs); err != nil {
+			return err
+		}
+		if next == "" {
+			return nil
+		}
+		if next == token {
+			return fmt.Errorf("%s: Gmail gave the same page token twice", MessagesList)
+		}
+		token = next
+	}
+}
+
+func refOf(found *api.Message) (mailindex.Ref, error) {
+	id, err := sweep.ParseMessageID(found.Id)
+	if err != nil {
+		return mailindex.Ref{}, err
+	}
+	thread, err := sweep.ParseMessageID(found.ThreadId)
+	if err != nil {
+		return mailindex.Ref{}, fmt.Errorf("thread: %w", err)
+	}
+	return mailindex.Ref{ID: id, Thread: sweep.ThreadID(thread)}, nil
+}

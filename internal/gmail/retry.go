@@ -1,0 +1,94 @@
+package gmail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// maxTries of one call. The client library repeats no Gmail call by itself; all our calls are safe to repeat.
+const maxTries = 6
+
+// call makes one Gmail call and repeats it as long as that can help. This is the only retry layer; the queue's works on whole jobs.
+func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, error)) (T, error) {
+	var none T
+	if m.broken != nil {
+		return none, m.broken
+	}
+	attempts := attempts{mailbox: m, method: method, pauses: m.client.pauses()}
+	for {
+		began := time.Now()
+		v, err := do()
+		if err == nil {
+			m.flow.succeeded()
+			return v, nil
+		}
+		if ctx.Err() != nil {
+			return none, fmt.Errorf("%s: %w", method, ctx.Err())
+		}
+		if err := attempts.failed(ctx, began, err); err != nil {
+			return none, err
+		}
+	}
+}
+
+// attempts counts the failures of one call.
+type attempts struct {
+	mailbox   *Mailbox
+	method    Method
+	pauses    *backoff.ExponentialBackOff
+	tries     int
+	refreshed bool
+}
+
+// failed returns nil when the call should be made again now, after having slept; else the error to give to the caller.
+func (a *attempts) failed(ctx context.Context, began time.Time, cause error) error {
+	v := judge(a.method, cause)
+	switch v.step {
+	case giveUp:
+		return v.err
+	case refresh:
+		if a.refreshed {
+			return v.err
+		}
+		a.refreshed = true
+		return nil
+	case crowded:
+		a.mailbox.flow.crowded(began, time.Now())
+	}
+	a.tries++
+	until := a.until(v)
+	if v.step == throttled {
+		a.mailbox.flow.closed(time.Now())
+		if err := a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until); err != nil {
+			return errors.Join(&Wait{Until: until}, &paceError{err})
+		}
+	}
+	over := a.tries >= maxTries
+	if over && v.step == tryAgain {
+		return v.err
+	}
+	if over || time.Until(until) > a.mailbox.client.patience() {
+		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
+	}
+	return sleep(ctx, time.Until(until))
+}
+
+// until is when to try again: by our own growing pauses, or when Google said if that is later. A rate refusal that outlasts all
+// tries waits for a fresh minute of quota.
+func (a *attempts) until(v verdict) time.Time {
+	now, c := time.Now(), a.mailbox.client
+	until := now.Add(a.pauses.NextBackOff())
+	if a.tries >= maxTries && v.step != tryAgain {
+		until = now.Add(c.scaled(time.Minute))
+	}
+	if v.told.After(until) {
+		// Everyone was told the same moment.
+		until = v.told.Add(rand.N(c.scaled(time.Second)))
+	}
+	return until
+}

@@ -1,0 +1,221 @@
+package gmail
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"mailsweep/internal/sweep"
+)
+
+func quota(status int) answer {
+	return refused(status, "rateLimitExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute per user'")
+}
+
+func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
+	t.Parallel()
+	scope := answer{status: 403, body: `{"error":{"code":403,"message":"m","details":[{"@type":"x","reason":"ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]}}`}
+	disabled := answer{status: 403, body: `{"error":{"code":403,"message":"m","details":[{"@type":"x","reason":"SERVICE_DISABLED"}]}}`}
+	const wait = sweep.Code("wait")
+	for name, c := range map[string]struct {
+		answer answer
+		calls  int
+		code   sweep.Code
+		is     error
+	}{
+		"precondition":     {refused(400, "failedPrecondition", "Mail service not enabled"), 1, sweep.Forbidden, nil},
+		"malformed":        {refused(400, "invalidArgument", "Invalid pageToken"), 1, sweep.Internal, nil},
+		"invalid label":    {refused(400, "invalidArgument", "Invalid label: Label_9"), 1, sweep.Internal, ErrLabelGone},
+		"token refused":    {refused(401, "authError", "Invalid Credentials"), 2, sweep.MailboxNeedsReconnect, nil},
+		"scope by reason":  {refused(403, "insufficientPermissions", "Insufficient Permission"), 1, sweep.MailboxNeedsReconnect, nil},
+		"scope by detail":  {scope, 1, sweep.MailboxNeedsReconnect, nil},
+		"administrator":    {refused(403, "domainPolicy", "x"), 1, sweep.Forbidden, nil},
+		"other 403":        {refused(403, "forbidden", "Delegation denied"), 1, sweep.Forbidden, nil},
+		"daily limit":      {refused(403, "dailyLimitExceeded", "x"), 1, sweep.Unavailable, ErrProjectStopped},
+		"quota exceeded":   {refused(403, "quotaExceeded", "x"), 1, sweep.Unavailable, ErrProjectStopped},
+		"API off":          {refused(403, "accessNotConfigured", "x"), 1, sweep.Unavailable, ErrProjectStopped},
+		"API off, details": {disabled, 1, sweep.Unavailable, ErrProjectStopped},
+		"minute quota":     {quota(403), 6, wait, nil},
+		"minute quota 429": {quota(429), 6, wait, nil},
+		"user rate":        {refused(403, "userRateLimitExceeded", "x"), 6, wait, nil},
+		"crowded":          {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), 6, wait, nil},
+		"server error":     {refused(500, "backendError", "x"), 6, sweep.Unavailable, nil},
+		"HTML 503":         {answer{status: 503, body: "<html>Error</html>"}, 6, sweep.Unavailable, nil},
+		"truncated":        {answer{status: 200, body: `{"emailAddr`}, 6, sweep.Unavailable, nil},
+		"cut connection":   {answer{}, 6, sweep.Unavailable, nil},
+		"404":              {refused(404, "notFound", "Requested entity was not found."), 1, sweep.Internal, nil},
+	} {
+		f := newFake(t, c.answer)
+		_, err := f.open(&openPacer{}).Profile(t.Context())
+		code := sweep.CodeOf(err)
+		var w *Wait
+		if errors.As(err, &w) {
+			code = wait
+		}
+		// net/http repeats a GET by itself when a reused connection is cut.
+		if few := f.calls() < c.calls; few || f.calls() > c.calls && c.answer.status != 0 || code != c.code || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("%s: %d calls, %v; want %d calls, %s %v", name, f.calls(), err, c.calls, c.code, c.is)
+		}
+	}
+}
+
+func TestATransientFailureIsRepeatedUntilItPasses(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, refused(503, "backendError", "x"), quota(403), refused(429, "rateLimitExceeded", "Too many concurrent requests for user."),
+		answer{status: 502, body: "<html>"}, answer{status: 200, body: "{"}, profileAnswer)
+	m := f.open(&openPacer{})
+	p, err := m.Profile(t.Context())
+	if err != nil || p != (Profile{Email: "a@example.org", Messages: 3, Threads: 2, HistoryID: 77}) || m.Units() != 6 {
+		t.Errorf("%+v, %v after %d units", p, err, m.Units())
+	}
+}
+
+func TestARefusedAccessTokenIsRenewedOnce(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, refused(401, "authError", "Invalid Credentials"), profileAnswer)
+	m := f.open(&openPacer{})
+	for range 2 {
+		if _, err := m.Profile(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tokens := []string{}
+	for _, r := range f.seen {
+		tokens = append(tokens, r.Header.Get("Authorization"))
+	}
+	if got := strings.Join(tokens, ","); got != "Bearer a1,Bearer a2,Bearer a2" || f.tokens != 2 {
+		t.Errorf("calls with %s, %d renewals", got, f.tokens)
+	}
+}
+
+func TestTheTokenEndpointsRefusalsHaveTheirCodes(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]sweep.Code{
+		`{"error":"invalid_grant","error_description":"Token has been expired or revoked."}`: sweep.MailboxNeedsReconnect,
+		`{"error":"admin_policy_enforced"}`:                                                  sweep.Forbidden,
+		`{"error":"invalid_client"}`:                                                         sweep.Unavailable,
+	} {
+		f := newFake(t, profileAnswer)
+		f.token = answer{status: 400, body: body}
+		_, err := f.open(&openPacer{}).Profile(t.Context())
+		if sweep.CodeOf(err) != want || f.calls() != 0 || f.tokens != 1 || errors.Is(err, ErrProjectStopped) != (want == sweep.Unavailable) {
+			t.Errorf("%s: %v, %d calls, %d token calls", body, err, f.calls(), f.tokens)
+		}
+	}
+	f := newFake(t, profileAnswer)
+	f.token = answer{status: 503, body: "<html>"}
+	if _, err := f.open(&openPacer{}).Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 6 {
+		t.Errorf("%v after %d token calls", err, f.tokens)
+	}
+}
+
+func TestAToldTimeFarAwayClosesTheBucketAndIsGivenToTheCaller(t *testing.T) {
+	t.Parallel()
+	told := time.Now().Add(15 * time.Minute).UTC().Truncate(time.Millisecond)
+	text := "User-rate limit exceeded.  Retry after " + told.Format("2006-01-02T15:04:05.000Z")
+	for name, a := range map[string]answer{
+		"text":           refused(429, "rateLimitExceeded", text),
+		"text, sending":  refused(429, "rateLimitExceeded", text+" (Mail sending)"),
+		"text in a 403":  refused(403, "userRateLimitExceeded", text),
+		"header seconds": {status: 429, body: "{}", header: map[string]string{"Retry-After": "900"}},
+		"header date":    {status: 429, body: "{}", header: map[string]string{"Retry-After": told.Format("Mon, 02 Jan 2006 15:04:05 GMT")}},
+	} {
+		f, p := newFake(t, a), &openPacer{}
+		_, err := f.open(p).Profile(t.Context())
+		var w *Wait
+		if !errors.As(err, &w) || w.Until.Sub(told).Abs() > 3*time.Second || !p.closed.Equal(w.Until) || f.calls() != 1 {
+			t.Errorf("%s: %v, closed until %v, told %v, %d calls", name, err, p.closed, told, f.calls())
+		}
+	}
+}
+
+func TestAToldTimeNearbyIsSleptOver(t *testing.T) {
+	t.Parallel()
+	told := time.Now().Add(250 * time.Millisecond)
+	f := newFake(t, refused(429, "rateLimitExceeded", "User-rate limit exceeded.  Retry after "+told.UTC().Format(time.RFC3339Nano)), profileAnswer)
+	p := &openPacer{}
+	m := f.open(p)
+	m.client.TimeScale = 20 // patience 1.5 s
+	if _, err := m.Profile(t.Context()); err != nil || time.Now().Before(told) || p.closed.Before(told) {
+		t.Errorf("%v at %v, told %v, closed until %v", err, time.Now(), told, p.closed)
+	}
+}
+
+func TestAToldTimeOfYearsIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, refused(429, "rateLimitExceeded", "Retry after 2999-01-01T00:00:00Z"))
+	_, err := f.open(&openPacer{}).Profile(t.Context())
+	var w *Wait
+	if !errors.As(err, &w) || time.Until(w.Until) > 25*time.Hour {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestErrorsTellNothingOfMailOrSecrets(t *testing.T) {
+	t.Parallel()
+	const private = "victim@private.example"
+	answers := []answer{{}, {status: 200, body: `{"messages":"` + private + `"}`}, {status: 200, body: `{"messages":[{"id":"` + private + `"}]}`}, {status: 418, body: private}}
+	for _, status := range []int{400, 401, 403, 404, 409, 429, 500} {
+		answers = append(answers, refused(status, private, "Delegation denied for "+private), refused(status, "rateLimitExceeded", private))
+	}
+	for i, a := range answers {
+		f := newFake(t, a)
+		_, _, err := f.open(&openPacer{}).ListPage(t.Context(), Search{Q: "from:" + private}, "")
+		checkSilent(t, fmt.Sprint(i), err, private, secretRefresh, "client-secret", "a1")
+		f.token = answer{status: 400, body: `{"error":"x","error_description":"` + private + secretRefresh + `"}`}
+		_, err = f.open(&openPacer{}).Profile(t.Context())
+		checkSilent(t, fmt.Sprint(i, " token"), err, private, secretRefresh, "client-secret")
+	}
+}
+
+func checkSilent(t *testing.T, name string, err error, secrets ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: no error", name)
+		return
+	}
+	for _, secret := range secrets {
+		if strings.Contains(fmt.Sprintf("%+v", err), secret) {
+			t.Errorf("%s: %q tells %q", name, err, secret)
+		}
+	}
+}
+
+func TestTheNumberInFlightFollowsGooglesRefusals(t *testing.T) {
+	t.Parallel()
+	f := newFlow()
+	if f.limit() != 4 {
+		t.Errorf("starts at %d", f.limit())
+	}
+	for range 1_000 {
+		f.succeeded()
+	}
+	if f.limit() != 10 {
+		t.Errorf("grew to %d, want 10", f.limit())
+	}
+	began := time.Now()
+	for range 10 { // one crowd, refused together
+		f.crowded(began, began.Add(time.Second))
+	}
+	if f.limit() != 5 {
+		t.Errorf("one crowd cut it to %d, want 5", f.limit())
+	}
+	for i := range 5 {
+		at := began.Add(time.Duration(i+2) * time.Second)
+		f.crowded(at, at.Add(time.Millisecond))
+	}
+	if f.limit() != 2 {
+		t.Errorf("cut to %d, want 2", f.limit())
+	}
+}
+
+func TestACrowdedMailboxAsksForFewerPlaces(t *testing.T) {
+	t.Parallel()
+	p := &openPacer{}
+	f := newFake(t, refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), profileAnswer)
+	if _, err := f.open(p).Profile(t.Context()); err != nil || len(p.limits) != 2 || p.limits[0] != 4 || p.limits[1] != 2 || !p.closed.IsZero() {
+		t.Errorf("%v, places asked for %v, closed %v", err, p.limits, p.closed)
+	}
+}

@@ -1,0 +1,176 @@
+package gmail
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// Pacer spreads calls over time and processes; ratelimit.Governor is one. account is an opaque key of the Google account.
+type Pacer interface {
+	// Reserve books units and says how long to wait before the call; ok is false, and nothing booked, when that passes maxWait.
+	Reserve(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error)
+	// CloseUntil stops all calls for the account until a wall-clock time.
+	CloseUntil(ctx context.Context, account string, until time.Time) error
+	// Acquire waits for one of max places in flight.
+	Acquire(ctx context.Context, account string, max int) (release func(), err error)
+}
+
+// Call tells of one request that left, for metrics. It names no account and no message.
+type Call struct {
+	Method Method
+	Status int // HTTP; 0 = no answer came
+	Units  int
+	Waited time.Duration // for the bucket, an access token and a place in flight
+	Took   time.Duration // until the answer's headers
+}
+
+// Wait is the error that asks the caller to come back: Gmail, or the account's bucket, wants a pause longer than a worker should
+// sleep. It is not a failure. Until is wall-clock time.
+type Wait struct{ Until time.Time }
+
+func (w *Wait) Error() string {
+	return "Gmail asks to wait until " + w.Until.UTC().Format(time.RFC3339)
+}
+
+// NewTransport makes the connections that all mailboxes share. Google speaks HTTP/2, where four connections carry hundreds of
+// calls; a plain-text base URL (a stand-in for Google) has one call per connection and gets more of them.
+func NewTransport(baseURL string) *http.Transport {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:   true,
+		MaxConnsPerHost:     4,
+		MaxIdleConnsPerHost: 4,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
+	if u, err := url.Parse(baseURL); err == nil && u.Scheme == "http" {
+		t.MaxConnsPerHost, t.MaxIdleConnsPerHost = 256, 64
+	}
+	return t
+}
+
+// transport is the only way to Gmail: it refuses what is not listed, waits for the bucket, adds the access token, counts.
+type transport struct {
+	mailbox *Mailbox
+	allow   allowList
+	base    http.RoundTripper
+}
+
+// RoundTrip asks for the access token after the long wait, so that no token ages in the queue, and before it takes a place in
+// flight, so that no place is held by a slow token endpoint.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	call, err := t.allow.find(r)
+	if err != nil {
+		return nil, refuse(r, err)
+	}
+	began, units := time.Now(), t.mailbox.client.Tariff.Units[call]
+	if err := t.book(r.Context(), units); err != nil {
+		return nil, refuse(r, err)
+	}
+	token, err := t.mailbox.tokens.access(r.Context())
+	if err != nil {
+		return nil, refuse(r, err)
+	}
+	release, err := t.mailbox.client.Pacer.Acquire(r.Context(), t.mailbox.account, t.mailbox.flow.limit())
+	if err != nil {
+		return nil, refuse(r, &paceError{err})
+	}
+	answer, err := t.send(r, token, Call{Method: call, Units: units, Waited: time.Since(began)})
+	if err != nil {
+		release()
+		return nil, err
+	}
+	answer.Body = &closing{ReadCloser: answer.Body, then: release}
+	return answer, nil
+}
+
+// refuse ends a request that did not leave; a RoundTripper must close the body then too.
+func refuse(r *http.Request, err error) error {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return err
+}
+
+// book reserves units and sleeps until its turn. When Gmail closed the mailbox meanwhile the turn is void and it books anew.
+func (t *transport) book(ctx context.Context, units int) error {
+	m := t.mailbox
+	for {
+		began := time.Now()
+		wait, ok, err := m.client.Pacer.Reserve(ctx, m.account, units, m.client.patience())
+		if err != nil {
+			return &paceError{err}
+		}
+		if !ok {
+			return &Wait{Until: time.Now().Add(wait)}
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+		if wait <= 0 || !m.flow.closedSince(began) {
+			return nil
+		}
+	}
+}
+
+// send makes the request with a deadline that lasts until the body is closed.
+func (t *transport) send(r *http.Request, token string, call Call) (*http.Response, error) {
+	ctx, stop := context.WithTimeout(r.Context(), t.mailbox.client.timeout())
+	out := r.Clone(ctx)
+	out.Header.Set("Authorization", "Bearer "+token)
+	began := time.Now()
+	answer, err := t.base.RoundTrip(out)
+	call.Took = time.Since(began)
+	if err == nil {
+		call.Status = answer.StatusCode
+	}
+	t.mailbox.spent(call)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusUnauthorized {
+		t.mailbox.tokens.drop(token)
+	}
+	answer.Body = &closing{ReadCloser: answer.Body, then: stop}
+	return answer, nil
+}
+
+// paceError says that the pacer itself failed.
+type paceError struct{ err error }
+
+func (e *paceError) Error() string { return "pace Gmail calls: " + e.err.Error() }
+func (e *paceError) Unwrap() error { return e.err }
+
+// closing runs then once, when the body is closed.
+type closing struct {
+	io.ReadCloser
+	then func()
+	once sync.Once
+}
+
+func (c *closing) Close() error {
+	defer c.once.Do(c.then)
+	return c.ReadCloser.Close()
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,191 @@
+package mailindex
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"mailsweep/internal/sweep"
+)
+
+// Segment is a named part of a stored index.
+type Segment struct {
+	Name string
+	Data []byte
+}
+
+// codecVersion is the first byte of every segment.
+const codecVersion = 1
+
+// ErrCorrupt is in the chain of every error of Decode.
+var ErrCorrupt = errors.New("mailindex: not a stored index of this version")
+
+// The segments, in the order of decoding.
+const (
+	segmentHead   = "head"
+	segmentIDs    = "ids"
+	segmentRows   = "rows"
+	segmentPeople = "people"
+	segmentSets   = "sets"
+)
+
+// maxSegment bounds what a segment unpacks to.
+const maxSegment = 256 << 20
+
+// Encode gives the storable form: at most 1 MiB per 100,000 messages, the same bytes for the same index.
+func (ix *Index) Encode() ([]Segment, error) {
+	var out []Segment
+	for _, part := range []struct {
+		name  string
+		level int
+		write func(*writer)
+	}{
+		{segmentHead, flate.DefaultCompression, ix.writeHead},
+		{segmentIDs, flate.HuffmanOnly, ix.writeIDs}, // nothing in ids repeats
+		{segmentRows, flate.DefaultCompression, ix.writeRows},
+		{segmentPeople, flate.DefaultCompression, ix.writePeople},
+		{segmentSets, flate.DefaultCompression, ix.writeSets},
+	} {
+		var w writer
+		part.write(&w)
+		data, err := pack(w.b, part.level)
+		if err == nil {
+			err = w.err
+		}
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", part.name, err)
+		}
+		out = append(out, Segment{part.name, data})
+	}
+	return out, nil
+}
+
+// Decode reads what Encode wrote. Anything else is an error, never a panic.
+func Decode(segments []Segment) (*Index, error) {
+	ix := newIndex(nil, 0)
+	for _, part := range []struct {
+		name string
+		read func(*reader)
+	}{
+		{segmentHead, ix.readHead}, {segmentIDs, ix.readIDs}, {segmentPeople, ix.readPeople}, {segmentRows, ix.readRows}, {segmentSets, ix.readSets},
+	} {
+		i := slices.IndexFunc(segments, func(s Segment) bool { return s.Name == part.name })
+		if i < 0 {
+			return nil, fmt.Errorf("decode: no segment %s: %w", part.name, ErrCorrupt)
+		}
+		payload, err := unpack(segments[i].Data)
+		if err != nil {
+			return nil, fmt.Errorf("decode %s: %w", part.name, err)
+		}
+		r := reader{b: payload}
+		part.read(&r)
+		if r.bad || len(r.b) > 0 {
+			return nil, fmt.Errorf("decode %s: %w", part.name, ErrCorrupt)
+		}
+	}
+	return ix, nil
+}
+
+// pack compresses a payload behind its version and checksum.
+func pack(payload []byte, level int) ([]byte, error) {
+	b := bytes.NewBuffer(binary.BigEndian.AppendUint32([]byte{codecVersion}, crc32.ChecksumIEEE(payload)))
+	z, err := flate.NewWriter(b, level)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = z.Write(payload); err == nil {
+		err = z.Close()
+	}
+	return b.Bytes(), err
+}
+
+func unpack(data []byte) ([]byte, error) {
+	if len(data) < 5 || data[0] != codecVersion {
+		return nil, ErrCorrupt
+	}
+	payload, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data[5:])), maxSegment))
+	if err != nil || crc32.ChecksumIEEE(payload) != binary.BigEndian.Uint32(data[1:]) {
+		return nil, ErrCorrupt
+	}
+	return payload, nil
+}
+
+func (ix *Index) writeHead(w *writer) {
+	w.time(ix.AsOf)
+	w.uint(ix.HistoryID)
+	w.bool(ix.Categories)
+	w.bool(ix.labeled)
+	w.uint(uint64(len(ix.bounds)))
+	for _, t := range ix.bounds {
+		w.time(t)
+	}
+	w.uint(uint64(len(ix.labels)))
+	for _, l := range ix.labels {
+		w.text(l.ID)
+		w.text(l.Name)
+		w.bool(l.User)
+		w.bool(l.Ours)
+	}
+}
+
+func (ix *Index) readHead(r *reader) {
+	ix.AsOf, ix.HistoryID, ix.Categories, ix.labeled = r.time(), r.uint(), r.bool(), r.bool()
+	for range r.count(maxSlice + 1) {
+		ix.bounds = append(ix.bounds, r.time())
+	}
+	r.check(slices.IsSortedFunc(ix.bounds, time.Time.Compare))
+	for range r.count(len(r.b)) {
+		ix.labels = append(ix.labels, Label{ID: r.text(), Name: r.text(), User: r.bool(), Ours: r.bool()})
+	}
+}
+
+var methods = [...]sweep.UnsubscribeMethod{sweep.NoWay, sweep.OneClick, sweep.Mailto, sweep.Link}
+
+func (ix *Index) writePeople(w *writer) {
+	w.uint(uint64(len(ix.people) - 1))
+	for _, p := range ix.people[1:] {
+		w.text(p.address)
+		w.text(p.name)
+		w.text(p.listID)
+		w.uint(uint64(max(0, slices.Index(methods[:], p.unsubscribe))))
+		w.bool(p.swept)
+	}
+}
+
+func (ix *Index) readPeople(r *reader) {
+	for range r.count(len(r.b)) {
+		p := person{address: r.text(), name: r.text(), listID: r.text(), unsubscribe: methods[r.count(len(methods)-1)], swept: r.bool()}
+		ix.byAddr[p.address] = uint32(len(ix.people))
+		ix.people = append(ix.people, p)
+	}
+	r.check(len(ix.byAddr) == len(ix.people)-1)
+}
+
+func (ix *Index) writeSets(w *writer) {
+	for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh, ix.bare} {
+		w.set(s)
+	}
+	w.uint(uint64(len(ix.dims)))
+	for _, name := range slices.Sorted(maps.Keys(ix.dims)) {
+		w.text(name)
+		w.set(ix.dims[name].yes)
+		w.set(ix.dims[name].unknown)
+	}
+}
+
+func (ix *Index) readSets(r *reader) {
+	n := len(ix.ids)
+	ix.live, ix.read, ix.fresh, ix.bare = r.set(n), r.set(n), r.set(n), r.set(n)
+	for range r.count(len(r.b)) {
+		ix.dims[r.text()] = &dimension{yes: r.set(n), unknown: r.set(n)}
+	}
+}

@@ -1,0 +1,146 @@
+package mailindex
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+	"pgregory.net/rapid"
+
+	"mailsweep/internal/sweep"
+)
+
+// differences names the parts in which two indexes differ.
+func differences(a, b *Index) (out []string) {
+	check := func(name string, same bool) {
+		if !same {
+			out = append(out, name)
+		}
+	}
+	sets := func(x *Index) []*roaring.Bitmap { return []*roaring.Bitmap{x.live, x.read, x.fresh, x.bare} }
+	check("head", a.AsOf.Equal(b.AsOf) && a.HistoryID == b.HistoryID && a.Categories == b.Categories && a.labeled == b.labeled)
+	check("bounds", slices.EqualFunc(a.bounds, b.bounds, time.Time.Equal))
+	check("ids", slices.Equal(a.ids, b.ids) && a.sorted == b.sorted && maps.Equal(a.tail, b.tail))
+	check("threads", slices.Equal(a.threads, b.threads))
+	check("slices", slices.Equal(a.slices, b.slices))
+	check("dates", slices.Equal(a.dates, b.dates))
+	check("sizes", slices.Equal(a.sizes, b.sizes))
+	check("senders", slices.Equal(a.senders, b.senders) && slices.Equal(a.people, b.people) && maps.Equal(a.byAddr, b.byAddr))
+	check("sets", slices.EqualFunc(sets(a), sets(b), func(x, y *roaring.Bitmap) bool { return x.Equals(y) }))
+	check("dimensions", maps.EqualFunc(a.dims, b.dims, func(x, y *dimension) bool { return x.yes.Equals(y.yes) && x.unknown.Equals(y.unknown) }))
+	check("labels", slices.Equal(a.labels, b.labels))
+	return out
+}
+
+func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		b := drawBox(t)
+		ix := b.index(t)
+		b.meet(t, ix)
+		ix.Apply(b.drawChanges(t))
+		segments, err := ix.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := Decode(segments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := differences(ix, back); len(d) > 0 {
+			t.Fatalf("differs in %v", d)
+		}
+		again, err := back.Encode()
+		if err != nil || !slices.EqualFunc(segments, again, func(x, y Segment) bool { return bytes.Equal(x.Data, y.Data) }) {
+			t.Fatalf("encoded again it is not the same: %v", err)
+		}
+	})
+}
+
+func TestCorruptSegmentsAreErrors(t *testing.T) {
+	t.Parallel()
+	good, err := threeLetters().known().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		missing := slices.Delete(slices.Clone(good), i, i+1)
+		if _, err := Decode(missing); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("without %s: %v", good[i].Name, err)
+		}
+		for at := range good[i].Data {
+			bad := slices.Clone(good)
+			bad[i].Data = slices.Clone(bad[i].Data)
+			bad[i].Data[at] ^= 0x10
+			if ix, err := Decode(bad); err == nil && len(differences(ix, threeLetters().known())) > 0 {
+				t.Errorf("%s: a flipped bit at %d went unseen", good[i].Name, at)
+			}
+		}
+	}
+	if _, err := Decode(nil); err == nil {
+		t.Error("nothing was decoded")
+	}
+}
+
+// FuzzDecode feeds payloads behind a right checksum, so that the decoders themselves are tried.
+func FuzzDecode(f *testing.F) {
+	good, err := threeLetters().known().Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, s := range good {
+		payload, err := unpack(s.Data)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(i, payload)
+	}
+	f.Fuzz(func(t *testing.T, i int, payload []byte) {
+		bad := slices.Clone(good)
+		i = int(uint(i) % uint(len(bad)))
+		data, err := pack(payload, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad[i].Data = data
+		ix, err := Decode(bad)
+		if err != nil {
+			return
+		}
+		// What was taken in must be usable.
+		ix.Analysis(SelectOptions{Now: modelNow})
+		if _, err := ix.Encode(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestStoredIndexIsSmall(t *testing.T) {
+	t.Parallel()
+	ix := bigIndex(100_000, 3_000)
+	segments, err := ix.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total, parts := 0, ""
+	for _, s := range segments {
+		total += len(s.Data)
+		parts += fmt.Sprintf(" %s %d", s.Name, len(s.Data))
+	}
+	t.Logf("%d bytes:%s", total, parts)
+	if total > 1<<20 {
+		t.Errorf("%d bytes for 100,000 messages", total)
+	}
+	back, err := Decode(segments)
+	if err != nil || len(differences(ix, back)) > 0 {
+		t.Fatalf("not the same: %v", err)
+	}
+	if back.Len() != ix.Len() || sweep.MessageID(0) == back.ids[0] {
+		t.Fatal("rows lost")
+	}
+}

@@ -1,0 +1,195 @@
+package mailindex
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"mailsweep/internal/sweep"
+)
+
+// person is one From address.
+type person struct {
+	address, name, listID string
+	unsubscribe           sweep.UnsubscribeMethod
+	swept                 bool // a from: search for the address was listed whole
+}
+
+// Header is what was read of one message. Address is the lower-cased addr-spec of the first From, "" when there is none.
+type Header struct {
+	Address     string
+	Name        string
+	ListID      string
+	Unsubscribe sweep.UnsubscribeMethod
+	Size        int64     // Gmail's sizeEstimate in bytes; 0: unknown
+	Date        time.Time // Gmail's internalDate; zero: unknown
+}
+
+// Learn takes in the headers of a message that was read: from now on its sender and size, and its date when given, are exact. It is
+// false when there is no such message.
+func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
+	row, ok := ix.Row(id)
+	if !ok {
+		return false
+	}
+	n := ix.person(h.Address)
+	p := &ix.people[n]
+	if p.name == "" {
+		p.name = h.Name
+	}
+	if p.listID == "" {
+		p.listID = h.ListID
+	}
+	p.unsubscribe = easier(p.unsubscribe, h.Unsubscribe)
+	ix.senders[row] = n
+	ix.read.Add(row)
+	if h.Size > 0 {
+		ix.sizes[row] = uint32(min(h.Size, math.MaxUint32))
+	}
+	ix.learnDate(row, h.Date)
+	return true
+}
+
+func (ix *Index) learnDate(row uint32, t time.Time) {
+	s := t.Unix()
+	if t.IsZero() || s <= 0 || s > math.MaxUint32 {
+		return
+	}
+	ix.dates[row] = uint32(s)
+	ix.fresh.Remove(row)
+	if i, ok := ix.sliceOf(t); ok {
+		ix.slices[row] = uint16(i)
+	}
+}
+
+// easier keeps the easiest way to unsubscribe that any message of a sender offered.
+func easier(a, b sweep.UnsubscribeMethod) sweep.UnsubscribeMethod {
+	rank := []sweep.UnsubscribeMethod{sweep.OneClick, sweep.Mailto, sweep.Link, sweep.NoWay, ""}
+	if slices.Index(rank, b) < slices.Index(rank, a) && slices.Contains(rank, b) {
+		return b
+	}
+	return a
+}
+
+// person gives the number of an address, making it known.
+func (ix *Index) person(address string) uint32 {
+	address = strings.ToLower(address)
+	n, ok := ix.byAddr[address]
+	if !ok {
+		n = uint32(len(ix.people))
+		ix.people = append(ix.people, person{address: address, unsubscribe: sweep.NoWay})
+		ix.byAddr[address] = n
+	}
+	return n
+}
+
+// Sweep takes in everything that Gmail's from: search for an address listed. Messages without a sender get this one; so do those
+// that an earlier sweep gave to a sender whose address is a run of words of this one, as that search over-matched. What was read
+// stays. It says how many messages were gained.
+func (ix *Index) Sweep(address string, ids []sweep.MessageID) (gained int) {
+	n := ix.person(address)
+	ix.people[n].swept = true
+	mine := tokens(ix.people[n].address)
+	wider := map[uint32]bool{0: true}
+	for _, id := range ids {
+		row, ok := ix.Row(id)
+		if !ok || ix.read.Contains(row) || ix.senders[row] == n {
+			continue
+		}
+		was := ix.senders[row]
+		loses, seen := wider[was]
+		if !seen {
+			theirs := tokens(ix.people[was].address)
+			loses = len(theirs) < len(mine) && holdsRun(mine, theirs)
+			wider[was] = loses
+		}
+		if loses {
+			ix.senders[row] = n
+			gained++
+		}
+	}
+	return gained
+}
+
+// tokens cuts a text as Gmail's search does: at everything but letters, digits and underscore.
+func tokens(s string) []string {
+	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
+}
+
+// holdsRun says whether part occurs in all as a run.
+func holdsRun(all, part []string) bool {
+	if len(part) == 0 {
+		return false
+	}
+	for i := 0; i+len(part) <= len(all); i++ {
+		if slices.Equal(all[i:i+len(part)], part) {
+			return true
+		}
+	}
+	return false
+}
+
+// Unattributed counts the messages outside spam and trash whose sender is not known.
+func (ix *Index) Unattributed() int { return int(ix.unknownSenders(ix.counted()).GetCardinality()) }
+
+func (ix *Index) unknownSenders(of *roaring.Bitmap) *roaring.Bitmap {
+	w := ix.words()
+	for row, n := range ix.senders {
+		if n == 0 {
+			w.set(uint32(row))
+		}
+	}
+	return roaring.And(w.bitmap(), of)
+}
+
+// NextUnknown picks at most n messages without a known sender to read next. They are drawn by chance within each category, as a
+// random message leads to a sender in proportion to its mail; categories take turns by how much a read there may gain.
+func (ix *Index) NextUnknown(n int, r *rand.Rand) []sweep.MessageID {
+	strata := ix.strata()
+	total := 0.0
+	for _, s := range strata {
+		total += s.gain
+	}
+	var out []sweep.MessageID
+	for i, s := range strata {
+		share := int(math.Ceil(float64(n) * s.gain / total))
+		if i == len(strata)-1 {
+			share = n
+		}
+		for range min(share, n-len(out), len(s.rows)) {
+			k := r.IntN(len(s.rows))
+			out = append(out, ix.ids[s.rows[k]])
+			s.rows[k] = s.rows[len(s.rows)-1]
+			s.rows = s.rows[:len(s.rows)-1]
+		}
+	}
+	return out
+}
+
+type stratum struct {
+	rows []uint32
+	gain float64
+}
+
+// strata splits the unattributed messages by category, largest expected gain first. Bulk mail comes from few senders, personal
+// mail from many: a read in a bulk category is taken to lead to twice as much.
+func (ix *Index) strata() (out []stratum) {
+	left := ix.unknownSenders(ix.counted())
+	for _, c := range []sweep.Category{sweep.Promotions, sweep.Updates, sweep.Social, sweep.Forums} {
+		if d := ix.dims[LabelDimension(c.CategoryLabel())]; d != nil {
+			rows := roaring.And(left, d.yes)
+			left.AndNot(rows)
+			out = append(out, stratum{rows.ToArray(), 2 * float64(rows.GetCardinality())})
+		}
+	}
+	out = append(out, stratum{left.ToArray(), float64(left.GetCardinality())})
+	out = slices.DeleteFunc(out, func(s stratum) bool { return len(s.rows) == 0 })
+	slices.SortStableFunc(out, func(a, b stratum) int { return cmp.Compare(b.gain, a.gain) })
+	return out
+}

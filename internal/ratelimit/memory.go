@@ -1,0 +1,99 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// rememberedAccounts is where memory begins to look for buckets that are full again.
+const rememberedAccounts = 4096
+
+// memory is what one process last saw of the buckets, on Redis's clock. It carries on while Redis is away, and it goes along
+// with every booking, so that an emptied Redis does not hand out a second burst.
+type memory struct {
+	ahead    float64 // Redis's clock less ours, microseconds
+	project  float64
+	accounts map[string]bucket
+}
+
+func (m *memory) now() float64 { return float64(time.Now().UnixMicro()) + m.ahead }
+
+func (m *memory) keep(account string, b booking) {
+	if m.accounts == nil {
+		m.accounts = map[string]bucket{}
+	}
+	if len(m.accounts) >= rememberedAccounts {
+		for name, old := range m.accounts {
+			if max(old.full, old.closed) < b.now {
+				delete(m.accounts, name)
+			}
+		}
+	}
+	known := m.accounts[account]
+	m.accounts[account] = bucket{max(known.full, b.account.full), max(known.closed, b.account.closed)}
+	m.project = max(m.project, b.project)
+}
+
+func (g *Governor) recall(account string) (bucket, float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known.accounts[account], g.known.project
+}
+
+func (g *Governor) learn(account string, b booking) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known.ahead = b.now - float64(time.Now().UnixMicro())
+	g.known.keep(account, b)
+}
+
+func (g *Governor) remember(account string, change func(b *bucket, now float64)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a, now := g.known.accounts[account], g.known.now()
+	change(&a, now)
+	g.known.keep(account, booking{now: now, account: a, project: g.known.project})
+}
+
+const (
+	redisPatience = time.Second // for one answer
+	redisPause    = time.Second // before asking again after a failure
+)
+
+var errAway = errors.New("redis is away")
+
+// link remembers for a moment that Redis did not answer, so that not every caller waits for the same time-out.
+type link struct{ awayUntil atomic.Int64 }
+
+// try asks Redis unless it failed just now. A failure that is the caller's own end is not held against Redis.
+func (l *link) try(ctx context.Context, log *slog.Logger, ask func(context.Context) error) error {
+	away := l.awayUntil.Load()
+	if away > time.Now().UnixNano() {
+		return errAway
+	}
+	limited, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	err := ask(limited)
+	switch {
+	case err == nil && away != 0 && l.awayUntil.CompareAndSwap(away, 0) && log != nil:
+		log.InfoContext(ctx, "redis answers again, limits are shared")
+	case err != nil && ctx.Err() == nil:
+		l.awayUntil.Store(time.Now().Add(redisPause).UnixNano())
+		if away == 0 && log != nil {
+			log.WarnContext(ctx, "redis is away, this process limits alone", "error", err)
+		}
+	}
+	return err
+}
+
+func ignoreNil(err error) error {
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
+}

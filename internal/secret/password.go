@@ -1,0 +1,135 @@
+package secret
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+	"golang.org/x/text/unicode/norm"
+
+	"mailsweep/internal/sweep"
+)
+
+// Passwords hashes and checks passwords. The stored form is v2$<pepper id>$<bcrypt of base64(HMAC-SHA-384(pepper,
+// NFKC(password)))>: the 64 characters handed to bcrypt stay below the 72 bytes that it looks at, so no password is cut,
+// and the database alone cannot verify one. A gate lets only a few hashes run at once, because one costs a quarter of a
+// second of a core. Use it by pointer; the fields must not change after the first call.
+type Passwords struct {
+	Peppers  map[string][]byte
+	Current  string        // the id of the pepper for new hashes
+	Cost     int           // bcrypt's; 0 means 12
+	Slots    int           // hashes at a time; 0 means one less than there are cores, at least 1
+	Patience time.Duration // how long a call waits for a slot; 0 means 2 s
+
+	once sync.Once
+	gate chan struct{}
+}
+
+// Format hides the peppers under every verb.
+func (*Passwords) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
+
+// Hash gives the stored form. Code: unavailable when no slot came free in time.
+func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
+	pepper, ok := p.Peppers[p.Current]
+	if !ok {
+		return "", fmt.Errorf("hash password: no pepper is called %q", p.Current)
+	}
+	leave, err := p.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	hash, err := bcrypt.GenerateFromPassword(keyed(pepper, password), p.cost())
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	return "v2$" + p.Current + "$" + string(hash), nil
+}
+
+// Verify says whether the password is the stored one and whether its hash should be renewed because pepper or cost have
+// changed. Code: unavailable when no slot came free in time.
+func (p *Passwords) Verify(ctx context.Context, stored, password string) (ok, rehash bool, err error) {
+	id, hash, err := splitStored(stored)
+	if err != nil {
+		return false, false, err
+	}
+	pepper, known := p.Peppers[id]
+	if !known {
+		return false, false, fmt.Errorf("verify password: no pepper is called %q", id)
+	}
+	leave, err := p.enter(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	defer leave()
+	err = bcrypt.CompareHashAndPassword(hash, keyed(pepper, password))
+	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
+		return false, false, nil
+	}
+	if err != nil {
+		return false, false, fmt.Errorf("verify password: %w", err)
+	}
+	cost, err := bcrypt.Cost(hash)
+	return true, err != nil || cost != p.cost() || id != p.Current, nil
+}
+
+// VerifyNothing takes the time of Verify, for a user who does not exist: making a hash costs what checking one does.
+func (p *Passwords) VerifyNothing(ctx context.Context, password string) error {
+	_, err := p.Hash(ctx, password)
+	return err
+}
+
+func splitStored(stored string) (id string, hash []byte, err error) {
+	rest, ok := strings.CutPrefix(stored, "v2$")
+	id, text, ok2 := strings.Cut(rest, "$")
+	if !ok || !ok2 || id == "" {
+		return "", nil, errors.New("verify password: the stored form is unknown")
+	}
+	return id, []byte(text), nil
+}
+
+func keyed(pepper []byte, password string) []byte {
+	mac := hmac.New(sha512.New384, pepper)
+	mac.Write([]byte(norm.NFKC.String(password)))
+	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
+}
+
+func (p *Passwords) cost() int {
+	if p.Cost == 0 {
+		return 12
+	}
+	return p.Cost
+}
+
+// enter waits for a slot of the gate and gives the way out of it.
+func (p *Passwords) enter(ctx context.Context) (leave func(), err error) {
+	p.once.Do(func() {
+		slots := p.Slots
+		if slots <= 0 {
+			slots = max(1, runtime.GOMAXPROCS(0)-1)
+		}
+		p.gate = make(chan struct{}, slots)
+	})
+	patience := p.Patience
+	if patience == 0 {
+		patience = 2 * time.Second
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case p.gate <- struct{}{}:
+		return func() { <-p.gate }, nil
+	case <-timer.C:
+		return nil, sweep.Errorf(sweep.Unavailable, "too many people are signing in; try again in a few seconds")
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,189 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"mailsweep/internal/sweep"
+)
+
+func passwords() *Passwords {
+	return &Passwords{
+		Peppers: map[string][]byte{"p1": bytes.Repeat([]byte{1}, 32), "p2": bytes.Repeat([]byte{2}, 32)},
+		Current: "p2", Cost: bcrypt.MinCost,
+	}
+}
+
+func hashed(t *testing.T, p *Passwords, password string) string {
+	t.Helper()
+	stored, err := p.Hash(t.Context(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func verify(t *testing.T, p *Passwords, stored, password string) (ok, rehash bool) {
+	t.Helper()
+	ok, rehash, err := p.Verify(t.Context(), stored, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok, rehash
+}
+
+func TestPasswordsAreNeverCut(t *testing.T) { // PWD-2
+	t.Parallel()
+	p := passwords()
+	long := strings.Repeat("😀", 64)
+	stored := hashed(t, p, long)
+	if ok, rehash := verify(t, p, stored, long); !ok || rehash {
+		t.Errorf("ok %v, rehash %v", ok, rehash)
+	}
+	for _, other := range []string{long + "x", long[:len(long)-4], strings.Repeat("😀", 63) + "😁", long[:72], ""} {
+		if ok, _ := verify(t, p, stored, other); ok {
+			t.Errorf("%.20q… passes", other)
+		}
+	}
+	if ok, _ := verify(t, p, hashed(t, p, "Ångström ﬁts here"), "A\u030angstro\u0308m fits here"); !ok {
+		t.Error("two spellings of one text differ")
+	}
+}
+
+func TestStoredFormNeedsThePepper(t *testing.T) { // PWD-3
+	t.Parallel()
+	p := passwords()
+	stored := hashed(t, p, "a quiet blue teapot")
+	bare, ok := strings.CutPrefix(stored, "v2$p2$")
+	if !ok || strings.Contains(stored, "teapot") {
+		t.Fatal(stored)
+	}
+	if bcrypt.CompareHashAndPassword([]byte(bare), []byte("a quiet blue teapot")) == nil {
+		t.Error("the hash verifies without the pepper")
+	}
+	moved := strings.Replace(stored, "v2$p2$", "v2$p1$", 1)
+	if ok, _ := verify(t, p, moved, "a quiet blue teapot"); ok {
+		t.Error("another pepper verifies")
+	}
+	for _, bad := range []string{"", bare, "v1$p2$" + bare, "v2$p9$" + bare, "v2$$" + bare, "v2$p2$", "v2$p2"} {
+		if ok, _, err := p.Verify(t.Context(), bad, "a quiet blue teapot"); ok || err == nil {
+			t.Errorf("%q is taken: %v", bad, err)
+		}
+	}
+}
+
+func TestOldPepperAndCostAskForANewHash(t *testing.T) { // PWD-4
+	t.Parallel()
+	p := passwords()
+	older := passwords()
+	older.Current = "p1"
+	dearer := passwords()
+	dearer.Cost = bcrypt.MinCost + 1
+	for what, stored := range map[string]string{"pepper": hashed(t, older, "pw"), "cost": hashed(t, dearer, "pw")} {
+		if ok, rehash := verify(t, p, stored, "pw"); !ok || !rehash {
+			t.Errorf("%s: ok %v, rehash %v", what, ok, rehash)
+		}
+		if ok, rehash := verify(t, p, stored, "other"); ok || rehash {
+			t.Errorf("%s, wrong password: ok %v, rehash %v", what, ok, rehash)
+		}
+	}
+}
+
+func TestTheGateTurnsAwayWhoWaitsTooLong(t *testing.T) { // PWD-8
+	t.Parallel()
+	p := passwords()
+	p.Slots, p.Patience = 2, 20*time.Millisecond
+	var leaves []func()
+	for range 2 {
+		leave, err := p.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaves = append(leaves, leave)
+	}
+	if _, err := p.Hash(t.Context(), "pw"); sweep.CodeOf(err) != sweep.Unavailable {
+		t.Errorf("third: %v", err)
+	}
+	if _, _, err := p.Verify(t.Context(), "v2$p2$x", "pw"); sweep.CodeOf(err) != sweep.Unavailable {
+		t.Errorf("verify: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.Patience = time.Minute
+	if err := p.VerifyNothing(ctx, "pw"); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	for _, leave := range leaves {
+		leave()
+	}
+	if err := p.VerifyNothing(t.Context(), "pw"); err != nil {
+		t.Errorf("the gate stays shut: %v", err)
+	}
+}
+
+func TestUnknownUsersTakeAsLong(t *testing.T) { // THR-5
+	t.Parallel()
+	p := passwords()
+	p.Cost, p.Slots, p.Patience = 8, 1, time.Minute
+	stored := hashed(t, p, "pw")
+	fastest := func(f func()) time.Duration {
+		best := time.Hour
+		for range 7 {
+			start := time.Now()
+			f()
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	known := fastest(func() { verify(t, p, stored, "wrong") })
+	unknown := fastest(func() { _ = p.VerifyNothing(t.Context(), "wrong") })
+	if ratio := float64(unknown) / float64(known); ratio < 0.5 || ratio > 2 {
+		t.Errorf("known %v, unknown %v", known, unknown)
+	}
+}
+
+func TestPasswordRules(t *testing.T) { // PWD-1, PWD-2, PWD-5, PWD-6
+	t.Parallel()
+	const email = "Ana.Gutierrez-Lopez@bright-harbour.example"
+	for password, want := range map[string]error{
+		"elevenchars":                            ErrPasswordShort,
+		"quilted otte":                           nil,
+		strings.Repeat("😀", 11):                  ErrPasswordShort,
+		"ééééééééé zwölf":                        nil,
+		strings.Repeat("tea 9", 25) + "abc":      nil,
+		strings.Repeat("tea 9", 25) + "abcd":     ErrPasswordLong,
+		"123456789012":                           ErrPasswordCommon,
+		"210987654321":                           ErrPasswordCommon,
+		"zyxwvutsrqpon":                          ErrPasswordCommon,
+		"aaaaaaaaaaaaaaa":                        ErrPasswordCommon,
+		"abababababab":                           ErrPasswordCommon,
+		"password1234":                           ErrPasswordCommon,
+		"PasswordPassword":                       ErrPasswordCommon,
+		"P@ssw0rd2024!!":                         ErrPasswordCommon,
+		"qwertyuiop[]":                           ErrPasswordCommon,
+		"Mailsweep2026!":                         ErrPasswordCommon,
+		"1qaz2wsx3edc":                           ErrPasswordCommon,
+		"Iloveyousomuch":                         ErrPasswordCommon,
+		"correct horse battery staple":           ErrPasswordCommon,
+		"sunshine over the kettle":               nil,
+		email:                                    ErrPasswordAddress,
+		"ana.gutierrez-lopez2024":                ErrPasswordAddress,
+		"Bright-Harbour.example":                 ErrPasswordAddress,
+		"no ana.gutierrez-lopez there, a longer": nil,
+		"nul\x00nulnulnulnul":                    ErrPasswordText,
+		"broken \xff utf-8 text":                 ErrPasswordText,
+	} {
+		if got := CheckPassword(password, email); !errors.Is(got, want) || (want == nil && got != nil) {
+			t.Errorf("%q: %v, want %v", password, got, want)
+		}
+	}
+	if err := CheckPassword("quilted otters", ""); err != nil {
+		t.Errorf("without address: %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+package google
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// routes are all addresses of the Sim.
+func (s *Sim) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	for _, e := range endpoints() {
+		mux.HandleFunc(e.pattern, s.serve(e))
+	}
+	mux.HandleFunc("/gmail/", func(w http.ResponseWriter, r *http.Request) { (&answer{w: w, r: r}).refuse(notFound()) })
+	for _, p := range []string{"/o/oauth2/v2/auth", "/o/oauth2/auth"} {
+		mux.HandleFunc("GET "+p, s.consent)
+		mux.HandleFunc("POST "+p, s.decide)
+	}
+	mux.HandleFunc("POST /token", s.token)
+	mux.HandleFunc("POST /revoke", s.revoke)
+	mux.HandleFunc("/tokeninfo", s.tokeninfo)
+	mux.HandleFunc("/oauth2/v3/tokeninfo", s.tokeninfo)
+	mux.HandleFunc("GET /oauth2/v3/userinfo", s.userinfo)
+	mux.HandleFunc("GET /oauth2/v3/certs", s.certs)
+	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /{$}", s.home)
+	mux.HandleFunc("GET /sim/mailbox", s.mailboxPage)
+	mux.HandleFunc("GET /sim/truth", tell(s.Truth))
+	mux.HandleFunc("GET /sim/facts", tell(s.Facts))
+	mux.HandleFunc("GET /sim/ledger", tell(s.Ledger))
+	mux.HandleFunc("GET /sim/messages", tell(s.Messages))
+	mux.HandleFunc("GET /sim/faults", s.listFaults)
+	mux.HandleFunc("POST /sim/faults", s.addFault)
+	mux.HandleFunc("DELETE /sim/faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("POST /sim/revoke", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) }))
+	mux.HandleFunc("POST /sim/expire-history", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) }))
+	mux.HandleFunc("POST /sim/relabel", do(func(email string, o order) (any, error) { return nil, s.Relabel(email, o.IDs, o.Add, o.Remove) }))
+	mux.HandleFunc("POST /sim/delete", do(func(email string, o order) (any, error) { return nil, s.Delete(email, o.IDs) }))
+	mux.HandleFunc("POST /sim/deliver", do(func(email string, o order) (any, error) { return s.Deliver(email, o.Mail...) }))
+	return mux
+}
+
+// tell answers what is known about the mailbox in ?email=.
+func tell[T any](f func(email string) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := f(r.URL.Query().Get("email"))
+		if err != nil {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, v)
+	}
+}
+
+// order is the body of the admin calls that change a mailbox.
+type order struct {
+	IDs    []string   `json:"ids"`
+	Add    []string   `json:"add"`
+	Remove []string   `json:"remove"`
+	Mail   []Incoming `json:"mail"`
+}
+
+func do(f func(email string, o order) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var o order
+		if r.ContentLength != 0 {
+			if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<20)).Decode(&o); err != nil {
+				writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+				return
+			}
+		}
+		v, err := f(r.URL.Query().Get("email"), o)
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"result": v})
+	}
+}
+
+// listFaults shows the rules in force and how often each was matched.
+func (s *Sim) listFaults(w http.ResponseWriter, _ *http.Request) {
+	type shown struct {
+		ID   int `json:"id"`
+		Seen int `json:"seen"`
+		Fault
+	}
+	s.fault.mu.Lock()
+	out := []shown{}
+	for _, r := range s.fault.rules {
+		out = append(out, shown{r.id, r.seen, r.Fault})
+	}
+	s.fault.mu.Unlock()
+	writeJSON(w, http.StatusOK, out)
+}
+
+func (s *Sim) addFault(w http.ResponseWriter, r *http.Request) {
+	var f Fault
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusCreated, map[string]int{"id": s.Inject(f)})
+}

@@ -1,0 +1,217 @@
+// Package box keeps one simulated mailbox in memory: messages as columns, labels as interned sets, a
+// history, and the search over them.
+package box
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are the choices in which Gmail's behaviour is unknown, and the mailbox's clock.
+type Options struct {
+	Now             func() time.Time
+	Seed            uint64
+	TrashDropsInbox bool // adding TRASH alone removes INBOX
+	DecimalSizes    bool // larger:1K means 1,000 bytes, not 1,024
+	HistoryLimit    int  // records kept before the floor moves; 0 means 2,000,000
+}
+
+// Box is one mailbox. All methods are safe for concurrent use.
+type Box struct {
+	Email string
+	opt   Options
+
+	mu      sync.RWMutex
+	rng     *rand.Rand
+	version uint64
+
+	// columns, one entry per message, in the order in which they were added
+	id      []uint64
+	date    []int64 // internalDate, epoch ms
+	hist    []uint64
+	set     []uint32 // label set; setGone when the message does not exist any more
+	thread  []uint32
+	next    []uint32 // next message of the same thread, or none
+	size    []uint32
+	sender  []uint32
+	subject []uint32
+	flags   []uint8
+	changed []uint16
+
+	row      map[uint64]uint32
+	order    []uint32 // rows by (date, id), oldest first
+	alive    int
+	threads  []threadCol
+	threadOf map[uint64]uint32 // first message's id → thread
+	senders  []Sender
+	subjects []subjectCol
+	side     map[uint32]*Imported
+
+	labels  labelTable
+	log     history
+	results resultCache
+	counts  threadCounts
+}
+
+// threadCol heads the list of a thread's messages.
+type threadCol struct {
+	id   uint64
+	head uint32
+	live uint32
+}
+
+type subjectCol struct {
+	text   string
+	tokens string
+}
+
+const (
+	none    = ^uint32(0)
+	setGone = 0
+)
+
+const flagAttachment uint8 = 1
+
+// New makes an empty mailbox.
+func New(email string, o Options) *Box {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.HistoryLimit == 0 {
+		o.HistoryLimit = 2_000_000
+	}
+	b := &Box{
+		Email: email, opt: o, rng: rand.New(rand.NewPCG(o.Seed, hashString(email))),
+		row: map[uint64]uint32{}, threadOf: map[uint64]uint32{}, side: map[uint32]*Imported{},
+	}
+	b.labels = newLabelTable()
+	b.log = history{limit: o.HistoryLimit, last: 1_000_000 + b.rng.Uint64N(9_000_000)}
+	b.log.floor = b.log.last
+	b.results.byKey = map[string]*result{}
+	return b
+}
+
+// newMessage is what a row starts with.
+type newMessage struct {
+	idTime  int64 // epoch ms carried by the id
+	date    int64
+	thread  uint32 // none starts one
+	size    int
+	sender  uint32
+	subject uint32
+	flags   uint8
+	labels  []uint16
+}
+
+// add appends a message; the caller holds the lock and sees to order and history.
+func (b *Box) add(m newMessage) uint32 {
+	r := uint32(len(b.id))
+	id := b.freshID(m.idTime)
+	b.row[id] = r
+	b.id = append(b.id, id)
+	b.date = append(b.date, m.date)
+	b.hist = append(b.hist, b.log.last)
+	b.set = append(b.set, b.labels.intern(m.labels))
+	b.labels.count[b.set[r]]++
+	b.next = append(b.next, none)
+	b.size = append(b.size, uint32(m.size))
+	b.sender = append(b.sender, m.sender)
+	b.subject = append(b.subject, m.subject)
+	b.flags = append(b.flags, m.flags)
+	b.changed = append(b.changed, 0)
+	b.thread = append(b.thread, b.joinThread(m.thread, r, id))
+	b.alive++
+	b.version++
+	return r
+}
+
+func (b *Box) joinThread(t, r uint32, id uint64) uint32 {
+	if t == none {
+		t = uint32(len(b.threads))
+		b.threads = append(b.threads, threadCol{id: id, head: none})
+		b.threadOf[id] = t
+	}
+	b.next[r] = b.threads[t].head
+	b.threads[t].head = r
+	b.threads[t].live++
+	return t
+}
+
+// freshID makes an id that carries its time: id>>20 is the epoch in milliseconds.
+func (b *Box) freshID(ms int64) uint64 {
+	for {
+		id := uint64(ms)<<20 | b.rng.Uint64N(1<<20)
+		if _, taken := b.row[id]; !taken {
+			return id
+		}
+	}
+}
+
+// less orders rows by date and id, as a listing shows them from its end.
+func (b *Box) less(x, y uint32) bool {
+	if b.date[x] != b.date[y] {
+		return b.date[x] < b.date[y]
+	}
+	return b.id[x] < b.id[y]
+}
+
+// insert puts a row into the order.
+func (b *Box) insert(r uint32) {
+	i := sort.Search(len(b.order), func(i int) bool { return b.less(r, b.order[i]) })
+	b.order = append(b.order, 0)
+	copy(b.order[i+1:], b.order[i:])
+	b.order[i] = r
+}
+
+// sortAll orders all rows at once, after a bulk load.
+func (b *Box) sortAll() {
+	b.order = b.order[:0]
+	for r := range b.id {
+		b.order = append(b.order, uint32(r))
+	}
+	sort.Slice(b.order, func(i, j int) bool { return b.less(b.order[i], b.order[j]) })
+}
+
+// find gives the row of a message that exists.
+func (b *Box) find(id string) (uint32, bool) {
+	n, err := ParseID(id)
+	if err != nil {
+		return 0, false
+	}
+	r, ok := b.row[n]
+	return r, ok && b.set[r] != setGone
+}
+
+// ParseID reads a message or thread id: lower-case hex.
+func ParseID(s string) (uint64, error) {
+	if s == "" || strings.ToLower(s) != s {
+		return 0, fmt.Errorf("id %q is not lower-case hex", s)
+	}
+	return strconv.ParseUint(s, 16, 64)
+}
+
+// FormatID writes an id as Gmail shows it.
+func FormatID(id uint64) string { return strconv.FormatUint(id, 16) }
+
+func (b *Box) senderRow(s Sender) uint32 {
+	b.senders = append(b.senders, s)
+	return uint32(len(b.senders) - 1)
+}
+
+func (b *Box) subjectRow(text string) uint32 {
+	b.subjects = append(b.subjects, subjectCol{text: text, tokens: tokenLine(text)})
+	return uint32(len(b.subjects) - 1)
+}
+
+func hashString(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
+}

@@ -1,0 +1,140 @@
+package box
+
+import "sort"
+
+// Record is one change of one message, as history.list tells it.
+type Record struct {
+	ID              uint64
+	Message, Thread uint64
+	Added, Deleted  bool
+	LabelsAdded     []string
+	LabelsRemoved   []string
+	Labels          []string // after the change; nil when deleted
+}
+
+// entry is a record as it is kept. before or after is setGone for an arrival or a deletion.
+type entry struct {
+	id            uint64
+	row           uint32
+	before, after uint32
+}
+
+type history struct {
+	entries []entry
+	floor   uint64 // records with this id and older are forgotten
+	last    uint64
+	limit   int
+}
+
+// record writes a change into the history; ids grow with random gaps, as Gmail's do.
+func (b *Box) record(r, before, after uint32) {
+	b.log.last += 1 + b.rng.Uint64N(40)
+	b.hist[r] = b.log.last
+	b.log.entries = append(b.log.entries, entry{id: b.log.last, row: r, before: before, after: after})
+	if n := len(b.log.entries); n > b.log.limit {
+		cut := n - b.log.limit*3/4
+		b.log.floor = b.log.entries[cut-1].id
+		b.log.entries = append([]entry(nil), b.log.entries[cut:]...)
+	}
+}
+
+// HistoryID is the mailbox's newest history id.
+func (b *Box) HistoryID() uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.log.last
+}
+
+// ExpireHistory forgets all records: every id handed out before is too old afterwards.
+func (b *Box) ExpireHistory() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.log.last += 1 + b.rng.Uint64N(40)
+	b.log.floor = b.log.last
+	b.log.entries = nil
+}
+
+// HistoryQuery selects records after Start. Kinds empty means all; Label "" means any.
+type HistoryQuery struct {
+	Start, After uint64 // After: continue behind this record
+	Kinds        map[string]bool
+	Label        string
+	Limit        int
+}
+
+// HistoryPage is one page of records, oldest first; More says that others follow the last one.
+type HistoryPage struct {
+	Records []Record
+	Last    uint64 // the mailbox's newest history id
+	More    bool
+}
+
+// History lists records; ok is false when Start is not known any more, or not yet.
+func (b *Box) History(q HistoryQuery) (page HistoryPage, ok bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	page.Last = b.log.last
+	if q.Start < b.log.floor || q.Start > b.log.last {
+		return page, false
+	}
+	want, any := b.historyLabel(q.Label)
+	from := max(q.Start, q.After)
+	i := sort.Search(len(b.log.entries), func(i int) bool { return b.log.entries[i].id > from })
+	for ; i < len(b.log.entries); i++ {
+		e := b.log.entries[i]
+		if !any && !want[e.before] && !want[e.after] {
+			continue
+		}
+		rec, keep := b.tell(e, q.Kinds)
+		if !keep {
+			continue
+		}
+		if len(page.Records) == q.Limit {
+			page.More = true
+			break
+		}
+		page.Records = append(page.Records, rec)
+	}
+	return page, true
+}
+
+// historyLabel: a record concerns a label if the message had it before or after the change.
+func (b *Box) historyLabel(id string) (want []bool, any bool) {
+	n, ok := b.labels.byID[id]
+	if id == "" {
+		return nil, true
+	}
+	return b.labels.where(func(s []uint16) bool { return ok && contains(s, n) }), false
+}
+
+func (b *Box) tell(e entry, kinds map[string]bool) (Record, bool) {
+	rec := Record{ID: e.id, Message: b.id[e.row], Thread: b.threads[b.thread[e.row]].id}
+	wants := func(kind string) bool { return len(kinds) == 0 || kinds[kind] }
+	switch {
+	case e.before == setGone:
+		rec.Added, rec.Labels = true, b.labels.names(e.after)
+		return rec, wants("messageAdded")
+	case e.after == setGone:
+		rec.Deleted = true
+		return rec, wants("messageDeleted")
+	}
+	rec.Labels = b.labels.names(e.after)
+	if wants("labelAdded") {
+		rec.LabelsAdded = b.labels.minus(e.after, e.before)
+	}
+	if wants("labelRemoved") {
+		rec.LabelsRemoved = b.labels.minus(e.before, e.after)
+	}
+	return rec, len(rec.LabelsAdded)+len(rec.LabelsRemoved) > 0
+}
+
+// minus gives the ids of the labels in x that are not in y.
+func (t *labelTable) minus(x, y uint32) []string {
+	var out []string
+	for _, l := range t.sets[x] {
+		if !t.has(y, l) {
+			out = append(out, t.all[l].ID)
+		}
+	}
+	return out
+}

@@ -1,0 +1,161 @@
+package google
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+)
+
+// mask is a fields parameter: names with what is wanted below them; an empty mask wants all.
+type mask map[string]mask
+
+// masked reduces an answer to the wanted fields. A name that the answer's type does not have is refused.
+func masked(v any, fields string) (any, error) {
+	if fields == "" {
+		return v, nil
+	}
+	m, rest := parseMask(fields)
+	bad := ""
+	if rest == "" {
+		bad = m.unknown(reflect.TypeOf(v))
+	}
+	if rest != "" || bad != "" {
+		return nil, &refusal{code: http.StatusBadRequest, reason: "invalidParameter", location: "fields", message: "Invalid field selection " + bad + rest}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var tree any
+	if err := d.Decode(&tree); err != nil {
+		return nil, fmt.Errorf("decode answer: %w", err)
+	}
+	return m.prune(tree), nil
+}
+
+// parseMask reads "a,b/c,d(e,f)" up to a closing bracket or the end; rest is what could not be read.
+func parseMask(s string) (m mask, rest string) {
+	m = mask{}
+	for s != "" {
+		i := strings.IndexAny(s, ",/()")
+		if i < 0 {
+			i = len(s)
+		}
+		name := strings.TrimSpace(s[:i])
+		if name == "" {
+			return m, s
+		}
+		s = s[i:]
+		var below mask
+		below, s = parseBelow(s)
+		m.merge(name, below)
+		if s == "" || s[0] == ')' {
+			return m, s
+		}
+		if s[0] != ',' {
+			return m, s
+		}
+		s = s[1:]
+	}
+	return m, s
+}
+
+// parseBelow reads what stands behind a name: "/path" or "(list)".
+func parseBelow(s string) (mask, string) {
+	if s == "" {
+		return mask{}, s
+	}
+	switch s[0] {
+	case '/':
+		i := strings.IndexAny(s[1:], ",/()")
+		if i < 0 {
+			i = len(s) - 1
+		}
+		below, rest := parseBelow(s[1+i:])
+		return mask{strings.TrimSpace(s[1 : 1+i]): below}, rest
+	case '(':
+		below, rest := parseMask(s[1:])
+		if rest == "" || rest[0] != ')' {
+			return below, "("
+		}
+		return below, rest[1:]
+	}
+	return mask{}, s
+}
+
+func (m mask) merge(name string, below mask) {
+	old, ok := m[name]
+	if !ok {
+		m[name] = below
+		return
+	}
+	if len(old) == 0 || len(below) == 0 {
+		m[name] = mask{}
+		return
+	}
+	for k, v := range below {
+		old.merge(k, v)
+	}
+}
+
+// unknown names a wanted field that the type does not have.
+func (m mask) unknown(t reflect.Type) string {
+	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
+		t = t.Elem()
+	}
+	for name, below := range m {
+		if name == "*" {
+			continue
+		}
+		if t == nil || t.Kind() != reflect.Struct {
+			return name
+		}
+		f, ok := fieldNamed(t, name)
+		if !ok {
+			return name
+		}
+		if bad := below.unknown(f); bad != "" {
+			return bad
+		}
+	}
+	return ""
+}
+
+func fieldNamed(t reflect.Type, name string) (reflect.Type, bool) {
+	for i := range t.NumField() {
+		if tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); tag == name {
+			return t.Field(i).Type, true
+		}
+	}
+	return nil, false
+}
+
+func (m mask) prune(v any) any {
+	if len(m) == 0 {
+		return v
+	}
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = m.prune(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			below, ok := m[k]
+			if !ok {
+				below, ok = m["*"]
+			}
+			if !ok {
+				delete(v, k)
+				continue
+			}
+			v[k] = below.prune(v[k])
+		}
+	}
+	return v
+}

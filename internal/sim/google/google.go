@@ -1,0 +1,172 @@
+// Package google is a stand-in for Google: Gmail's API and its OAuth, over HTTP, for Google's own clients.
+// It enforces Gmail's quota, answers with Gmail's errors, and knows the truth about its mailboxes.
+package google
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mailsweep/internal/sim/google/box"
+)
+
+// Config sets a Sim up. The zero value enforces the tariff of new projects in real time, without latency.
+type Config struct {
+	Seed          uint64
+	TimeScale     float64 // quota windows, latency and told waits pass this many times faster; 0 means 1. OAuth lifetimes do not scale
+	Tariff        Tariff  // zero value: TariffNew
+	Latency       bool    // answer as slowly as Gmail does
+	Concurrency   int     // calls in flight per mailbox; 0 means 10
+	ClientID      string  // the only client known; "" means any
+	ClientSecret  string
+	Issuer        string // of id_tokens; "" means https://accounts.google.com
+	AutoConsent   bool   // the consent page agrees to everything by itself
+	Now           func() time.Time
+	Share429      float64 // share of quota refusals told as 429 with a time in the text; the rest is 403
+	ChargeRefused bool    // refused calls count against the quota too
+	Quirks        Quirks
+}
+
+// Quirks switch what is not known about Gmail, so that a client can be tried under either.
+type Quirks struct {
+	TrashDropsInbox bool   // adding TRASH alone removes INBOX
+	OffsetPaging    bool   // pages are counted anew, so a shrinking result skips messages
+	NoCategories    bool   // generated mailboxes have no categories (Smart features off)
+	DecimalSizes    bool   // larger:1K is 1,000 bytes
+	PlainImport     bool   // imported mail gets categories only from X-Gmail-Labels
+	SwallowWords    bool   // bare words after an operator's value belong to it
+	Estimate        string // resultSizeEstimate: "" = 201 while there are more pages, "exact", "noisy"
+}
+
+// Names from package box that belong to this package's promises.
+type (
+	Generate = box.Generate
+	Incoming = box.Incoming
+	Message  = box.Message
+	Truth    = box.Truth
+	Facts    = box.Facts
+	Block    = box.Block
+)
+
+// ErrUnknownMailbox says that no mailbox has the address.
+var ErrUnknownMailbox = errors.New("unknown mailbox")
+
+// Sim is the simulated Google: an http.Handler.
+type Sim struct {
+	cfg   Config
+	mux   *http.ServeMux
+	quota quota
+	auth  authority
+	fault faults
+
+	mu        sync.RWMutex
+	mailboxes map[string]*Mailbox
+	rngMu     sync.Mutex
+	rng       *rand.Rand
+}
+
+// Mailbox is one Gmail account.
+type Mailbox struct {
+	Email string
+	Sub   string // OAuth subject: decimal, stable for the address
+	box   *box.Box
+	book  ledger
+}
+
+// New makes a Sim without mailboxes.
+func New(c Config) *Sim {
+	c.TimeScale = cmp.Or(c.TimeScale, 1)
+	c.Concurrency = cmp.Or(c.Concurrency, 10)
+	c.Issuer = cmp.Or(c.Issuer, "https://accounts.google.com")
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tariff.Units == nil {
+		c.Tariff = TariffNew()
+	}
+	s := &Sim{cfg: c, mailboxes: map[string]*Mailbox{}, rng: rand.New(rand.NewPCG(c.Seed, 0x676f6f67))}
+	s.quota = newQuota(c.Tariff, s.scaled(time.Minute))
+	s.auth = newAuthority()
+	s.mux = s.routes()
+	return s
+}
+
+// ServeHTTP answers Gmail, OAuth, the pages for people and the admin calls under /sim/.
+func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// scaled is how long a duration takes on the wall clock.
+func (s *Sim) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / s.cfg.TimeScale)
+}
+
+func (s *Sim) chance(p float64) bool {
+	if p <= 0 || p >= 1 {
+		return p >= 1
+	}
+	s.rngMu.Lock()
+	defer s.rngMu.Unlock()
+	return s.rng.Float64() < p
+}
+
+// AddGenerated adds a mailbox of made-up mail. Errors if the address is taken or g cannot be.
+func (s *Sim) AddGenerated(email string, g Generate) (*Mailbox, error) {
+	g.NoCategories = g.NoCategories || s.cfg.Quirks.NoCategories
+	g.Seed = cmp.Or(g.Seed, s.cfg.Seed)
+	return s.addMailbox(email, func(b *box.Box) error { return b.Fill(g) })
+}
+
+// AddMbox adds a mailbox with the mail of an mbox file, gzipped or not. Labels come from X-Gmail-Labels; mail
+// without it is in INBOX, is UNREAD unless its Status says R, and gets CATEGORY_FORUMS if it has List-Id or
+// List-Post, else CATEGORY_PROMOTIONS if it has List-Unsubscribe (a rule of ours, off with Quirks.PlainImport).
+// An empty file, a file that is no mbox and a damaged gzip stream are errors of one line.
+func (s *Sim) AddMbox(email, path string) (*Mailbox, error) {
+	return s.addMailbox(email, func(b *box.Box) error { return b.Import(path, s.cfg.Quirks.PlainImport) })
+}
+
+func (s *Sim) addMailbox(email string, fill func(*box.Box) error) (*Mailbox, error) {
+	email = strings.ToLower(email)
+	if _, err := s.Mailbox(email); err == nil {
+		return nil, fmt.Errorf("add mailbox %s: the address is taken", email)
+	}
+	b := box.New(email, box.Options{Now: s.cfg.Now, Seed: s.cfg.Seed, TrashDropsInbox: s.cfg.Quirks.TrashDropsInbox, DecimalSizes: s.cfg.Quirks.DecimalSizes})
+	if err := fill(b); err != nil {
+		return nil, fmt.Errorf("add mailbox %s: %w", email, err)
+	}
+	m := &Mailbox{Email: email, Sub: subject(email), box: b, book: newLedger()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mailboxes[email] != nil {
+		return nil, fmt.Errorf("add mailbox %s: the address is taken", email)
+	}
+	s.mailboxes[email] = m
+	return m, nil
+}
+
+// Mailbox finds a mailbox by its address, or ErrUnknownMailbox.
+func (s *Sim) Mailbox(email string) (*Mailbox, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	m, ok := s.mailboxes[strings.ToLower(email)]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownMailbox, email)
+	}
+	return m, nil
+}
+
+// Mailboxes lists the addresses, sorted.
+func (s *Sim) Mailboxes() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []string
+	for email := range s.mailboxes {
+		out = append(out, email)
+	}
+	slices.Sort(out)
+	return out
+}

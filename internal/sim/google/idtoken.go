@@ -1,0 +1,93 @@
+package google
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// signingKey is made when it is first needed.
+type signingKey struct {
+	once sync.Once
+	key  *rsa.PrivateKey
+	err  error
+}
+
+const keyID = "sim-1"
+
+func (s *Sim) signing() (*rsa.PrivateKey, error) {
+	k := &s.auth.key
+	k.once.Do(func() { k.key, k.err = rsa.GenerateKey(rand.Reader, 2048) })
+	return k.key, k.err
+}
+
+// idToken is an RS256 JWT with the claims that Google sends.
+func (s *Sim) idToken(g grant, nonce string) (string, error) {
+	key, err := s.signing()
+	if err != nil {
+		return "", fmt.Errorf("sign id_token: %w", err)
+	}
+	now := s.cfg.Now()
+	claims := map[string]any{"iss": s.cfg.Issuer, "azp": g.client, "aud": g.client, "sub": subject(g.email), "email": g.email,
+		"email_verified": true, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	body := segment(map[string]string{"alg": "RS256", "kid": keyID, "typ": "JWT"}) + "." + segment(claims)
+	sum := sha256.Sum256([]byte(body))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+	if err != nil {
+		return "", fmt.Errorf("sign id_token: %w", err)
+	}
+	return body + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+}
+
+func segment(v any) string {
+	b, _ := json.Marshal(v) // maps of strings, numbers and booleans
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// certs answers /oauth2/v3/certs: the public key as a JWK set.
+func (s *Sim) certs(w http.ResponseWriter, _ *http.Request) {
+	key, err := s.signing()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	w.Header().Set("Cache-Control", "public, max-age=20000")
+	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": keyID,
+		"n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes())}}})
+}
+
+// discovery answers /.well-known/openid-configuration with addresses on this server.
+func (s *Sim) discovery(w http.ResponseWriter, r *http.Request) {
+	base := "http://" + r.Host
+	if r.TLS != nil {
+		base = "https://" + r.Host
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer": s.cfg.Issuer, "authorization_endpoint": base + "/o/oauth2/v2/auth", "token_endpoint": base + "/token",
+		"userinfo_endpoint": base + "/oauth2/v3/userinfo", "revocation_endpoint": base + "/revoke", "jwks_uri": base + "/oauth2/v3/certs",
+		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"}, "scopes_supported": []string{"openid", "email", "profile"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
+		"code_challenge_methods_supported":      []string{"S256"},
+	})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v) // the client is gone if this fails
+}

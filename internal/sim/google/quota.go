@@ -1,0 +1,117 @@
+package google
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+// Tariff is what Gmail's methods cost in quota units, and how many units a minute has.
+type Tariff struct {
+	PerUserMinute    int
+	PerProjectMinute int
+	Units            map[string]int // by method: "messages.list"
+	Metric, Limit    string         // names in the bodies of refusals
+}
+
+// TariffNew is the tariff of projects created since 2026-05-01 (developers.google.com/workspace/gmail/api/reference/quota).
+func TariffNew() Tariff {
+	return Tariff{
+		PerUserMinute: 6000, PerProjectMinute: 1_200_000,
+		Metric: "gmail.googleapis.com/total_query_cost", Limit: "TotalQueryCostPerMinutePerUser",
+		Units: map[string]int{
+			"getProfile": 1, "labels.list": 1, "labels.get": 1, "labels.create": 5, "labels.update": 5, "labels.patch": 5, "labels.delete": 5,
+			"history.list": 2, "messages.list": 5, "messages.get": 20, "messages.modify": 5, "messages.batchModify": 50,
+			"messages.batchDelete": 50, "messages.delete": 10, "messages.trash": 20, "messages.untrash": 5,
+			"threads.list": 10, "threads.get": 40, "threads.modify": 10, "threads.trash": 20, "threads.untrash": 10,
+		},
+	}
+}
+
+// TariffOld is the tariff of projects that used the API between 2025-11 and 2026-04.
+func TariffOld() Tariff {
+	t := TariffNew()
+	t.PerUserMinute = 15_000
+	t.Metric, t.Limit = "gmail.googleapis.com/default", "defaultPerMinutePerUser"
+	maps.Copy(t.Units, map[string]int{"messages.get": 5, "messages.trash": 5, "threads.get": 10, "threads.trash": 10})
+	return t
+}
+
+// quota counts units per user and per project over a sliding minute.
+type quota struct {
+	tariff Tariff
+	span   time.Duration
+
+	mu      *sync.Mutex
+	users   map[string]*window
+	project *window
+}
+
+type spent struct {
+	at    time.Time
+	units int
+}
+
+// window is what was spent during the last span, oldest first.
+type window struct {
+	log []spent
+	sum int
+}
+
+func newQuota(t Tariff, span time.Duration) quota {
+	return quota{tariff: t, span: span, mu: &sync.Mutex{}, users: map[string]*window{}, project: &window{}}
+}
+
+// take spends units if both windows have room; else it says which has none and when it will have.
+// With charge set, what is refused is spent all the same.
+func (q *quota) take(user string, units int, now time.Time, charge bool) (ok bool, perUser bool, retry time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := q.users[user]
+	if w == nil {
+		w = &window{}
+		q.users[user] = w
+	}
+	from := now.Add(-q.span)
+	w.forget(from)
+	q.project.forget(from)
+	fitsUser := w.sum+units <= q.tariff.PerUserMinute
+	fits := fitsUser && q.project.sum+units <= q.tariff.PerProjectMinute
+	if !fits {
+		retry = q.project.room(units, q.tariff.PerProjectMinute, now).Add(q.span)
+	}
+	if !fitsUser {
+		retry = w.room(units, q.tariff.PerUserMinute, now).Add(q.span)
+	}
+	if fits || charge {
+		w.spend(now, units)
+		q.project.spend(now, units)
+	}
+	return fits, !fitsUser, retry
+}
+
+func (w *window) spend(now time.Time, units int) {
+	w.log = append(w.log, spent{now, units})
+	w.sum += units
+}
+
+func (w *window) forget(from time.Time) {
+	n := 0
+	for n < len(w.log) && !w.log[n].at.After(from) {
+		w.sum -= w.log[n].units
+		n++
+	}
+	w.log = w.log[n:]
+}
+
+// room is the time of the newest entry that must leave before the units fit.
+func (w *window) room(units, limit int, now time.Time) time.Time {
+	sum := w.sum
+	for _, s := range w.log {
+		sum -= s.units
+		if sum+units <= limit {
+			return s.at
+		}
+	}
+	return now
+}

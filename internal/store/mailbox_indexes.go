@@ -1,0 +1,59 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"mailsweep/internal/sweep"
+)
+
+// SealedSegment is one part of a mailbox's index.
+type SealedSegment struct {
+	Name   string
+	Sealed []byte
+}
+
+// SaveIndex replaces a mailbox's index as a whole.
+func (tx *Tx) SaveIndex(mailbox sweep.ID, segments []SealedSegment, version int64, asOf time.Time) error {
+	for _, s := range segments {
+		err := tx.Exec(`INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (customer_id, mailbox_id, segment) DO UPDATE SET version = excluded.version, sealed = excluded.sealed, as_of = excluded.as_of`,
+			dbID(tx.Customer), dbID(mailbox), s.Name, version, s.Sealed, asOf).Error
+		if err != nil {
+			return fmt.Errorf("save index segment: %w", err)
+		}
+	}
+	if err := tx.Exec("DELETE FROM mailbox_indexes WHERE customer_id = ? AND mailbox_id = ? AND version < ?", dbID(tx.Customer), dbID(mailbox), version).Error; err != nil {
+		return fmt.Errorf("drop old index segments: %w", err)
+	}
+	return nil
+}
+
+// Index reads a mailbox's index; no segments and version 0 if it was never analyzed.
+func (tx *Tx) Index(mailbox sweep.ID) ([]SealedSegment, int64, error) {
+	var rows []struct {
+		Segment string
+		Version int64
+		Sealed  []byte
+	}
+	err := tx.Raw("SELECT segment, version, sealed FROM mailbox_indexes WHERE customer_id = ? AND mailbox_id = ? ORDER BY segment", dbID(tx.Customer), dbID(mailbox)).Scan(&rows).Error
+	if err != nil {
+		return nil, 0, fmt.Errorf("read index: %w", err)
+	}
+	var out []SealedSegment
+	var version int64
+	for _, r := range rows {
+		out = append(out, SealedSegment{Name: r.Segment, Sealed: r.Sealed})
+		version = max(version, r.Version)
+	}
+	return out, version, nil
+}
+
+// SaveAnalysis keeps the last analysis of a mailbox, sealed.
+func (tx *Tx) SaveAnalysis(mailbox sweep.ID, sealed []byte, asOf time.Time) error {
+	err := tx.Exec("UPDATE mailboxes SET analysis = ?, analysis_as_of = ? WHERE customer_id = ? AND id = ?", sealed, asOf, dbID(tx.Customer), dbID(mailbox)).Error
+	if err != nil {
+		return fmt.Errorf("save analysis: %w", err)
+	}
+	return nil
+}

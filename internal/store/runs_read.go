@@ -1,0 +1,69 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"mailsweep/internal/sweep"
+)
+
+type historyRow struct {
+	JobID, PlanID, MailboxID, UndoneBy dbID
+	Action, State, Actor, Why          string
+	Planned, Cleaned, AlreadyGone      int
+	Skipped, Undo                      []byte
+	Bytes                              int64
+	StartedAt                          time.Time
+	FinishedAt, UndoUntil              *time.Time
+}
+
+// History lists the runs before a job, newest first; a zero before begins at the newest.
+func (tx *Tx) History(before sweep.ID, limit int) ([]sweep.Run, error) {
+	var rows []historyRow
+	err := tx.Raw(`SELECT job_id, plan_id, mailbox_id, undone_by, action, state, actor, why, planned, cleaned, already_gone, skipped, undo, bytes, started_at, finished_at, undo_until
+		FROM cleanup_runs WHERE customer_id = ? AND (?::uuid IS NULL OR job_id < ?::uuid) ORDER BY job_id DESC LIMIT ?`,
+		dbID(tx.Customer), dbID(before), dbID(before), limit).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	runs := make([]sweep.Run, len(rows))
+	for i, r := range rows {
+		if runs[i], err = r.run(); err != nil {
+			return nil, err
+		}
+	}
+	return runs, nil
+}
+
+func (r historyRow) run() (sweep.Run, error) {
+	run := sweep.Run{
+		JobID: sweep.JobID.Show(sweep.ID(r.JobID)), CleanupPlanID: sweep.PlanID.Show(sweep.ID(r.PlanID)), MailboxID: sweep.MailboxID.Show(sweep.ID(r.MailboxID)),
+		Action: sweep.Action(r.Action), State: sweep.JobState(r.State).Shown(), Planned: r.Planned, Cleaned: r.Cleaned, AlreadyGone: r.AlreadyGone,
+		Bytes: r.Bytes, Who: r.Actor, Why: r.Why, StartedAt: r.StartedAt.UTC(), FinishedAt: utc(r.FinishedAt), UndoUntil: utc(r.UndoUntil),
+	}
+	if id := sweep.ID(r.UndoneBy); !id.IsZero() {
+		run.UndoneBy = sweep.JobID.Show(id)
+	}
+	if err := json.Unmarshal(r.Skipped, &run.Skipped); err != nil {
+		return run, fmt.Errorf("decode skipped of %s: %w", run.JobID, err)
+	}
+	if len(r.Undo) == 0 {
+		return run, nil
+	}
+	if err := json.Unmarshal(r.Undo, &run.Undo); err != nil {
+		return run, fmt.Errorf("decode undo of %s: %w", run.JobID, err)
+	}
+	return run, nil
+}
+
+// HistoryTotals adds up all runs of the customer.
+func (tx *Tx) HistoryTotals() (sweep.HistoryTotals, error) {
+	var t sweep.HistoryTotals
+	err := tx.Raw(`SELECT count(*) AS runs, coalesce(sum(cleaned), 0) AS cleaned, coalesce(sum((undo->>'restored')::bigint), 0) AS restored, coalesce(sum(bytes), 0)::bigint AS bytes
+		FROM cleanup_runs WHERE customer_id = ?`, dbID(tx.Customer)).Scan(&t).Error
+	if err != nil {
+		return t, fmt.Errorf("add up runs: %w", err)
+	}
+	return t, nil
+}

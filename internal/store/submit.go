@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"mailsweep/internal/sweep"
+)
+
+// Submission is a job to be admitted. Everything it depends on was read before; PlanVersion guards that reading.
+type Submission struct {
+	Customer       sweep.ID
+	PlanVersion    int64
+	Weight         float64
+	EstimatedUnits float64 // of Gmail's quota: what the job adds to its customer's virtual time
+
+	Job         sweep.ID
+	Mailbox     sweep.ID
+	Account     []byte
+	Kind        sweep.JobKind
+	Params      []byte // sealed
+	CleanupPlan sweep.ID
+	UndoOf      sweep.ID
+	Reserve     int // messages
+	Partial     bool
+	Limit       int // of the period
+	Now         time.Time
+
+	MaxOpen, MaxExecutes int
+	Actor                sweep.Actor
+	Traceparent          string
+
+	Route, Key  string // Idempotency-Key of the request; "" none
+	RequestHash []byte
+	Answer      []byte // sealed first answer
+}
+
+// Verdict is what became of a Submission: the job was admitted, or why not. Exactly one of the outcomes is set.
+type Verdict struct {
+	Admitted bool
+	Reserved int
+
+	ReplayAnswer []byte   // this key was answered before with this
+	Mismatch     bool     // this key came before with another body
+	StalePlan    bool     // the customer's plan changed since it was read: read again
+	SameJob      sweep.ID // an analyze of this mailbox is open already
+	PlanJob      sweep.ID // the job that consumed, or is executing, the cleanup plan
+	UndoJob      sweep.ID // the job that undid, or is undoing, the run
+	TooManyOpen  bool
+	TooManyRuns  bool
+	Halted       string
+	Quota        sweep.Quota
+}
+
+// submitSQL decides and writes in one statement. The customer row is locked by the statement before it, so that every count here
+// is of this moment; the usage row is guarded by its own condition as well. A usage row made by another CTE of the same statement
+// would be invisible to an UPDATE, hence INSERT … ON CONFLICT.
+const submitSQL = `
+WITH k AS (
+  SELECT request_hash = @hash AS same, answer FROM idempotency_keys
+  WHERE customer_id = @cust AND route = @route AND key = @key AND @key <> '' AND created_at > @now::timestamptz - interval '24 hours'
+), g AS (
+  SELECT
+    (SELECT plan_version = @version AND suspended_at IS NULL FROM customers WHERE id = @cust) AS fresh,
+    (SELECT count(*) FROM jobs WHERE customer_id = @cust AND state NOT IN ('succeeded','failed','canceled')) AS open,
+    (SELECT count(*) FROM jobs WHERE customer_id = @cust AND kind = 'execute' AND id >= uuid_floor(date_trunc('day', @now::timestamptz))) AS executes,
+    (SELECT id FROM jobs WHERE customer_id = @cust AND mailbox_id = @mailbox AND kind = 'analyze' AND @kind = 'analyze'
+       AND state NOT IN ('succeeded','failed','canceled') LIMIT 1) AS same_job,
+    coalesce((SELECT consumed_by FROM cleanup_plans WHERE customer_id = @cust AND id = @plan),
+      (SELECT id FROM jobs WHERE customer_id = @cust AND kind = 'execute' AND plan_id = @plan AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS plan_job,
+    coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust AND job_id = @undo_of),
+      (SELECT id FROM jobs WHERE customer_id = @cust AND kind = 'undo' AND undo_of = @undo_of AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS undo_job,
+    (SELECT reason FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = @kind OR scope = 'customer' AND value = @cust_text) LIMIT 1) AS halted,
+    coalesce((SELECT used FROM usage_tracking WHERE customer_id = @cust AND period_start = @period), 0) AS used,
+    coalesce((SELECT reserved FROM usage_tracking WHERE customer_id = @cust AND period_start = @period), 0) AS reserved
+), ok AS (
+  SELECT CASE WHEN @partial THEN least(@n, greatest(0, @limit - used - reserved)) ELSE @n END AS n FROM g
+  WHERE NOT EXISTS (SELECT FROM k) AND fresh AND same_job IS NULL AND plan_job IS NULL AND undo_job IS NULL AND halted IS NULL
+    AND open < @max_open AND (@kind <> 'execute' OR executes < @max_executes)
+), u AS (
+  INSERT INTO usage_tracking AS t (customer_id, period_start, reserved)
+  SELECT @cust, @period, n FROM ok WHERE n > 0 AND n <= @limit
+  ON CONFLICT (customer_id, period_start) DO UPDATE SET reserved = t.reserved + excluded.reserved
+    WHERE t.used + t.reserved + excluded.reserved <= @limit
+  RETURNING 1
+), c AS (
+  UPDATE customers SET vt = greatest(vt, (SELECT d.vt FROM dispatch_clock d)) + @units / @weight
+  WHERE id = @cust AND EXISTS (SELECT FROM ok WHERE n = 0 AND @n = 0 OR EXISTS (SELECT FROM u)) RETURNING vt
+), j AS (
+  INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, params, plan_id, undo_of, reserved, period_start, run_at,
+                    phase, actor, request_id, traceparent, created_at)
+  SELECT @cust, @job, @mailbox, @account, @kind, 'queued', @rank, c.vt, @params, @plan, @undo_of, (SELECT n FROM ok), @period, clock_timestamp(),
+         'queued', @actor, @request, @trace, @now FROM c
+  RETURNING id, reserved
+), i AS (
+  INSERT INTO idempotency_keys (customer_id, route, key, request_hash, status, answer, created_at)
+  SELECT @cust, @route, @key, @hash, 202, @answer, @now FROM j WHERE @key <> ''
+  ON CONFLICT (customer_id, route, key) DO UPDATE SET request_hash = excluded.request_hash, answer = excluded.answer, created_at = excluded.created_at
+), a AS (
+  SELECT audit(@cust, @audit, @now, @actor, 'job.' || @kind, @job_shown, @request, @address, jsonb_build_object('reserved', j.reserved)) FROM j
+)
+SELECT (SELECT id FROM j) IS NOT NULL, coalesce((SELECT reserved FROM j), 0), (SELECT same FROM k), (SELECT answer FROM k),
+  g.fresh, g.same_job, g.plan_job, g.undo_job, g.open >= @max_open, @kind = 'execute' AND g.executes >= @max_executes,
+  coalesce(g.halted, ''), g.used, g.reserved, (SELECT count(*) FROM a) FROM g`
+
+// Submit admits a job or says why not: quota, job, idempotency row and audit entry stand or fall together, in one round trip.
+func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
+	period := sweep.PeriodAt(s.Now)
+	v := Verdict{Quota: sweep.Quota{Limit: s.Limit, Period: period}}
+	id := (&Tx{Now: s.Now}).NewID()
+	args := pgx.StrictNamedArgs{
+		"cust": dbID(s.Customer), "cust_text": sweep.CustomerID.Show(s.Customer), "version": s.PlanVersion, "weight": s.Weight, "units": s.EstimatedUnits,
+		"job": dbID(s.Job), "job_shown": sweep.JobID.Show(s.Job), "mailbox": dbID(s.Mailbox), "account": s.Account, "kind": string(s.Kind),
+		"rank": s.Kind.Rank(), "params": s.Params, "plan": dbID(s.CleanupPlan), "undo_of": dbID(s.UndoOf), "n": s.Reserve, "partial": s.Partial,
+		"limit": s.Limit, "now": s.Now, "period": period.Start, "max_open": s.MaxOpen, "max_executes": s.MaxExecutes, "actor": s.Actor.String(),
+		"request": s.Actor.RequestID, "address": s.Actor.AddressHash, "trace": s.Traceparent, "audit": dbID(id),
+		"route": s.Route, "key": s.Key, "hash": s.RequestHash, "answer": s.Answer,
+	}
+	var same *bool
+	var fresh *bool
+	var sameJob, planJob, undoJob dbID
+	err := db.batch(ctx, s.Customer, func(b *pgx.Batch) {
+		b.Queue("SELECT 1 FROM customers WHERE id = $1 FOR UPDATE", dbID(s.Customer))
+		b.Queue(submitSQL, args).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&v.Admitted, &v.Reserved, &same, &v.ReplayAnswer, &fresh, &sameJob, &planJob, &undoJob,
+				&v.TooManyOpen, &v.TooManyRuns, &v.Halted, &v.Quota.Used, &v.Quota.Reserved, new(int64))
+		})
+	})
+	if err != nil {
+		return v, fmt.Errorf("submit job: %w", err)
+	}
+	v.Mismatch = same != nil && !*same
+	v.StalePlan = fresh == nil || !*fresh
+	v.SameJob, v.PlanJob, v.UndoJob = sweep.ID(sameJob), sweep.ID(planJob), sweep.ID(undoJob)
+	return v, nil
+}
+
+// ErrFenced says that a newer claim has the job: the caller must stop at once and write nothing more.
+var ErrFenced = errors.New("fenced: another claim has this job")

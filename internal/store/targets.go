@@ -1,0 +1,136 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"mailsweep/internal/sweep"
+)
+
+// Standing is a customer with what admitting and running jobs needs.
+type Standing struct {
+	sweep.Customer
+	DataKey []byte // wrapped
+}
+
+// Standing reads the transaction's customer.
+func (tx *Tx) Standing() (Standing, error) {
+	var rows []struct {
+		ID                                                  dbID
+		Plan                                                string
+		PlanPastDueAt, PlanEndsAt, TrialEndsAt, SuspendedAt *time.Time
+		PlanVersion                                         int64
+		DataKey                                             []byte
+	}
+	err := tx.Raw("SELECT id, plan, plan_past_due_at, plan_ends_at, trial_ends_at, suspended_at, plan_version, data_key FROM customers WHERE id = ?", dbID(tx.Customer)).Scan(&rows).Error
+	if err != nil {
+		return Standing{}, fmt.Errorf("read customer: %w", err)
+	}
+	if len(rows) == 0 {
+		return Standing{}, sweep.Errorf(sweep.NotFound, "there is no such customer")
+	}
+	r := rows[0]
+	return Standing{DataKey: r.DataKey, Customer: sweep.Customer{
+		ID: sweep.ID(r.ID), PlanVersion: r.PlanVersion, TrialEndsAt: instant(r.TrialEndsAt), SuspendedAt: instant(r.SuspendedAt),
+		Subscription: sweep.Subscription{Tier: sweep.Tier(r.Plan), PastDueAt: instant(r.PlanPastDueAt), EndsAt: instant(r.PlanEndsAt)},
+	}}, nil
+}
+
+func instant(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// Target is a mailbox as a job sees it.
+type Target struct {
+	Mailbox      sweep.ID
+	Account      []byte
+	State        string
+	Generation   int
+	LabelsMade   []string
+	Analysis     []byte // sealed
+	AnalysisAsOf time.Time
+	Oldest       int // how many of the customer's connected mailboxes are older: past the plan's number it takes no jobs
+}
+
+// Target reads a connected mailbox; with a zero id the customer's only one. NotFound: none; Invalid: several and none named.
+func (tx *Tx) Target(mailbox sweep.ID) (Target, error) {
+	var rows []struct {
+		ID           dbID
+		Account      []byte
+		State        string
+		Generation   int
+		LabelsMade   string
+		Analysis     []byte
+		AnalysisAsOf *time.Time
+		Older        int
+	}
+	err := tx.Raw(`SELECT id, account, state, generation, array_to_string(labels_made, E'\n') AS labels_made, analysis, analysis_as_of, older FROM (
+		SELECT m.*, (row_number() OVER (ORDER BY connected_at, id)) - 1 AS older FROM mailboxes m WHERE customer_id = ? AND state <> 'disconnected') m
+		WHERE ?::uuid IS NULL OR id = ?`, dbID(tx.Customer), dbID(mailbox), dbID(mailbox)).Scan(&rows).Error
+	if err != nil {
+		return Target{}, fmt.Errorf("read mailbox: %w", err)
+	}
+	if len(rows) == 0 {
+		return Target{}, sweep.Errorf(sweep.NotFound, "there is no such mailbox")
+	}
+	if len(rows) > 1 {
+		return Target{}, sweep.Errorf(sweep.Invalid, "several mailboxes are connected: say which").At("body.mailbox_id", "is needed when several mailboxes are connected")
+	}
+	r := rows[0]
+	return Target{Mailbox: sweep.ID(r.ID), Account: r.Account, State: r.State, Generation: r.Generation, LabelsMade: lines(r.LabelsMade),
+		Analysis: r.Analysis, AnalysisAsOf: instant(r.AnalysisAsOf), Oldest: r.Older}, nil
+}
+
+// NoteLabel remembers that we made a label in the mailbox.
+func (tx *Tx) NoteLabel(mailbox sweep.ID, labelID string) error {
+	err := tx.Exec("UPDATE mailboxes SET labels_made = array_append(array_remove(labels_made, ?), ?) WHERE customer_id = ? AND id = ?", labelID, labelID, dbID(tx.Customer), dbID(mailbox)).Error
+	if err != nil {
+		return fmt.Errorf("note label: %w", err)
+	}
+	return nil
+}
+
+// RefreshToken reads the newest sealed refresh token of a mailbox: the worker's role only.
+func (tx *Tx) RefreshToken(mailbox sweep.ID) ([]byte, error) {
+	var sealed []byte
+	found := tx.Raw("SELECT sealed FROM oauth_tokens WHERE customer_id = ? AND mailbox_id = ? ORDER BY id DESC LIMIT 1", dbID(tx.Customer), dbID(mailbox)).Scan(&sealed)
+	if found.Error != nil {
+		return nil, fmt.Errorf("read token: %w", found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return nil, sweep.Errorf(sweep.MailboxNeedsReconnect, "this mailbox has no consent: connect it again")
+	}
+	return sealed, nil
+}
+
+// NeedsReconnect marks a mailbox whose consent is gone; false if it was marked before, so that one mail goes out.
+func (tx *Tx) NeedsReconnect(mailbox sweep.ID) (bool, error) {
+	done := tx.Exec("UPDATE mailboxes SET state = 'needs_reconnect' WHERE customer_id = ? AND id = ? AND state = 'active'", dbID(tx.Customer), dbID(mailbox))
+	if done.Error != nil {
+		return false, fmt.Errorf("mark mailbox: %w", done.Error)
+	}
+	return done.RowsAffected > 0, nil
+}
+
+// Keep reads the keep list.
+func (tx *Tx) Keep() (entries []string, err error) {
+	if err := tx.Raw("SELECT entry FROM keep_list WHERE customer_id = ? ORDER BY entry", dbID(tx.Customer)).Scan(&entries).Error; err != nil {
+		return nil, fmt.Errorf("read keep list: %w", err)
+	}
+	return entries, nil
+}
+
+// UsageNow reads the period's used and reserved.
+func (tx *Tx) UsageNow(limit int) (sweep.Quota, error) {
+	q := sweep.Quota{Limit: limit, Period: sweep.PeriodAt(tx.Now)}
+	var row struct{ Used, Reserved int }
+	err := tx.Raw("SELECT used, reserved FROM usage_tracking WHERE customer_id = ? AND period_start = ?", dbID(tx.Customer), q.Period.Start).Scan(&row).Error
+	if err != nil {
+		return q, fmt.Errorf("read usage: %w", err)
+	}
+	q.Used, q.Reserved = row.Used, row.Reserved
+	return q, nil
+}

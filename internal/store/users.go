@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mailsweep/internal/sweep"
+)
+
+// User is a person who signs in, with the role in the transaction's customer.
+type User struct {
+	ID           sweep.ID
+	Email, Name  string
+	Password     string // stored form
+	TokenVersion int
+	VerifiedAt   time.Time // zero: not yet
+	Role         sweep.Role
+	CreatedAt    time.Time
+}
+
+// UserByEmail finds whom a canonical address belongs to, before the tenant is known; zero ids when nobody.
+func (db *DB) UserByEmail(ctx context.Context, email string) (customer, user sweep.ID, err error) {
+	var row struct{ CustomerID, UserID dbID }
+	err = db.System(ctx, func(tx *Tx) error {
+		return tx.Raw("SELECT customer_id, user_id FROM lookup.user_by_email(?)", email).Scan(&row).Error
+	})
+	if err != nil {
+		return sweep.ID{}, sweep.ID{}, fmt.Errorf("look up user: %w", err)
+	}
+	return sweep.ID(row.CustomerID), sweep.ID(row.UserID), nil
+}
+
+// InsertUser adds a user who is already a member; false when the address has a user.
+func (tx *Tx) InsertUser(u User) (bool, error) {
+	done := tx.Exec("INSERT INTO users (id, email, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING",
+		dbID(u.ID), u.Email, u.Name, u.Password, tx.Now)
+	if done.Error != nil {
+		return false, fmt.Errorf("insert user: %w", done.Error)
+	}
+	return done.RowsAffected == 1, nil
+}
+
+// User reads a member of this customer. NotFound.
+func (tx *Tx) User(id sweep.ID) (User, error) {
+	var r struct {
+		ID                          dbID
+		Email, Name, Password, Role string
+		TokenVersion                int
+		VerifiedAt                  *time.Time
+		CreatedAt                   time.Time
+	}
+	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.verified_at, u.created_at, m.role
+		FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = ? AND u.id = ?`, dbID(tx.Customer), dbID(id)).Scan(&r)
+	if found.Error != nil {
+		return User{}, fmt.Errorf("read user: %w", found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return User{}, sweep.Errorf(sweep.NotFound, "there is no such user")
+	}
+	return User{ID: sweep.ID(r.ID), Email: r.Email, Name: r.Name, Password: r.Password, TokenVersion: r.TokenVersion,
+		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), CreatedAt: r.CreatedAt.UTC()}, nil
+}
+
+// VerifyUser marks the address as proven, if it is still the user's.
+func (tx *Tx) VerifyUser(id sweep.ID, email string) (bool, error) {
+	done := tx.Exec("UPDATE users SET verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?", tx.Now, dbID(id), email)
+	if done.Error != nil {
+		return false, fmt.Errorf("verify user: %w", done.Error)
+	}
+	return done.RowsAffected == 1, nil
+}
+
+// SignedIn notes the time, and a renewed hash unless the password was changed meanwhile.
+func (tx *Tx) SignedIn(id sweep.ID, was, password string) error {
+	err := tx.Exec("UPDATE users SET last_login_at = ?, password = CASE WHEN password = ? THEN ? ELSE password END WHERE id = ?",
+		tx.Now, was, password, dbID(id)).Error
+	if err != nil {
+		return fmt.Errorf("note sign-in: %w", err)
+	}
+	return nil
+}
+
+// EndTokens makes every token issued to the user so far worthless.
+func (tx *Tx) EndTokens(id sweep.ID) error {
+	if err := tx.Exec("UPDATE users SET token_version = token_version + 1 WHERE id = ?", dbID(id)).Error; err != nil {
+		return fmt.Errorf("end tokens: %w", err)
+	}
+	return nil
+}
+
+// Owner finds the customer's oldest owner: who reads what concerns the customer as a whole. NotFound.
+func (tx *Tx) Owner() (sweep.ID, error) {
+	var ids []dbID
+	err := tx.Raw("SELECT user_id FROM members WHERE customer_id = ? AND role = 'owner' ORDER BY created_at, user_id LIMIT 1", dbID(tx.Customer)).Scan(&ids).Error
+	if err != nil {
+		return sweep.ID{}, fmt.Errorf("find owner: %w", err)
+	}
+	if len(ids) == 0 {
+		return sweep.ID{}, sweep.Errorf(sweep.NotFound, "the customer has no owner")
+	}
+	return sweep.ID(ids[0]), nil
+}
+
+// Membership is what a token is compared with when it is used.
+type Membership struct {
+	TokenVersion int
+	Role         sweep.Role
+	Verified     bool // the user's address
+	Suspended    bool // the customer
+}
+
+// Membership reads a member's. NotFound when the user is no member any more.
+func (tx *Tx) Membership(user sweep.ID) (Membership, error) {
+	var r struct {
+		TokenVersion        int
+		Role                string
+		Verified, Suspended bool
+	}
+	found := tx.Raw(`SELECT u.token_version, m.role, u.verified_at IS NOT NULL AS verified, c.suspended_at IS NOT NULL AS suspended
+		FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id
+		WHERE m.customer_id = ? AND m.user_id = ?`, dbID(tx.Customer), dbID(user)).Scan(&r)
+	if found.Error != nil {
+		return Membership{}, fmt.Errorf("read membership: %w", found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return Membership{}, sweep.Errorf(sweep.NotFound, "there is no such member")
+	}
+	return Membership{r.TokenVersion, sweep.Role(r.Role), r.Verified, r.Suspended}, nil
+}

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"strings"
+
+	"mailsweep/internal/sweep"
+)
+
+// dbID lets a sweep.ID travel to and from a uuid column; the zero id is NULL.
+type dbID sweep.ID
+
+// Value implements driver.Valuer.
+func (d dbID) Value() (driver.Value, error) {
+	if sweep.ID(d).IsZero() {
+		return nil, nil
+	}
+	return sweep.ID(d).String(), nil
+}
+
+// Scan implements sql.Scanner.
+func (d *dbID) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*d = dbID{}
+		return nil
+	case string:
+		id, err := sweep.ParseUUID(v)
+		*d = dbID(id)
+		return err
+	case []byte:
+		if len(v) == 16 {
+			copy(d[:], v)
+			return nil
+		}
+		return d.Scan(string(v))
+	case [16]byte:
+		*d = dbID(v)
+		return nil
+	}
+	return fmt.Errorf("cannot read an id from %T", src)
+}
+
+// lines splits what array_to_string joined.
+func lines(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\n")
+}

@@ -1,0 +1,54 @@
+package sweep
+
+// Role is what a member may do in a customer.
+type Role string
+
+// The roles: an owner does everything, an operator runs cleanups, a viewer looks.
+const (
+	Owner    Role = "owner"
+	Operator Role = "operator"
+	Viewer   Role = "viewer"
+)
+
+// ActorKind is how a caller proved who they are.
+type ActorKind string
+
+// The kinds of actors.
+const (
+	ByToken  ActorKind = "user"
+	ByKey    ActorKind = "key"
+	ByOps    ActorKind = "ops"
+	BySystem ActorKind = "system"
+)
+
+// Actor is who is calling, handed explicitly to every use case. AddressHash is a keyed hash of the caller's address, for the audit log.
+type Actor struct {
+	Kind        ActorKind
+	Customer    ID
+	User        ID
+	Role        Role
+	Name        string // ops only
+	RequestID   string
+	AddressHash []byte
+}
+
+// String names the actor in rows and the audit log, without personal data.
+func (a Actor) String() string {
+	switch a.Kind {
+	case ByToken:
+		return "user:" + UserID.Show(a.User)
+	case ByKey:
+		return "key:" + Kind("key_").Show(a.User)
+	case ByOps:
+		return "ops:" + a.Name
+	}
+	return "system"
+}
+
+// MayRun says whether the actor may start or stop jobs and change settings; nil or Forbidden.
+func (a Actor) MayRun() error {
+	if a.Role == Viewer {
+		return Errorf(Forbidden, "a viewer can look, not change")
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package sweep
+
+import (
+	"slices"
+	"time"
+)
+
+// Tier names a plan on offer.
+type Tier string
+
+// The plans on offer, cheapest first.
+const (
+	Free       Tier = "free"
+	Basic      Tier = "basic"
+	Pro        Tier = "pro"
+	Enterprise Tier = "enterprise"
+)
+
+// Tiers lists the plans, cheapest first.
+func Tiers() []Tier { return []Tier{Free, Basic, Pro, Enterprise} }
+
+// Feature names something that only some plans can do.
+type Feature string
+
+// The features that plans differ in.
+const (
+	Schedules   Feature = "schedules"
+	Unsubscribe Feature = "unsubscribe"
+	APIKeys     Feature = "api_keys"
+	Webhooks    Feature = "webhooks"
+	IPAllowlist Feature = "ip_allowlist"
+	Enforce2FA  Feature = "enforced_2fa"
+	AuditExport Feature = "audit_export"
+)
+
+// Plan is what a customer may do: limits, features, price.
+type Plan struct {
+	Tier              Tier      `json:"tier"`
+	PriceCents        int       `json:"price_cents"`
+	Emails            int       `json:"emails"`              // messages changed per period
+	Mailboxes         int       `json:"mailboxes"`           // that accept jobs
+	People            int       `json:"people"`              // members of the customer
+	RequestsPerMinute int       `json:"requests_per_minute"` // API rate
+	AnalysisUnits     int       `json:"analysis_units"`      // Gmail units one analysis may spend
+	FullPerDay        int       `json:"full_per_day"`        // full rebuilds of an index
+	Weight            int       `json:"weight"`              // share of the workers under load
+	Features          []Feature `json:"features"`
+}
+
+// Plans is the plan table. Limits come from configuration with DefaultPlans as default, so that tests and the demo can set their own.
+type Plans map[Tier]Plan
+
+// DefaultPlans is the table that pricing shows.
+func DefaultPlans() Plans {
+	basic := []Feature{Schedules, Unsubscribe}
+	pro := append(slices.Clone(basic), APIKeys, Webhooks)
+	ent := append(slices.Clone(pro), IPAllowlist, Enforce2FA, AuditExport)
+	return Plans{
+		Free:       {Free, 0, 500, 1, 1, 60, 5_000, 1, 1, nil},
+		Basic:      {Basic, 900, 5_000, 1, 1, 120, 25_000, 4, 2, basic},
+		Pro:        {Pro, 2_900, 50_000, 5, 3, 600, 60_000, 4, 4, pro},
+		Enterprise: {Enterprise, 9_900, 500_000, 50, 50, 3_000, 150_000, 4, 8, ent},
+	}
+}
+
+// Has says whether the plan carries the feature.
+func (p Plan) Has(f Feature) bool { return slices.Contains(p.Features, f) }
+
+// Require is the one answer to "does this plan allow it": nil or FeatureNotInPlan.
+func (p Plan) Require(f Feature) error {
+	if p.Has(f) {
+		return nil
+	}
+	return Errorf(FeatureNotInPlan, "%s is not part of the %s plan", f, p.Tier).With("feature", string(f))
+}
+
+// Subscription is what the payment provider says was bought, or what ops granted.
+type Subscription struct {
+	Tier      Tier
+	PastDueAt time.Time // zero: paid
+	EndsAt    time.Time // zero: goes on
+}
+
+// in force at now: bought, not ended, at most GraceLength past due.
+func (s Subscription) at(now time.Time) Tier {
+	ended := !s.EndsAt.IsZero() && !now.Before(s.EndsAt)
+	overdue := !s.PastDueAt.IsZero() && !now.Before(s.PastDueAt.Add(GraceLength))
+	if s.Tier == "" || ended || overdue {
+		return Free
+	}
+	return s.Tier
+}
+
+// Customer is the tenant as far as plans are concerned.
+type Customer struct {
+	ID           ID
+	Subscription Subscription
+	TrialEndsAt  time.Time // zero: never had one
+	SuspendedAt  time.Time
+	PlanVersion  int64 // grows with every change of what PlanAt reads
+}
+
+// InTrial says whether the trial is running at now.
+func (c Customer) InTrial(now time.Time) bool {
+	return !c.TrialEndsAt.IsZero() && now.Before(c.TrialEndsAt)
+}
+
+// PlanAt is the better of trial and subscription at now. A trial has pro's features with basic's quota.
+func (p Plans) PlanAt(c Customer, now time.Time) Plan {
+	plan := p[c.Subscription.at(now)]
+	if !c.InTrial(now) {
+		return plan
+	}
+	return better(plan, p.trial())
+}
+
+func (p Plans) trial() Plan {
+	t := p[Pro]
+	t.Emails, t.AnalysisUnits, t.PriceCents = p[Basic].Emails, p[Basic].AnalysisUnits, 0
+	return t
+}
+
+func better(a, b Plan) Plan {
+	out := a
+	if b.PriceCents > a.PriceCents || a.Tier == Free {
+		out.Tier = b.Tier
+	}
+	out.Emails = max(a.Emails, b.Emails)
+	out.Mailboxes = max(a.Mailboxes, b.Mailboxes)
+	out.People = max(a.People, b.People)
+	out.RequestsPerMinute = max(a.RequestsPerMinute, b.RequestsPerMinute)
+	out.AnalysisUnits = max(a.AnalysisUnits, b.AnalysisUnits)
+	out.FullPerDay = max(a.FullPerDay, b.FullPerDay)
+	out.Weight = max(a.Weight, b.Weight)
+	out.Features = slices.Clone(a.Features)
+	for _, f := range b.Features {
+		if !slices.Contains(out.Features, f) {
+			out.Features = append(out.Features, f)
+		}
+	}
+	return out
+}
