@@ -44,6 +44,9 @@ func noToken() error {
 }
 
 func (s *Service) holder(bearer string) (claimed, bool) {
+	if !plausible(bearer) {
+		return claimed{}, false
+	}
 	key := sha256.Sum256([]byte(bearer))
 	if who, ok := s.seen.token(key); ok {
 		return who, time.Now().Before(who.Expires)

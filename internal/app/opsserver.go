@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -180,7 +181,8 @@ func (p *passwords) check(hash, password string) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	clear(p.until) // few people: who is forgotten is asked again
-	p.until[mark] = time.Now().Add(rememberPassword)
+	now := time.Now()
+	maps.DeleteFunc(p.until, func(_ [32]byte, t time.Time) bool { return t.Before(now) })
+	p.until[mark] = now.Add(rememberPassword)
 	return true
 }

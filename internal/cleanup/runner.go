@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailsweep/internal/gmail"
+	"mailsweep/internal/mail"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -24,6 +25,7 @@ type Runner struct {
 	Plans  sweep.Plans
 	Worker string // this process, in the job row
 	Hint   func() // tells the dispatcher that a lane may be free; never awaited
+	Post   func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error // a mail to the customer's owner, with the transaction
 	Log    *slog.Logger
 }
 

@@ -1,11 +1,12 @@
 package cleanup
 
 import (
+	"mailsweep/internal/mail"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
 
-// standingAfter tells the period's standing as it will be once the job has ended.
+// standingAfter tells the period's standing as it will be once the job has ended, and warns at 80 %, once per period.
 func (x *execution) standingAfter(tx *store.Tx, res *sweep.ExecuteResult) error {
 	q, err := tx.UsageNow(x.Plans.PlanAt(x.standing.Customer, tx.Now).Emails)
 	if err != nil {
@@ -17,11 +18,25 @@ func (x *execution) standingAfter(tx *store.Tx, res *sweep.ExecuteResult) error 
 	}
 	q.Reserved = max(0, q.Reserved-max(0, x.c.Reserved-settled))
 	res.Quota = sweep.QuotaLeft{Used: q.Used, Remaining: q.Remaining()}
-	return nil
+	if !q.Warn() {
+		return nil
+	}
+	first, err := tx.Notice("quota_warning", q.Period.Start.Format("2006-01"))
+	if err != nil || !first {
+		return err
+	}
+	return x.Post(tx, mail.QuotaWarning, sweep.ID{}, mail.Data{Used: q.Used, Limit: q.Limit, ResetsAt: q.Period.End})
 }
 
 // lostConsent marks the mailbox and tells its owner, once.
 func (w *work) lostConsent(tx *store.Tx) error {
-	_, err := tx.NeedsReconnect(w.target.Mailbox)
-	return err
+	first, err := tx.NeedsReconnect(w.target.Mailbox)
+	if err != nil || !first {
+		return err
+	}
+	box, err := tx.Mailbox(w.target.Mailbox)
+	if err != nil {
+		return err
+	}
+	return w.Post(tx, mail.NeedsReconnect, sweep.ID{}, mail.Data{Mailbox: box.Email})
 }

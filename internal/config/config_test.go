@@ -95,14 +95,16 @@ func TestAProcessKnowsOnlyItsOwnSecrets(t *testing.T) {
 	}
 }
 
-func TestBadSettingsAreRefusedByName(t *testing.T) {
-	t.Parallel()
+// badSetting is a change to a good environment that a process must refuse, naming the setting.
+type badSetting struct {
+	process string
+	name    string
+	set     []string
+}
+
+func badSettings() []badSetting {
 	inline := `{"primaryKeyId":7,"key":[]}`
-	cases := []struct {
-		process string
-		name    string
-		set     []string
-	}{
+	return []badSetting{
 		{API, "ENV", []string{"ENV", "prod"}},
 		{API, "JWT_KEYS", []string{"JWT_KEYS", ""}},
 		{API, "JWT_KEYS", []string{"JWT_KEYS", "k:" + base64.StdEncoding.EncodeToString(make([]byte, 31))}},
@@ -150,7 +152,11 @@ func TestBadSettingsAreRefusedByName(t *testing.T) {
 		{Worker, "LOG_LEVEL", []string{"LOG_LEVEL", "loud"}},
 		{Worker, "SHUTDOWN_TIMEOUT", []string{"SHUTDOWN_TIMEOUT", "25"}},
 	}
-	for _, c := range cases {
+}
+
+func TestBadSettingsAreRefusedByName(t *testing.T) {
+	t.Parallel()
+	for _, c := range badSettings() {
 		_, err := load(c.process, with(good(t, c.process), c.set...))
 		if err == nil {
 			t.Errorf("%s accepts %v", c.process, c.set)

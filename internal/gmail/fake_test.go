@@ -61,7 +61,7 @@ func (p *openPacer) Acquire(_ context.Context, _ string, places int) (func(), er
 	}, nil
 }
 
-// answer is one canned reply. A status of 0 cuts the connection.
+// answer is one canned reply. A status of 0 cuts the connection, one below 0 sends no HTTP.
 type answer struct {
 	status int
 	body   string
@@ -109,6 +109,13 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *fake) send(w http.ResponseWriter, a answer) {
+	if a.status < 0 {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+			_, _ = io.WriteString(conn, a.body)
+			_ = conn.Close()
+		}
+		return
+	}
 	if a.status == 0 {
 		panic(http.ErrAbortHandler)
 	}

@@ -99,7 +99,7 @@ func judgeAnswer(call Method, e *googleapi.Error) verdict {
 		return verdict{err: notFound(call)}
 	case e.Code == http.StatusConflict && call == LabelsCreate:
 		return verdict{err: errExists}
-	case e.Code == http.StatusTooManyRequests && false:
+	case e.Code == http.StatusTooManyRequests && strings.Contains(e.Message, "concurrent"):
 		return verdict{step: crowded, told: told, err: unavailable()}
 	case e.Code == http.StatusTooManyRequests:
 		return verdict{step: throttled, told: told, err: unavailable()}

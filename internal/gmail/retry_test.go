@@ -153,10 +153,21 @@ func TestAToldTimeOfYearsIsNotBelieved(t *testing.T) {
 	}
 }
 
+func TestARateRefusalThatOutlastsAllTriesWaitsForAFreshMinute(t *testing.T) {
+	t.Parallel()
+	m := newFake(t, profileAnswer).open(&openPacer{})
+	for step, want := range map[step]time.Duration{throttled: 60 * time.Millisecond, crowded: 60 * time.Millisecond, tryAgain: 0} {
+		a, began := attempts{mailbox: m, pauses: m.client.pauses(), tries: maxTries}, time.Now()
+		if until := a.until(verdict{step: step}); until.Before(began.Add(want)) || until.After(time.Now().Add(want+2*time.Millisecond)) {
+			t.Errorf("step %d: %v, want %v", step, until.Sub(began), want)
+		}
+	}
+}
+
 func TestErrorsTellNothingOfMailOrSecrets(t *testing.T) {
 	t.Parallel()
 	const private = "victim@private.example"
-	answers := []answer{{}, {status: 200, body: `{"messages":"` + private + `"}`}, {status: 200, body: `{"messages":[{"id":"` + private + `"}]}`}, {status: 418, body: private}}
+	answers := []answer{{}, {status: -1, body: "no HTTP " + private + "\r\n\r\n"}, {status: 200, body: `{"messages":"` + private + `"}`}, {status: 200, body: `{"messages":[{"id":"` + private + `"}]}`}, {status: 418, body: private}}
 	for _, status := range []int{400, 401, 403, 404, 409, 429, 500} {
 		answers = append(answers, refused(status, private, "Delegation denied for "+private), refused(status, "rateLimitExceeded", private))
 	}
@@ -172,6 +183,7 @@ func TestErrorsTellNothingOfMailOrSecrets(t *testing.T) {
 
 func checkSilent(t *testing.T, name string, err error, secrets ...string) {
 	t.Helper()
+	t.Log(name, err)
 	if err == nil {
 		t.Errorf("%s: no error", name)
 		return

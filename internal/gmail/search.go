@@ -106,8 +106,8 @@ func place(name string) (Search, bool) {
 // so that the text cannot leave the phrase; inside it nothing else has a meaning.
 func quoted(operator, text string) (Search, bool) {
 	plain := strings.Map(func(r rune) rune {
-		if r == '"' || r == '\\' || r == '`' || r == '\u2033' || r == '\u2036' || r == '\u301e' || r == '\uff02' || r == unicode.ReplacementChar ||
-			unicode.In(r, unicode.Quotation_Mark, unicode.Cc, unicode.Cf, unicode.Z) && r != '\'' {
+		primes := r == '\\' || r == '`' || r == '\u2033' || r == '\u2036'
+		if primes || r != '\'' && unicode.In(r, unicode.Quotation_Mark, unicode.Cc, unicode.Cf, unicode.Z) {
 			return ' '
 		}
 		return r

@@ -402,7 +402,7 @@ func TestHistoryTellsWhatModifyDid(t *testing.T) {
 func checkOtherChanges(t *testing.T, w *world, start uint64, ids []sweep.MessageID) {
 	t.Helper()
 	arrived, err := w.sim.Deliver(address, google.Incoming{From: "new@example.org", Subject: "new", Labels: []string{"INBOX", "UNREAD"}})
-	e1 := w.sim.Relabel(address, []string{ids[0].String()}, []string{"STARRED"}, []string{"UNREAD"})
+	e1 := errors.Join(w.sim.Relabel(address, []string{ids[0].String()}, []string{"STARRED"}, nil), w.sim.Relabel(address, []string{ids[0].String()}, nil, []string{"STARRED"}))
 	e2 := w.sim.Delete(address, []string{ids[1].String()})
 	if err := errors.Join(err, e1, e2); err != nil {
 		t.Fatal(err)
@@ -414,13 +414,16 @@ func checkOtherChanges(t *testing.T, w *world, start uint64, ids []sweep.Message
 			if slices.Contains(c.Added, "STARRED") {
 				kinds["starred"] = append(kinds["starred"], c.ID.String())
 			}
+			if slices.Contains(c.Removed, "STARRED") {
+				kinds["starred"] = append(kinds["starred"], "no more")
+			}
 		}
 		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(kinds[mailindex.Added], kinds[mailindex.Deleted], kinds["starred"]); got !=
-		fmt.Sprint([]string{parse(t, arrived[0]).String()}, []string{ids[1].String()}, []string{ids[0].String()}) {
+		fmt.Sprint([]string{parse(t, arrived[0]).String()}, []string{ids[1].String()}, []string{ids[0].String(), "no more"}) {
 		t.Errorf("told %v", kinds)
 	}
 }

@@ -23,16 +23,6 @@ func (s *addressScanner) is(set string) bool {
 	return !s.done() && strings.IndexByte(set, s.text[s.at]) >= 0
 }
 
-// first gives the first entry; text that makes none is skipped until one does.
-func (s *addressScanner) first() (name, address string) {
-	for !s.done() {
-		if name, address, ok := s.entry(); ok {
-			return name, address
-		}
-	}
-	return "", ""
-}
-
 // entry reads one address up to and with its comma.
 func (s *addressScanner) entry() (name, address string, ok bool) {
 	s.comments = nil

@@ -85,15 +85,15 @@ func (ix *Index) writeRows(w *writer) {
 	ix.writeSparse(w, ix.sizes, func(int) int64 { return 0 })
 }
 
-// writeThread: 0 is a thread of its own, k > 1 the thread of the row k − 1 before, 1 anything else, spelled out.
+// writeThread: 0 is a thread of its own, 1 one whose first message the index does not hold, spelled out; above, how many rows away it is.
 func (ix *Index) writeThread(w *writer, row int) {
 	thread := sweep.MessageID(ix.threads[row])
 	if thread == ix.ids[row] {
 		w.uint(0)
 		return
 	}
-	if first, ok := ix.anyRow(thread); ok && int(first) < row {
-		w.uint(uint64(row-int(first)) + 1)
+	if first, ok := ix.anyRow(thread); ok {
+		w.uint(zigzag(int64(row)-int64(first)) + 1)
 		return
 	}
 	w.uint(1)
@@ -101,13 +101,18 @@ func (ix *Index) writeThread(w *writer, row int) {
 }
 
 func (ix *Index) readThread(r *reader, row int) sweep.ThreadID {
-	switch k := r.count(row + 1); k {
+	switch k := r.uint(); k {
 	case 0:
 		return sweep.ThreadID(ix.ids[row])
 	case 1:
 		return sweep.ThreadID(r.uint())
 	default:
-		return sweep.ThreadID(ix.ids[row-k+1])
+		first := int64(row) - unzigzag(k-1)
+		if first < 0 || first >= int64(len(ix.ids)) {
+			r.bad = true
+			return 0
+		}
+		return sweep.ThreadID(ix.ids[first])
 	}
 }
 

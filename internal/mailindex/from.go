@@ -14,7 +14,7 @@ import (
 // addresses without a domain, and agrees with Python's email.utils.parseaddr on which text is the address. ok is false when there is none.
 func ParseFrom(raw string) (address, name string, ok bool) {
 	s := addressScanner{text: unfold.Replace(raw[:min(len(raw), maxHeader)])}
-	name, address = s.first()
+	name, address, _ = s.entry()
 	address = strings.ToLower(strings.ToValidUTF8(address, "\uFFFD"))
 	return address, decodeName(name), address != ""
 }

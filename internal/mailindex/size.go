@@ -53,7 +53,7 @@ func middle(low, high int64) float64 {
 	if high == maxMail {
 		return 1.25 * float64(low)
 	}
-	return math.Sqrt(float64(max(low, 1<<10)) * float64(high))
+	return math.Sqrt(float64(max(low, min(1<<10, high/2))) * float64(high))
 }
 
 // place puts each row in its class.

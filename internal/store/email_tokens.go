@@ -21,7 +21,7 @@ type EmailToken struct {
 func (db *DB) EmailTokenOwner(ctx context.Context, hash []byte, kind string) (customer, token sweep.ID, err error) {
 	var row struct{ CustomerID, TokenID dbID }
 	err = db.System(ctx, func(tx *Tx) error {
-		return tx.Raw("SELECT customer_id, token_id FROM lookup.email_token(?, ?)", hash, kind).Scan(&row).Error
+		return tx.Raw("SELECT customer_id, token_id FROM lookup.email_token(?, ?)", dbBytes(hash), kind).Scan(&row).Error
 	})
 	if err != nil {
 		return sweep.ID{}, sweep.ID{}, fmt.Errorf("look up e-mail token: %w", err)

@@ -87,7 +87,7 @@ func (tx *Tx) mailbox(query string, args ...any) (Mailbox, bool, error) {
 // KnowAccount makes a Google account known to the system, with this customer's trial if trial. It says whether another customer
 // already used a trial with it.
 func (tx *Tx) KnowAccount(account []byte, trial bool) (usedElsewhere bool, err error) {
-	err = tx.Raw("SELECT sys.know_account(?, ?, ?, ?)", account, dbID(tx.Customer), trial, tx.Now).Row().Scan(&usedElsewhere)
+	err = tx.Raw("SELECT sys.know_account(?, ?, ?, ?)", dbBytes(account), dbID(tx.Customer), trial, tx.Now).Row().Scan(&usedElsewhere)
 	if err != nil {
 		return false, fmt.Errorf("know Google account: %w", err)
 	}

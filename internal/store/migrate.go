@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -139,4 +140,30 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 		return fmt.Errorf("refusing to start: the database schema is version %d, this binary needs %d; run `api migrate`", have, want)
 	}
 	return nil
+}
+
+// CreateDatabase makes an empty database beside the one of the bootstrap login and returns that login's URL of it.
+func CreateDatabase(ctx context.Context, bootstrap, name string) (string, error) {
+	conn, err := pgx.Connect(ctx, bootstrap)
+	if err != nil {
+		return "", fmt.Errorf("connect to create a database: %w", err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return "", fmt.Errorf("create database: %w", err)
+	}
+	return WithLogin(bootstrap, name, "", "")
+}
+
+// WithLogin is a PostgreSQL URL with another database, and another login unless user is empty.
+func WithLogin(base, database, user, password string) (string, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", sweep.Errorf(sweep.Invalid, "the database URL cannot be parsed")
+	}
+	u.Path = "/" + database
+	if user != "" {
+		u.User = url.UserPassword(user, password)
+	}
+	return u.String(), nil
 }

@@ -26,7 +26,7 @@ type OAuthState struct {
 func (db *DB) OAuthStateOwner(ctx context.Context, hash []byte) (sweep.ID, error) {
 	var customer dbID
 	err := db.System(ctx, func(tx *Tx) error {
-		return tx.Raw("SELECT lookup.oauth_state(?)", hash).Row().Scan(&customer)
+		return tx.Raw("SELECT lookup.oauth_state(?)", dbBytes(hash)).Row().Scan(&customer)
 	})
 	if err != nil {
 		return sweep.ID{}, fmt.Errorf("look up OAuth state: %w", err)

@@ -137,9 +137,13 @@ func (c Criteria) Labels() (names []string) {
 	return names
 }
 
-// Freeze fixes the ages at now: older_than_days and newer_than_days become before and after, to the second.
+// Freeze fixes the ages at now: older_than_days and newer_than_days become before and after, to the second and not before 1970, as
+// Gmail counts dates in epoch seconds.
 func (c Criteria) Freeze(now time.Time) Criteria {
 	cut := now.UTC().Truncate(time.Second).Add(-time.Duration(c.Number) * 24 * time.Hour)
+	if epoch := time.Unix(0, 0).UTC(); cut.Before(epoch) {
+		cut = epoch
+	}
 	switch c.Op {
 	case OlderThanDays:
 		return Criteria{Op: Before, Time: cut}
@@ -152,114 +156,4 @@ func (c Criteria) Freeze(now time.Time) Criteria {
 	}
 	c.Kids = kids
 	return c
-}
-
-// MatchesAll says whether the structure alone shows that c matches every message. It errs towards false.
-func (c Criteria) MatchesAll() bool {
-	switch c.Op {
-	case All:
-		return !slices.ContainsFunc(c.Kids, func(k Criteria) bool { return !k.MatchesAll() })
-	case Any:
-		return slices.ContainsFunc(c.Kids, Criteria.MatchesAll) || hasOpposites(c.Kids)
-	case Not:
-		return c.Kids[0].MatchesNone()
-	case In:
-		return c.Text == "anywhere"
-	}
-	return false
-}
-
-// MatchesNone says whether the structure alone shows that c contradicts itself. It errs towards false.
-func (c Criteria) MatchesNone() bool {
-	switch c.Op {
-	case All:
-		flat := flatten(c)
-		return slices.ContainsFunc(flat, Criteria.MatchesNone) || hasOpposites(flat) || clash(flat)
-	case Any:
-		return !slices.ContainsFunc(c.Kids, func(k Criteria) bool { return !k.MatchesNone() })
-	case Not:
-		return c.Kids[0].MatchesAll()
-	}
-	return false
-}
-
-// flatten gives the conjuncts of nested alls.
-func flatten(c Criteria) (flat []Criteria) {
-	for _, k := range c.Kids {
-		if k.Op == All {
-			flat = append(flat, flatten(k)...)
-			continue
-		}
-		flat = append(flat, k)
-	}
-	return flat
-}
-
-// hasOpposites finds x beside not x, and true beside false of one flag.
-func hasOpposites(kids []Criteria) bool {
-	for i, a := range kids {
-		for _, b := range kids[i+1:] {
-			if opposite(a, b) || opposite(b, a) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func opposite(a, b Criteria) bool {
-	if a.Op == Not && a.Kids[0].Equal(b) {
-		return true
-	}
-	flag := a.Op == ByUnread || a.Op == HasAttachment || a.Op == Replied
-	return flag && a.Op == b.Op && a.Flag != b.Flag
-}
-
-// Equal compares two trees node by node.
-func (c Criteria) Equal(d Criteria) bool {
-	return c.Op == d.Op && c.Text == d.Text && c.Number == d.Number && c.Flag == d.Flag && c.Time.Equal(d.Time) &&
-		slices.EqualFunc(c.Kids, d.Kids, Criteria.Equal)
-}
-
-// clash finds conjuncts that no message can satisfy together.
-func clash(kids []Criteria) bool {
-	older, newer, larger, smaller := int64(-1), int64(-1), int64(-1), int64(-1)
-	var before, after time.Time
-	one := map[Op]string{}
-	for _, k := range kids {
-		switch k.Op {
-		case OlderThanDays:
-			older = max(older, k.Number)
-		case NewerThanDays:
-			newer = least(newer, k.Number)
-		case LargerThan:
-			larger = max(larger, k.Number)
-		case SmallerThan:
-			smaller = least(smaller, k.Number)
-		case Before:
-			if before.IsZero() || k.Time.Before(before) {
-				before = k.Time
-			}
-		case After:
-			if k.Time.After(after) {
-				after = k.Time
-			}
-		case ByCategory, In:
-			if was, seen := one[k.Op]; seen && was != k.Text && k.Text != "anywhere" && was != "anywhere" {
-				return true
-			}
-			one[k.Op] = k.Text
-		}
-	}
-	return one[ByCategory] == string(Primary) && one[In] == "archive" ||
-		older >= 0 && newer >= 0 && older >= newer ||
-		larger >= 0 && smaller >= 0 && larger+1 >= smaller ||
-		!before.IsZero() && !after.IsZero() && !after.Before(before)
-}
-
-func least(have, v int64) int64 {
-	if have < 0 || v < have {
-		return v
-	}
-	return have
 }

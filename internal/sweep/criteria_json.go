@@ -23,6 +23,9 @@ const (
 func ParseCriteria(raw []byte) (Criteria, error) {
 	p := parser{}
 	c := p.node(raw, "criteria", 0)
+	if p.unread || !json.Valid(raw) {
+		return Criteria{}, &Error{Code: BadRequest, Detail: "the criteria could not be read", Fields: p.fields}
+	}
 	if len(p.fields) > 0 {
 		return Criteria{}, &Error{Code: Invalid, Detail: "the criteria are not valid", Fields: p.fields}
 	}
@@ -35,6 +38,7 @@ func ParseCriteria(raw []byte) (Criteria, error) {
 type parser struct {
 	fields []Field
 	nodes  int
+	unread bool // something is not in the language at all
 }
 
 func (p *parser) bad(at, format string, args ...any) Criteria {
@@ -47,14 +51,26 @@ func (p *parser) node(raw []byte, at string, depth int) Criteria {
 	if p.nodes > maxNodes || depth > maxDepth {
 		return p.bad(at, "too large: at most %d nodes, %d deep", maxNodes, maxDepth)
 	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &object); err != nil || len(object) != 1 {
+	key, value, ok := onlyKey(raw)
+	if !ok {
 		return p.bad(at, "must be an object with exactly one key")
 	}
-	for key, value := range object {
-		return p.keyed(Op(key), value, at+"."+key, depth)
+	return p.keyed(Op(key), value, at+"."+key, depth)
+}
+
+// onlyKey takes an object of one key apart. A key that is given twice is two keys: decoding into a map would silently drop the first.
+func onlyKey(raw []byte) (key string, value json.RawMessage, ok bool) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return "", nil, false
 	}
-	return Criteria{}
+	name, err := d.Token()
+	key, isKey := name.(string)
+	if err != nil || !isKey || d.Decode(&value) != nil {
+		return "", nil, false
+	}
+	end, err := d.Token()
+	return key, value, err == nil && end == json.Delim('}')
 }
 
 func (p *parser) keyed(op Op, raw json.RawMessage, at string, depth int) Criteria {
@@ -74,6 +90,7 @@ func (p *parser) keyed(op Op, raw json.RawMessage, at string, depth int) Criteri
 	case ByCategory, ByFrom, ByListID, BySubject, ByLabel, In, ByQuery:
 		return p.text(op, raw, at)
 	}
+	p.unread = true
 	p.fields = append(p.fields, Field{Location: strings.TrimSuffix(at, "."+string(op)), Message: "has an unknown key"})
 	return Criteria{}
 }
@@ -85,6 +102,9 @@ func (p *parser) group(op Op, raw json.RawMessage, at string, depth int) Criteri
 	}
 	c := Criteria{Op: op}
 	for i, k := range kids {
+		if p.nodes > maxNodes {
+			break // said once
+		}
 		c.Kids = append(c.Kids, p.node(k, fmt.Sprintf("%s[%d]", at, i), depth+1))
 	}
 	return c

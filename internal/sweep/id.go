@@ -66,7 +66,7 @@ func (id ID) String() string {
 
 // ParseUUID reads the canonical UUID form.
 func ParseUUID(s string) (ID, error) {
-	if len(s) != 36 {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return ID{}, Errorf(Invalid, "not a UUID")
 	}
 	return Kind("").Parse(s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:])

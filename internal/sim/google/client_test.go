@@ -3,7 +3,6 @@ package google_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
@@ -254,55 +253,5 @@ func TestLabelsAndThreadsCanBeChanged(t *testing.T) {
 	ledger, _ := r.sim.Ledger(me)
 	if ledger.Units["threads.modify"] != 10*len(threads.Threads) || ledger.Changes[one.Messages[0].Id] != 3 {
 		t.Errorf("%+v", ledger)
-	}
-}
-
-func TestListingWhileModifyingSkipsOnlyWithOffsets(t *testing.T) {
-	t.Parallel()
-	for _, offset := range []bool{false, true} {
-		r := newRig(t, google.Config{Quirks: google.Quirks{OffsetPaging: offset}}, 400)
-		total, seen, token := len(r.all(t, "in:inbox", false)), 0, ""
-		for {
-			page, err := r.svc.Users.Messages.List("me").Q("in:inbox").MaxResults(20).PageToken(token).Do()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var ids []string
-			for _, m := range page.Messages {
-				ids = append(ids, m.Id)
-			}
-			seen += len(ids)
-			if len(ids) > 0 {
-				if err := r.svc.Users.Messages.BatchModify("me", &gmail.BatchModifyMessagesRequest{Ids: ids, AddLabelIds: []string{"TRASH"}, RemoveLabelIds: []string{"INBOX"}}).Do(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if token = page.NextPageToken; token == "" {
-				break
-			}
-		}
-		if (seen == total) == offset {
-			t.Errorf("offset %v: %d of %d seen", offset, seen, total)
-		}
-	}
-}
-
-func TestAnswersAreCompressedOnlyForAgentsThatSayGzip(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, google.Config{}, 20)
-	tokens, _ := r.sim.Grant(me)
-	for agent, want := range map[string]string{"x": "", "x (gzip)": "gzip"} {
-		req, _ := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url+"/gmail/v1/users/me/messages", nil)
-		req.Header.Set("Authorization", "Bearer "+tokens.Access)
-		req.Header.Set("Accept-Encoding", "gzip")
-		req.Header.Set("User-Agent", agent)
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
-		if got := res.Header.Get("Content-Encoding"); got != want {
-			t.Errorf("%q: %q", agent, got)
-		}
 	}
 }

@@ -166,3 +166,17 @@ func TestCallsInFlightAreLimitedPerMailbox(t *testing.T) {
 		t.Errorf("%d answered, %d refused", ok, refused)
 	}
 }
+
+func TestLatencyIsGmailsAndScales(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, google.Config{Latency: true, TimeScale: 10, Seed: 7}, 5)
+	start := time.Now()
+	for range 10 {
+		if _, err := r.svc.Users.Messages.List("me").Do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(start); took < 150*time.Millisecond {
+		t.Errorf("ten listings of 30 ms each took %v", took)
+	}
+}

@@ -1,0 +1,31 @@
+// Command api serves the HTTP API. Its subcommands prepare what it needs: migrate, keys, openapi.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"mailsweep/internal/app"
+	"mailsweep/internal/config"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) == 0 {
+		return app.Main(config.API, app.RunAPI)
+	}
+	switch args[0] {
+	case "migrate":
+		return app.Main(config.Migrate, app.Migrate)
+	case "keys":
+		return app.Main(config.Dev, func(context.Context, config.Config, *slog.Logger) error { return app.WriteKeys(os.Stdout) })
+	case "openapi":
+		os.Stdout.Write(app.Spec())
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "usage: api [migrate | keys | openapi]")
+	return 2
+}

@@ -1,0 +1,198 @@
+package account_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
+)
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func TestLoginGivesASessionOfTheOwner(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	session, err := r.Login(t.Context(), " ADA@example.com", good, "", r.client)
+	require.NoError(t, err)
+	require.Equal(t, 86400, session.ExpiresIn)
+	require.Equal(t, "Bearer", session.TokenType)
+	me := session.Customer
+	require.Equal(t, ada, me.Email)
+	require.Equal(t, sweep.Owner, me.Role)
+	require.Equal(t, sweep.Pro, me.Plan, "a trial has pro's features")
+	require.Contains(t, me.Features, sweep.APIKeys)
+	require.NotNil(t, me.TrialEndsAt)
+	a, err := r.Authenticate(t.Context(), session.AccessToken, r.client)
+	require.NoError(t, err)
+	require.Len(t, a.AddressHash, 32)
+	again, err := r.Me(t.Context(), a)
+	require.NoError(t, err)
+	require.Equal(t, me, again)
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM users WHERE last_login_at IS NOT NULL"))
+}
+
+func TestUnverifiedLearnsItOnlyWithTheRightPassword(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	session, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.Equal(t, sweep.EmailUnverified, code(err))
+	require.Empty(t, session.AccessToken)
+	_, err = r.Login(t.Context(), ada, good+"!", "", r.client)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+}
+
+func TestEveryFailureSaysTheSame(t *testing.T) { // THR-5
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	said := map[string]bool{}
+	for i := range 8 { // from the sixth on, locked
+		_, err := r.Login(t.Context(), ada, "wrong password "+numbered(i), "", r.client)
+		require.Equal(t, sweep.Unauthenticated, code(err))
+		said[err.Error()] = true
+	}
+	for _, email := range []string{"nobody@example.com", "no address", ""} {
+		_, err := r.Login(t.Context(), email, good, "", r.client)
+		said[err.Error()] = true
+	}
+	_, err := r.Login(t.Context(), ada, strings.Repeat("long", 1000), "", r.client)
+	said[err.Error()] = true
+	require.Len(t, said, 1)
+}
+
+func TestFiveFailuresShutAnAccountKnownOrNot(t *testing.T) { // THR-1, THR-4
+	t.Parallel()
+	r := newRig(t)
+	session, _ := r.member(t, ada)
+	for _, email := range []string{ada, "nobody@example.com"} {
+		before := r.count(t, "SELECT count(*) FROM security_events WHERE kind = 'login.failed'")
+		var all sync.WaitGroup
+		for i := range 40 {
+			all.Go(func() {
+				c := account.Client{IP: netip.AddrFrom4([4]byte{10, byte(i), 0, 1})}
+				_, err := r.Login(t.Context(), email, "wrong password", "", c)
+				if code(err) != sweep.Unauthenticated {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		hashed := r.count(t, "SELECT count(*) FROM security_events WHERE kind = 'login.failed'") - before
+		require.Equal(t, 5, hashed, email)
+	}
+	_, err := r.Login(t.Context(), ada, good, "", account.Client{IP: netip.MustParseAddr("198.51.100.1")})
+	require.Equal(t, sweep.Unauthenticated, code(err), "the gate is open")
+	_, err = r.Authenticate(t.Context(), session.AccessToken, r.client)
+	require.NoError(t, err, "a lock must not end sessions")
+}
+
+func TestOnePasswordSprayedFromOneAddressIsStopped(t *testing.T) { // THR-2
+	t.Parallel()
+	r := newRig(t)
+	r.Limits.LoginFailuresPerNet = 30
+	for i := range 60 {
+		_, err := r.Login(t.Context(), numbered(i), "summer in the city", "", r.client)
+		require.Equal(t, sweep.Unauthenticated, code(err))
+	}
+	require.Equal(t, 20, r.count(t, "SELECT count(*) FROM security_events"))
+	for i := range 60 {
+		c := account.Client{IP: netip.AddrFrom4([4]byte{203, 0, 113, byte(100 + i)})}
+		_, err := r.Login(t.Context(), numbered(i), "summer in the city", "", c)
+		require.Equal(t, sweep.Unauthenticated, code(err))
+	}
+	require.Equal(t, 30, r.count(t, "SELECT count(*) FROM security_events"), "the neighbourhood")
+}
+
+func TestManyRightLoginsAtOnceAllSucceed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	var all sync.WaitGroup
+	for range 30 {
+		all.Go(func() {
+			if _, err := r.Login(t.Context(), ada, good, "", r.client); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestOldHashesAreRenewedAtLogin(t *testing.T) { // PWD-4
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	old := r.Passwords
+	r.Passwords = &secret.Passwords{Cost: 5, Current: "p2", Patience: 20 * time.Second,
+		Peppers: map[string][]byte{"p1": old.Peppers["p1"], "p2": []byte("another pepper for tests, 32 by.")}}
+	for range 2 {
+		_, err := r.Login(t.Context(), ada, good, "", r.client)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM users WHERE password LIKE 'v2$p2$$2a$05$%'"))
+}
+
+func TestSuspendedCustomersAreOutWithinASecond(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	session, _ := r.member(t, ada)
+	r.exec(t, "UPDATE customers SET suspended_at = now()")
+	testkit.Eventually(t, 1500*time.Millisecond, func() bool {
+		_, err := r.Authenticate(t.Context(), session.AccessToken, r.client)
+		return code(err) == sweep.AccountSuspended
+	}, "the token of a suspended customer is refused")
+	_, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.Equal(t, sweep.AccountSuspended, code(err))
+	_, err = r.Login(t.Context(), ada, "not the password", "", r.client)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+}
+
+func TestLogoutEndsEveryTokenEverywhereWithinASecond(t *testing.T) { // JWT-5
+	t.Parallel()
+	r := newRig(t)
+	first, a := r.member(t, ada)
+	second, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err)
+	elsewhere := &account.Service{DB: r.DB, Signer: r.Signer, Pseudonym: r.Pseudonym}
+	for _, token := range []string{first.AccessToken, second.AccessToken} {
+		_, err = elsewhere.Authenticate(t.Context(), token, r.client)
+		require.NoError(t, err)
+	}
+	require.NoError(t, r.Logout(t.Context(), a))
+	_, err = r.Authenticate(t.Context(), second.AccessToken, r.client)
+	require.Equal(t, sweep.Unauthenticated, code(err), "here at once")
+	testkit.Eventually(t, 1500*time.Millisecond, func() bool {
+		_, one := elsewhere.Authenticate(t.Context(), first.AccessToken, r.client)
+		_, two := elsewhere.Authenticate(t.Context(), second.AccessToken, r.client)
+		return code(one) == sweep.Unauthenticated && code(two) == sweep.Unauthenticated
+	}, "other processes refuse too")
+	third, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err)
+	_, err = r.Authenticate(t.Context(), third.AccessToken, r.client)
+	require.NoError(t, err)
+}
+
+func TestMembersWhoAreGoneAreOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	session, _ := r.member(t, ada)
+	r.exec(t, "DELETE FROM customers")
+	testkit.Eventually(t, 1500*time.Millisecond, func() bool {
+		_, err := r.Authenticate(t.Context(), session.AccessToken, r.client)
+		return code(err) == sweep.Unauthenticated
+	}, "the token of nobody is refused")
+}

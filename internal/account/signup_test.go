@@ -1,0 +1,204 @@
+package account_test
+
+import (
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/mail"
+	"mailsweep/internal/sweep"
+)
+
+func TestSignUpMakesOneCustomerWithItsOwnerOnTrial(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, " Ada  Lovelace", r.client))
+	require.Equal(t, 1, r.count(t, `SELECT count(*) FROM customers c JOIN members m ON m.customer_id = c.id JOIN users u ON u.id = m.user_id
+		WHERE c.plan = 'free' AND m.role = 'owner' AND u.email = $1 AND u.verified_at IS NULL AND u.password LIKE 'v2$p1$$2a$04$%'
+		AND c.trial_ends_at = c.created_at + interval '14 days'`, ada))
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'user.signed_up' AND length(address_hash) = 32 AND data = '{}' AND request_id = 'req-1'"))
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM outbox WHERE position($1::bytea in data) > 0", []byte("token")), "the link lies open in the outbox")
+}
+
+func TestFiftySignUpsOfOneAddressMakeOneCustomer(t *testing.T) { // REG-6
+	t.Parallel()
+	r := newRig(t)
+	var all sync.WaitGroup
+	errs := make([]error, 50)
+	for i := range errs {
+		all.Go(func() { errs[i] = r.SignUp(t.Context(), ada, good, "", r.client) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	for _, table := range []string{"customers", "users", "members", "email_tokens"} {
+		require.Equal(t, 1, r.count(t, "SELECT count(*) FROM "+table), table)
+	}
+	require.Len(t, r.deliver(t, mail.VerifyEmail), 1)
+	require.Len(t, r.deliver(t, mail.AlreadyRegistered), 1)
+}
+
+func TestKnownAddressGetsTheSameAnswerAndAMailOfItsOwn(t *testing.T) { // REG-1, REG-3
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	before := r.count(t, "SELECT count(*) FROM customers") + r.count(t, "SELECT count(*) FROM users") + r.count(t, "SELECT count(*) FROM email_tokens")
+	require.NoError(t, r.SignUp(t.Context(), "ADA@Example.com ", "another fine password", "Eve", r.client))
+	after := r.count(t, "SELECT count(*) FROM customers") + r.count(t, "SELECT count(*) FROM users") + r.count(t, "SELECT count(*) FROM email_tokens")
+	require.Equal(t, before, after)
+	mails := r.deliver(t, mail.AlreadyRegistered)
+	require.Len(t, mails, 1)
+	require.Equal(t, []string{ada}, mails[0].To)
+	_, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err, "the password was changed")
+	_, err = r.Login(t.Context(), ada, "another fine password", "", r.client)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+}
+
+// The two paths differ by a few round trips to the database; neither may be seen.
+func TestSignUpOfAKnownAddressTakesTheTimeOfANewOne(t *testing.T) { // REG-2
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	took := func(email string) time.Duration {
+		at := time.Now()
+		require.NoError(t, r.SignUp(t.Context(), email, good, "", r.client))
+		return time.Since(at)
+	}
+	var fresh, known []time.Duration
+	for i := range 9 {
+		fresh, known = append(fresh, took(numbered(i))), append(known, took(ada))
+	}
+	ratio := float64(median(fresh)) / float64(median(known))
+	require.InDelta(t, 1, ratio, 0.1)
+	require.Greater(t, median(known), 45*time.Millisecond, "nothing hides the path")
+}
+
+func TestSpellingsOfOneAddressAreOneAccount(t *testing.T) { // REG-5
+	t.Parallel()
+	r := newRig(t)
+	for _, s := range []string{"ada@example.com", " ADA@EXAMPLE.COM ", "Ada@Example.Com\t", "ａｄａ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ada＠example.com", "𝐚𝐝𝐚@example.com", "ⓐda@example.com", "ada@ｅxample.com"} {
+		require.NoError(t, r.SignUp(t.Context(), s, good, "", r.client), s)
+	}
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM users"))
+}
+
+func TestBadSignUpsNameTheFieldsAndNothingElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, c := range []struct{ email, password, name, field string }{
+		{"not an address", good, "", "email"},
+		{ada, "short", "", "password"},
+		{ada, "correct horse battery staple", "", "password"},
+		{ada, ada, "", "password"},
+		{ada, strings.Repeat("x7", 65), "", "password"},
+		{ada, good, "line\nbreak", "name"},
+		{ada, good, strings.Repeat("n", 101), "name"},
+	} {
+		err := r.SignUp(t.Context(), c.email, c.password, c.name, r.client)
+		require.Equal(t, sweep.Invalid, code(err))
+		var e *sweep.Error
+		require.ErrorAs(t, err, &e)
+		require.Len(t, e.Fields, 1)
+		require.Equal(t, c.field, e.Fields[0].Location)
+		require.NotContains(t, err.Error()+e.Fields[0].Message, c.password)
+	}
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM customers"))
+}
+
+func TestOnlySoManySignUpsPerHourAndAddress(t *testing.T) { // REG-8
+	t.Parallel()
+	r := newRig(t)
+	r.Limits = account.Limits{}
+	same := account.Client{IP: netip.MustParseAddr("2001:db8::1")}
+	for i := range 5 {
+		require.NoError(t, r.SignUp(t.Context(), numbered(i), good, "", same))
+	}
+	same.IP = netip.MustParseAddr("2001:db8::2:1") // the same /64
+	err := r.SignUp(t.Context(), numbered(6), good, "", same)
+	require.Equal(t, sweep.RateLimited, code(err))
+	var e *sweep.Error
+	require.ErrorAs(t, err, &e)
+	require.InDelta(t, 720, e.Data["retry_after"], 10)
+	require.NoError(t, r.SignUp(t.Context(), numbered(6), good, "", account.Client{IP: netip.MustParseAddr("2001:db8:1::1")}))
+	require.Equal(t, 6, r.count(t, "SELECT count(*) FROM users"))
+}
+
+func TestVerificationWorksOnceUnderTwentyAtATime(t *testing.T) { // VER-1
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	token := r.tokens(t)[0]
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM email_tokens WHERE hash = $1", []byte(token)))
+	var all sync.WaitGroup
+	errs := make([]error, 20)
+	for i := range errs {
+		all.Go(func() { _, errs[i] = r.VerifyEmail(t.Context(), token, r.client) })
+	}
+	all.Wait()
+	codes := map[sweep.Code]int{}
+	for _, err := range errs {
+		codes[code(err)]++
+	}
+	require.Equal(t, map[sweep.Code]int{"": 1, sweep.BadRequest: 19}, codes)
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'user.verified'"))
+}
+
+func TestOnlyTheNewestVerificationMailCountsAndForADay(t *testing.T) { // VER-1
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	require.NoError(t, r.ResendVerification(t.Context(), ada, r.client))
+	tokens := r.tokens(t)
+	require.Len(t, tokens, 2)
+	_, err := r.VerifyEmail(t.Context(), tokens[0], r.client)
+	require.Equal(t, sweep.BadRequest, code(err))
+	late := *r
+	now := r.Service
+	late.Service = &account.Service{DB: r.open(t, "mailsweep_app", 24*time.Hour), Vault: now.Vault, Signer: now.Signer, Plans: now.Plans}
+	_, err = late.VerifyEmail(t.Context(), tokens[1], r.client)
+	require.Equal(t, sweep.BadRequest, code(err))
+	late.Service.DB = r.open(t, "mailsweep_app", 24*time.Hour-time.Minute)
+	_, err = late.VerifyEmail(t.Context(), tokens[1], r.client)
+	require.NoError(t, err)
+}
+
+func TestVerificationProvesOnlyTheAddressItWasSentTo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	token := r.tokens(t)[0]
+	r.exec(t, "UPDATE users SET email = 'eve@example.com'")
+	_, err := r.VerifyEmail(t.Context(), token, r.client)
+	require.Equal(t, sweep.BadRequest, code(err))
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM users WHERE verified_at IS NOT NULL"))
+	for _, forged := range []string{"", "x", strings.Repeat("A", 43), strings.Repeat("y", 100000)} {
+		_, err = r.VerifyEmail(t.Context(), forged, r.client)
+		require.Equal(t, sweep.BadRequest, code(err))
+	}
+}
+
+func TestResendSaysTheSameToAllAndSendsOnceAMinute(t *testing.T) { // VER-4
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	r.member(t, "verified@example.com")
+	for range 3 {
+		for _, email := range []string{ada, "verified@example.com", "nobody@example.com"} {
+			require.NoError(t, r.ResendVerification(t.Context(), email, r.client))
+		}
+	}
+	byReader := map[string]int{}
+	for _, m := range r.deliver(t, mail.VerifyEmail) {
+		byReader[m.To[0]]++
+	}
+	require.Equal(t, map[string]int{ada: 2, "verified@example.com": 1}, byReader)
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM email_tokens WHERE used_at IS NULL"))
+	require.Equal(t, sweep.Invalid, code(r.ResendVerification(t.Context(), "nonsense", r.client)))
+}

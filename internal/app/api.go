@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/config"
+	"mailsweep/internal/httpapi"
+	"mailsweep/internal/queue"
+	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/report"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+)
+
+// RunAPI serves the API until ctx ends; then it is not ready any more, answers what is in flight, and stops.
+func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	p, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	listener := store.NewListener(cfg.DB.APIURL.Reveal(), log)
+	dispatcher := p.dispatcher()
+	api, err := p.api(listener, dispatcher.Hint)
+	if err != nil {
+		return err
+	}
+	// Requests are drained first, while everything they need still runs.
+	return runStages(ctx, log,
+		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, {"job listener", listener.Run}},
+		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}},
+		[]loop{{"http", serve(cfg.HTTP.Addr, api, cfg.Shutdown, log)}},
+	)
+}
+
+func (p *parts) api(listener *store.Listener, hint func()) (*httpapi.API, error) {
+	keyset, err := secret.ReadKeyset(p.cfg.Keys.TokenPublic.Reveal(), p.cfg.Env.IsProduction())
+	if err != nil {
+		return nil, fmt.Errorf("read TOKEN_KEYSET_PUBLIC: %w", err)
+	}
+	sealer, err := secret.NewTokenSealer(keyset)
+	if err != nil {
+		return nil, fmt.Errorf("read TOKEN_KEYSET_PUBLIC: %w", err)
+	}
+	signer, err := p.signer()
+	if err != nil {
+		return nil, err
+	}
+	requests := &ratelimit.Requests{Redis: p.redis, Prefix: "http:", Log: p.log}
+	url := p.cfg.HTTP.PublicURL
+	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
+		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log,
+		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
+	cleanups := &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Changes: listener, Hint: hint, UpgradeURL: url + "/billing",
+		ExecutesPerDay: p.cfg.Limits.ExecutesPerDay, OpenJobs: p.cfg.Limits.OpenJobsPerCustomer, Log: p.log}
+	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
+		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Pseudonym: p.pseudonym(), Ready: p.ready, Registry: p.registry, Log: p.log}, nil
+}
+
+func (p *parts) pseudonym() secret.Pseudonym {
+	return secret.Pseudonym{Key: p.cfg.Keys.PseudonymKey.Bytes()}
+}
+
+// serve answers on addr until ctx ends, then drains.
+func serve(addr string, api *httpapi.API, drain time.Duration, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		server := httpapi.Server(addr, api.Handler())
+		var stop sync.WaitGroup
+		stop.Go(func() {
+			<-ctx.Done()
+			api.Drain()
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+			defer cancel()
+			if err := server.Shutdown(ctx); err != nil {
+				log.Warn("requests were cut off", "error", err.Error())
+			}
+		})
+		log.Info("listening", "addr", l.Addr().String())
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		stop.Wait()
+		return nil
+	}
+}

@@ -1,0 +1,166 @@
+// Package app builds each process's parts from its configuration, starts them and stops them in one written order.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/config"
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/mail"
+	"mailsweep/internal/queue"
+	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/telemetry"
+)
+
+// parts are what every process has.
+type parts struct {
+	cfg      config.Config
+	log      *slog.Logger
+	db       *store.DB
+	redis    *redis.Client
+	vault    *secret.Vault
+	plans    sweep.Plans
+	registry *prometheus.Registry
+
+	readiness readiness
+}
+
+// open connects a process to PostgreSQL and Redis. Redis may be away: the queue catches up when it is back.
+func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
+	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: cfg.Process, ClockOffset: cfg.ClockOffset, MaxConns: int32(min(64, 8+cfg.Jobs.Concurrency/2))})
+	if err != nil {
+		return nil, err
+	}
+	p := &parts{cfg: cfg, log: log, db: db, registry: telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}
+	if err := p.connect(ctx); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *parts) connect(ctx context.Context) (err error) {
+	if p.redis, err = queue.Connect(p.cfg.RedisURL.Reveal()); err != nil {
+		return err
+	}
+	if err := queue.CheckRedis(ctx, p.redis, p.log); err != nil {
+		return err
+	}
+	keyset, err := secret.ReadKeyset(p.cfg.Keys.Index.Reveal(), p.cfg.Env.IsProduction())
+	if err != nil {
+		return fmt.Errorf("read INDEX_KEYSET: %w", err)
+	}
+	if p.vault, err = secret.NewVault(keyset); err != nil {
+		return fmt.Errorf("read INDEX_KEYSET: %w", err)
+	}
+	if p.plans, err = p.db.Plans(ctx); err != nil {
+		return err
+	}
+	override(p.plans, p.cfg.Limits.Plans)
+	return nil
+}
+
+func (p *parts) close() {
+	if p.redis != nil {
+		p.redis.Close()
+	}
+	p.db.Close()
+}
+
+// override lets the configuration set its own limits, for tests and the demo.
+func override(plans sweep.Plans, limits config.Plans) {
+	for name, l := range limits {
+		plan := plans[sweep.Tier(name)]
+		for to, from := range map[*int]*int{&plan.Emails: l.EmailsPerPeriod, &plan.Mailboxes: l.Mailboxes, &plan.People: l.People, &plan.RequestsPerMinute: l.RequestsPerMinute} {
+			if from != nil {
+				*to = *from
+			}
+		}
+		plans[sweep.Tier(name)] = plan
+	}
+}
+
+func (p *parts) oauth() *gmail.OAuth {
+	g := p.cfg.Google
+	return &gmail.OAuth{Config: gmail.Config{ClientID: g.ClientID, ClientSecret: g.ClientSecret.Reveal(), RedirectURL: p.cfg.HTTP.PublicURL + "/oauth/google/callback",
+		AuthURL: g.AuthURL, TokenURL: g.TokenURL, RevokeURL: g.RevokeURL, CertsURL: g.CertsURL}}
+}
+
+// gmailClient is the worker's door to Gmail, paced by one governor for all workers.
+func (p *parts) gmailClient() (*gmail.Client, error) {
+	tariff, err := gmail.TariffNamed(p.cfg.Gmail.Tariff)
+	if err != nil {
+		return nil, fmt.Errorf("read GMAIL_TARIFF: %w", err)
+	}
+	scale := p.cfg.Gmail.TimeScale
+	units := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "mailsweep_gmail_units_total", Help: "Gmail quota units spent."}, []string{"method"})
+	calls := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "mailsweep_gmail_call_seconds", Help: "Time of Gmail calls, without waiting for quota.", Buckets: prometheus.DefBuckets}, []string{"method", "status"})
+	p.registry.MustRegister(units, calls)
+	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale,
+		Pacer: &ratelimit.Governor{Redis: p.redis, Account: accountRate(scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
+		Observe: func(c gmail.Call) {
+			units.WithLabelValues(string(c.Method)).Add(float64(c.Units))
+			calls.WithLabelValues(string(c.Method), fmt.Sprint(c.Status)).Observe(c.Took.Seconds())
+		}}, nil
+}
+
+func (p *parts) mailer() *account.Mailer {
+	m := p.cfg.Mail
+	return &account.Mailer{DB: p.db, Vault: p.vault,
+		Sender: &mail.Sender{Addr: m.Addr, User: m.User, Password: m.Password.Reveal(), TLS: m.TLS, From: m.From, BaseURL: p.cfg.HTTP.PublicURL, Timeout: 20 * time.Second}}
+}
+
+// workerName tells workers apart in job rows, without naming the machine to customers.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	b := make([]byte, 4)
+	rand.Read(b)
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), hex.EncodeToString(b))
+}
+
+// signer reads the JWT keys.
+func (p *parts) signer() (*account.Signer, error) {
+	keys := make([]account.Key, 0, len(p.cfg.JWT.Keys))
+	for _, k := range p.cfg.JWT.Keys {
+		keys = append(keys, account.Key{ID: k.ID, Seed: k.Bytes()})
+	}
+	s, err := account.NewSigner(p.cfg.JWT.Issuer, p.cfg.JWT.Audience, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("read JWT_KEYS: %w", err)
+	}
+	return s, nil
+}
+
+func (p *parts) passwords() *secret.Passwords {
+	peppers := map[string][]byte{}
+	for _, k := range p.cfg.Keys.Peppers {
+		peppers[k.ID] = k.Bytes()
+	}
+	return &secret.Passwords{Peppers: peppers, Current: p.cfg.Keys.Peppers[0].ID, Cost: p.cfg.Keys.BcryptCost}
+}
+
+// accountRate is the pace of one mailbox. On a clock that runs faster a scheduler's hiccup lets more late calls bunch up, so that
+// their lateness is allowed for.
+func accountRate(scale float64) ratelimit.Rate {
+	r := ratelimit.AccountRate().Scale(scale)
+	if scale > 1 {
+		r = r.Late(20 * time.Millisecond)
+	}
+	return r
+}

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// Provision makes a fresh database with this binary's schema beside the bootstrap login's own, and a fresh set of keys: the environment
+// of a development stack's processes.
+func Provision(ctx context.Context, bootstrap string) (map[string]string, error) {
+	name := "mailsweep_" + time.Now().UTC().Format("20060102_150405") + "_" + hex.EncodeToString(chance(3))
+	database, err := store.CreateDatabase(ctx, bootstrap, name)
+	if err != nil {
+		return nil, err
+	}
+	password := hex.EncodeToString(chance(16))
+	env := map[string]string{}
+	passwords := store.Passwords{}
+	for role, variable := range map[string]string{"app": "API_DATABASE_URL", "worker": "WORKER_DATABASE_URL", "scheduler": "SCHEDULER_DATABASE_URL", "ops": "OPS_DATABASE_URL"} {
+		passwords["mailsweep_"+role] = password
+		if env[variable], err = store.WithLogin(database, name, "mailsweep_"+role, password); err != nil {
+			return nil, err
+		}
+	}
+	if err := store.Migrate(ctx, database, passwords); err != nil {
+		return nil, err
+	}
+	var keys strings.Builder
+	if err := WriteKeys(&keys); err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(keys.String()) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		env[name] = value
+	}
+	return env, nil
+}
+
+func chance(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// Grant puts a customer on a plan, with the scheduler's login; who and why stand in the audit log.
+func Grant(ctx context.Context, url, customer string, tier sweep.Tier, actor sweep.Actor, why string) error {
+	id, err := sweep.CustomerID.Parse(customer)
+	if err != nil {
+		return err
+	}
+	if _, known := sweep.DefaultPlans()[tier]; !known {
+		return sweep.Errorf(sweep.Invalid, "there is no plan %q", tier)
+	}
+	db, err := store.Open(ctx, store.Options{URL: url, Process: "grant", MaxConns: 4})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	err = db.Tenant(ctx, id, func(tx *store.Tx) error {
+		if err := tx.SetPlan(tier); err != nil {
+			return err
+		}
+		return tx.Audit(store.AuditEntry{Actor: actor, Action: "plan.granted", Object: customer, Data: map[string]any{"plan": tier, "why": why}})
+	})
+	if err != nil {
+		return fmt.Errorf("grant plan: %w", err)
+	}
+	return nil
+}

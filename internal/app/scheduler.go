@@ -1,0 +1,46 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"mailsweep/internal/config"
+	"mailsweep/internal/queue"
+	"mailsweep/internal/rollover"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// RunScheduler does what falls due, mends what got lost and dispatches as a standby. Any number may run.
+func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	p, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	due := &rollover.Service{DB: p.db, Plans: p.plans, Post: p.mailer().Post, Log: log}
+	hands := &queue.Worker{Redis: p.redis, Concurrency: 1, Shutdown: cfg.Shutdown, Log: log, Duty: due.Do}
+	return runStages(ctx, log,
+		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}},
+		[]loop{
+			{"duties", (&rollover.Ticker{Service: due, Every: time.Second}).Run},
+			{"duty tasks", hands.Run},
+			{"periodic entries", (&queue.Periodic{Redis: p.redis, Duties: rollover.Specs(), Log: log}).Run},
+			{"dispatcher", p.dispatcher().Run},
+			{"sweeper", p.sweeper().Run},
+		},
+	)
+}
+
+// dispatcher keeps at most twice a worker's slots in Redis; the standby takes over when the leader's connection dies.
+func (p *parts) dispatcher() *queue.Dispatcher {
+	return &queue.Dispatcher{DB: p.db, Redis: p.redis, Interactive: max(2, p.cfg.Jobs.Concurrency/2), Bulk: 2 * p.cfg.Jobs.Concurrency, Log: p.log}
+}
+
+func (p *parts) sweeper() *queue.Sweeper {
+	return &queue.Sweeper{DB: p.db, Redis: p.redis, Log: p.log, Every: sweep.SweepEvery,
+		Fail: func(ctx context.Context, customer, job sweep.ID, code sweep.Code, detail string) error {
+			return p.db.Tenant(ctx, customer, func(tx *store.Tx) error { return tx.EndUnclaimed(job, sweep.Failed, code, detail) })
+		}}
+}

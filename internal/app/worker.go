@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/config"
+	"mailsweep/internal/queue"
+	"mailsweep/internal/secret"
+)
+
+// RunWorker does jobs and sends mail until ctx ends; then what runs is handed back to PostgreSQL within the shutdown time.
+func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	p, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	runner, err := p.runner()
+	if err != nil {
+		return err
+	}
+	mailer := p.mailer()
+	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, Shutdown: cfg.Shutdown, Log: log,
+		Job: func(ctx context.Context, t queue.Task) error { return runner.Run(ctx, t.Customer, t.Job, t.Epoch) },
+		Mail: func(ctx context.Context, post queue.Post) error {
+			return mailer.Deliver(ctx, post.Customer, post.ID, post.Epoch)
+		},
+	}
+	revoker := &account.Revoker{DB: p.db, Opener: runner.Opener, OAuth: runner.Gmail.OAuth, Log: log}
+	// The ops listener outlives the hands, so that a drain can be watched.
+	return runStages(ctx, log,
+		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}},
+		[]loop{{"queue worker", hands.Run}, {"revoker", every(10*time.Second, log, "revoke consents", revoker.RevokeDue)}},
+	)
+}
+
+func (p *parts) runner() (*cleanup.Runner, error) {
+	keyset, err := secret.ReadKeyset(p.cfg.Keys.TokenPrivate.Reveal(), p.cfg.Env.IsProduction())
+	if err != nil {
+		return nil, fmt.Errorf("read TOKEN_KEYSET_PRIVATE: %w", err)
+	}
+	opener, err := secret.NewTokenOpener(keyset)
+	if err != nil {
+		return nil, fmt.Errorf("read TOKEN_KEYSET_PRIVATE: %w", err)
+	}
+	client, err := p.gmailClient()
+	if err != nil {
+		return nil, err
+	}
+	return &cleanup.Runner{DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: workerName(), Log: p.log,
+		Hint: queue.NewHinter(p.redis).Hint, Post: p.mailer().Post}, nil
+}
+
+// every runs f at once and then once per interval; a failure is logged and tried again next time.
+func every(interval time.Duration, log *slog.Logger, what string, f func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				log.ErrorContext(ctx, what, "error", err.Error())
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+		}
+	}
+}

@@ -1,0 +1,44 @@
+// Command dev runs everything on one machine: for the first five minutes and for every day's work.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mailsweep/internal/dev/gotest"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(args) == 0 {
+		args = []string{"help"}
+	}
+	switch args[0] {
+	case "demo":
+		return report(demo(ctx))
+	case "run":
+		return report(stay(ctx))
+	case "google":
+		return report(serveGoogle(ctx))
+	case "check":
+		return report(check())
+	case "test":
+		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
+	}
+	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | google")
+	return 2
+}
+
+func report(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		return 1
+	}
+	return 0
+}

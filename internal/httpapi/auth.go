@@ -1,0 +1,102 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mailsweep/internal/account"
+)
+
+type signupInput struct {
+	Body struct {
+		Email    string `json:"email" example:"ada@example.com"`
+		Password string `json:"password" doc:"12 to 128 characters, any Unicode"`
+		Name     string `json:"name,omitempty"`
+	} `nameHint:"Signup"`
+}
+
+type tokenInput struct {
+	Body struct {
+		Token string `json:"token" doc:"From the link in the mail"`
+	} `nameHint:"Token"`
+}
+
+type emailInput struct {
+	Body struct {
+		Email string `json:"email"`
+	} `nameHint:"Email"`
+}
+
+type loginInput struct {
+	Body struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+		TOTP     string `json:"totp,omitempty" doc:"The code of the second factor, where one is set up"`
+	} `nameHint:"Login"`
+}
+
+type sessionOutput struct{ Body account.Session }
+
+type meOutput struct{ Body account.Me }
+
+type mailedOutput struct {
+	Body struct {
+		Message string `json:"message"`
+	} `nameHint:"Mailed"`
+}
+
+// mailed is the one answer to whoever asks for a mail, so that it does not tell who is a customer.
+func mailed() *mailedOutput {
+	out := &mailedOutput{}
+	out.Body.Message = "We sent a mail to this address. Follow the link in it."
+	return out
+}
+
+func (s *server) authRoutes(api huma.API) {
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/signup", name: "signup", tag: "auth", status: 202, open: true,
+		summary: "Sign up: the same answer whether or not the address is known, and a mail"}, s.signup)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/verify-email", name: "verify-email", tag: "auth", open: true,
+		summary: "Prove the address with the token of the mail, and sign in"}, s.verifyEmail)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/resend-verification", name: "resend-verification", tag: "auth", status: 202, open: true,
+		summary: "Ask for the verification mail again"}, s.resend)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/login", name: "login", tag: "auth", open: true, errors: []int{401, 403},
+		summary: "Sign in: an access token for 24 hours"}, s.login)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/logout", name: "logout", tag: "auth",
+		summary: "Sign out: every token of the person ends"}, s.logout)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/me", name: "me", tag: "auth", summary: "Who is signed in, with plan and features"}, s.me)
+}
+
+func (s *server) signup(ctx context.Context, in *signupInput) (*mailedOutput, error) {
+	return mailed(), s.Account.SignUp(ctx, in.Body.Email, in.Body.Password, in.Body.Name, caller(ctx))
+}
+
+func (s *server) resend(ctx context.Context, in *emailInput) (*mailedOutput, error) {
+	return mailed(), s.Account.ResendVerification(ctx, in.Body.Email, caller(ctx))
+}
+
+func (s *server) verifyEmail(ctx context.Context, in *tokenInput) (*sessionOutput, error) {
+	session, err := s.Account.VerifyEmail(ctx, in.Body.Token, caller(ctx))
+	return &sessionOutput{Body: s.session(session)}, err
+}
+
+func (s *server) login(ctx context.Context, in *loginInput) (*sessionOutput, error) {
+	session, err := s.Account.Login(ctx, in.Body.Email, in.Body.Password, in.Body.TOTP, caller(ctx))
+	return &sessionOutput{Body: s.session(session)}, err
+}
+
+func (s *server) logout(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	return &struct{}{}, s.Account.Logout(ctx, actorOf(ctx))
+}
+
+func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
+	me, err := s.Account.Me(ctx, actorOf(ctx))
+	me.Features = s.usable(me.Features)
+	return &meOutput{Body: me}, err
+}
+
+func (s *server) session(out account.Session) account.Session {
+	out.Customer.Features = s.usable(out.Customer.Features)
+	return out
+}

@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/sweep"
+)
+
+// idempotent is the header of every POST that makes a job.
+type idempotent struct {
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"Any text of your own, once per intent. A replay within 24 hours gives the first answer; the same key with another body is a 422."`
+}
+
+// key names the request for replays. The path is part of what was asked where it holds an id.
+func (i idempotent) key(ctx context.Context, route, id string) cleanup.Idempotency {
+	return cleanup.Idempotency{Route: route, Key: i.Key, Body: append([]byte(id+"\n"), bodyOf(ctx)...)}
+}
+
+type analyzeInput struct {
+	idempotent
+	Body *struct {
+		MailboxID string `json:"mailbox_id,omitempty" doc:"Not needed with exactly one mailbox"`
+	} `nameHint:"Analyze"`
+}
+
+// cleanupBody is what a preview is asked, and an execute without one.
+type cleanupBody struct {
+	MailboxID           string       `json:"mailbox_id,omitempty" doc:"Not needed with exactly one mailbox"`
+	Action              string       `json:"action,omitempty" enum:"trash,archive,mark_read,label"`
+	Label               string       `json:"label,omitempty" maxLength:"225" doc:"Name of the label, with action label"`
+	Criteria            rawCriteria  `json:"criteria,omitempty"`
+	Protect             *protectBody `json:"protect,omitempty"`
+	KeepNewestPerSender int          `json:"keep_newest_per_sender,omitempty" minimum:"0" maximum:"100000"`
+	ConfirmAll          bool         `json:"confirm_all,omitempty" doc:"Needed when the criteria match every message"`
+}
+
+type dryRunInput struct {
+	idempotent
+	Body cleanupBody `nameHint:"DryRun"`
+}
+
+type executeInput struct {
+	idempotent
+	Body struct {
+		cleanupBody
+		CleanupPlanID string `json:"cleanup_plan_id,omitempty" doc:"pln_… of a preview; or else the preview's own fields, with max_messages"`
+		Partial       bool   `json:"partial,omitempty" doc:"If not everything fits into the quota, clean what fits, oldest first"`
+		MaxMessages   int    `json:"max_messages,omitempty" minimum:"1" maximum:"10000000" doc:"Without cleanup_plan_id: refuse to change more than this"`
+	} `nameHint:"Execute"`
+}
+
+type countInput struct {
+	Body struct {
+		MailboxID string      `json:"mailbox_id,omitempty" doc:"Not needed with exactly one mailbox"`
+		Criteria  rawCriteria `json:"criteria"`
+	} `nameHint:"Count"`
+}
+
+type countOutput struct{ Body cleanup.CountResult }
+
+type acceptedOutput struct {
+	Location string `header:"Location" doc:"Of the job"`
+	Body     sweep.JobView
+}
+
+// accepted answers 202 with where the job can be followed.
+func accepted(job sweep.JobView, err error) (*acceptedOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &acceptedOutput{Location: "/api/v1/jobs/" + job.ID, Body: job}, nil
+}
+
+func (s *server) cleanupRoutes(api huma.API) {
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/analyze", name: "analyze", tag: "cleanup", status: 202, errors: []int{402, 404, 409},
+		summary: "Analyze a mailbox; free. While one is open, that job is answered"}, s.analyze)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/dry-run", name: "dry-run", tag: "cleanup", status: 202, errors: []int{402, 404, 409},
+		summary: "Preview a cleanup: freezes the set of messages; free, changes nothing"}, s.dryRun)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/execute", name: "execute", tag: "cleanup", status: 202, errors: []int{402, 404, 409, 410},
+		summary: "Execute a cleanup plan: those messages or fewer, never one more"}, s.execute)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/count", name: "count", tag: "cleanup", errors: []int{404},
+		summary: "Count matches from the index, live; costs no Gmail units"}, s.count)
+}
+
+func (s *server) analyze(ctx context.Context, in *analyzeInput) (*acceptedOutput, error) {
+	var target cleanup.Target
+	if in.Body != nil {
+		var err error
+		if target, err = targetOf(in.Body.MailboxID); err != nil {
+			return nil, err
+		}
+	}
+	return accepted(s.Cleanup.SubmitAnalyze(ctx, actorOf(ctx), target, in.key(ctx, "analyze", "")))
+}
+
+func (s *server) dryRun(ctx context.Context, in *dryRunInput) (*acceptedOutput, error) {
+	request, err := in.Body.request()
+	if err != nil {
+		return nil, err
+	}
+	return accepted(s.Cleanup.SubmitDryRun(ctx, actorOf(ctx), request, in.key(ctx, "dry-run", "")))
+}
+
+func (s *server) execute(ctx context.Context, in *executeInput) (*acceptedOutput, error) {
+	request, err := in.request()
+	if err != nil {
+		return nil, err
+	}
+	return accepted(s.Cleanup.SubmitExecute(ctx, actorOf(ctx), request, in.key(ctx, "execute", "")))
+}
+
+func (in *executeInput) request() (r cleanup.ExecuteRequest, err error) {
+	b := in.Body
+	r.Partial, r.MaxMessages = b.Partial, b.MaxMessages
+	if b.CleanupPlanID == "" {
+		direct, err := b.request()
+		r.Direct = &direct
+		return r, err
+	}
+	alone := b.MailboxID == "" && b.Action == "" && b.Label == "" && len(b.Criteria) == 0 && b.Protect == nil && b.KeepNewestPerSender == 0 && !b.ConfirmAll && b.MaxMessages == 0
+	if !alone {
+		return r, sweep.Errorf(sweep.Invalid, "a cleanup plan says it all: only partial goes with it").At("body.cleanup_plan_id", "goes with partial only")
+	}
+	r.Plan, err = sweep.PlanID.Parse(b.CleanupPlanID)
+	return r, err
+}
+
+func (s *server) count(ctx context.Context, in *countInput) (*countOutput, error) {
+	criteria, err := in.Body.Criteria.parse()
+	if err != nil {
+		return nil, err
+	}
+	target, err := targetOf(in.Body.MailboxID)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.Cleanup.Count(ctx, actorOf(ctx).Customer, target, criteria)
+	return &countOutput{Body: n}, err
+}
+
+// request checks what can be checked without the mailbox. An absent action is found by the use case, with the rest of its rules.
+func (b cleanupBody) request() (r cleanup.DryRunRequest, err error) {
+	if r.Spec.Criteria, err = b.Criteria.parse(); err != nil {
+		return r, err
+	}
+	if r.Target, err = targetOf(b.MailboxID); err != nil {
+		return r, err
+	}
+	r.Spec.Action, r.Spec.Label, r.Spec.Protect = sweep.Action(b.Action), b.Label, b.Protect.protect()
+	r.Spec.KeepNewestPerSender, r.ConfirmAll = b.KeepNewestPerSender, b.ConfirmAll
+	return r, nil
+}
+
+// targetOf names a mailbox; none means the only one.
+func targetOf(id string) (t cleanup.Target, err error) {
+	if id != "" {
+		t.Mailbox, err = sweep.MailboxID.Parse(id)
+	}
+	return t, err
+}

@@ -1,0 +1,131 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/telemetry"
+)
+
+// identify gives the request its ids, which follow it into log lines, jobs and the worker, and answers with the request's.
+func (s *server) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		ctx := telemetry.WithRequestID(r.Context(), r.Header.Get("X-Request-ID"))
+		ctx = telemetry.WithTraceparent(ctx, r.Header.Get("Traceparent"))
+		if telemetry.Traceparent(ctx) == "" {
+			ctx = telemetry.WithTraceparent(ctx, telemetry.NewTraceparent())
+		}
+		r = r.WithContext(ctx)
+		c.SetRequest(r.WithContext(withClient(ctx, client(r, c.RealIP()))))
+		c.Response().Header().Set("X-Request-ID", telemetry.RequestID(ctx))
+		return next(c)
+	}
+}
+
+// guard sets the headers that every answer carries. The API serves no documents, so its policy forbids everything; the two pages
+// that it has set their own. Nothing may be stored unless a route says otherwise.
+func (s *server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		h.Set("Cache-Control", "no-store")
+		return next(c)
+	}
+}
+
+// tell writes one line per request. It names the route, never the address with its query: that may hold a code or a search.
+func (s *server) tell(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		took, status, route := time.Since(start), c.Response().Status, s.routeOf(c)
+		if s.Observe != nil {
+			s.Observe(c.Request().Method, route, status, took)
+		}
+		level := slog.LevelInfo
+		switch {
+		case status >= 500:
+			level = slog.LevelError
+		case strings.HasPrefix(route, "/health"):
+			level = slog.LevelDebug
+		}
+		attrs := []slog.Attr{slog.String("method", c.Request().Method), slog.String("route", route), slog.Int("status", status),
+			slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int64("bytes", c.Response().Size)}
+		s.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
+		return nil
+	}
+}
+
+// routeOf is the route's pattern; what matched none is one word, so that strangers cannot fill logs and figures with names.
+func (s *server) routeOf(c echo.Context) string {
+	if s.patterns[c.Path()] {
+		return c.Path()
+	}
+	return "unmatched"
+}
+
+// recoverPanics answers 500 for a panic and keeps the process alive.
+func (s *server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause == http.ErrAbortHandler {
+				panic(cause)
+			}
+			s.Log.ErrorContext(c.Request().Context(), "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			err = sweep.Errorf(sweep.Internal, "panic")
+		}()
+		return next(c)
+	}
+}
+
+// limitBody bounds what a request may send, whether it says so beforehand or not.
+func (s *server) limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if r.ContentLength > maxBody {
+			return sweep.Errorf(sweep.TooLarge, "a request body has at most 64 KiB")
+		}
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		return next(c)
+	}
+}
+
+// fail is Echo's error handler: what the router and the middleware refuse looks like everything else.
+func (s *server) fail(err error, c echo.Context) {
+	var routing *echo.HTTPError
+	if errors.As(err, &routing) {
+		code := codeOfStatus(routing.Code)
+		err = sweep.Errorf(code, "%s", strings.ToLower(kinds()[code].title[:1])+kinds()[code].title[1:])
+	}
+	s.refuse(c, err)
+}
+
+// refuse answers with the problem that err is, unless an answer has begun.
+func (s *server) refuse(c echo.Context, err error) {
+	p := s.problem(c.Request().Context(), err)
+	if !c.Response().Committed {
+		p.write(c.Response())
+	}
+}

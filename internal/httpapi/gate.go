@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/labstack/echo/v4"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/telemetry"
+)
+
+const bearerScheme = "bearer"
+
+// admit lets a request through to its operation: signed in where the operation says so, and within its allowance.
+func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
+	c := humaecho.Unwrap(ctx)
+	if ctx.Operation().Metadata[unlimited] != nil {
+		next(ctx)
+		return
+	}
+	if err := s.enter(c, len(ctx.Operation().Security) > 0); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	next(ctx)
+}
+
+// enter finds the actor and takes one request from the customer's allowance, or from the address's when nobody is signed in.
+// A bad token counts against the address: guessing is not free.
+func (s *server) enter(c echo.Context, protected bool) error {
+	ctx := c.Request().Context()
+	if !protected {
+		return s.spendAddress(c)
+	}
+	a, err := s.Account.Authenticate(ctx, bearer(c.Request().Header), caller(ctx))
+	if err != nil {
+		if over := s.spendAddress(c); over != nil {
+			return over
+		}
+		return err
+	}
+	ctx = telemetry.WithAttrs(withActor(ctx, a), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
+	c.SetRequest(c.Request().WithContext(ctx))
+	perMinute, err := s.allowances.of(ctx, a, s.perMinute)
+	if err != nil {
+		return err
+	}
+	return s.spend(c, "customer:"+a.Customer.String(), "default", perMinute)
+}
+
+// bearer is the token of the one Authorization header, or "".
+func bearer(h http.Header) string {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+func (s *server) spendAddress(c echo.Context) error {
+	limit := s.AnonymousPerMinute
+	if limit == 0 {
+		limit = defaultAnonymous
+	}
+	who := hex.EncodeToString(s.Account.Pseudonym.Of("ip", network(caller(c.Request().Context()).IP)))
+	return s.spend(c, "address:"+who, "anonymous", limit)
+}
+
+// defaultAnonymous is what one address may ask per minute without being signed in.
+const defaultAnonymous = 120
+
+// spend takes one request and says in the answer what is left (draft-ietf-httpapi-ratelimit-headers).
+func (s *server) spend(c echo.Context, key, policy string, perMinute int) error {
+	d, err := s.Requests.Allow(c.Request().Context(), key, perMinute, 1)
+	if err != nil {
+		return fmt.Errorf("count request: %w", err)
+	}
+	h := c.Response().Header()
+	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=60", policy, d.Limit))
+	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", policy, d.Remaining, seconds(until(d))))
+	if d.Allowed {
+		return nil
+	}
+	return sweep.Errorf(sweep.RateLimited, "at most %d requests a minute", d.Limit).With("retry_after", strconv.Itoa(seconds(d.RetryAfter)))
+}
+
+// until is when more will pass: the next one if none does now.
+func until(d ratelimit.Decision) time.Duration {
+	if d.Allowed {
+		return d.ResetAfter
+	}
+	return d.RetryAfter
+}
+
+func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
+
+// perMinute is what the customer's plan allows. A trial has at least pro's rate.
+func (s *server) perMinute(ctx context.Context, a sweep.Actor) (int, error) {
+	me, err := s.Account.Me(ctx, a)
+	if err != nil {
+		return 0, fmt.Errorf("read plan: %w", err)
+	}
+	limit := s.Plans[me.Plan].RequestsPerMinute
+	if inTrial(me) {
+		limit = max(limit, s.Plans[sweep.Pro].RequestsPerMinute)
+	}
+	return max(1, limit), nil
+}
+
+func inTrial(me account.Me) bool { return me.TrialEndsAt != nil && time.Now().Before(*me.TrialEndsAt) }
+
+// allowances remembers the requests per minute of customers for a few seconds, so that counting costs no query.
+type allowances struct {
+	mu    sync.Mutex
+	known map[sweep.ID]allowance
+}
+
+type allowance struct {
+	perMinute int
+	until     time.Time
+}
+
+const (
+	allowanceAge  = 5 * time.Second
+	allowanceRoom = 10_000
+)
+
+func (l *allowances) of(ctx context.Context, a sweep.Actor, read func(context.Context, sweep.Actor) (int, error)) (int, error) {
+	l.mu.Lock()
+	have, ok := l.known[a.Customer]
+	l.mu.Unlock()
+	if ok && time.Now().Before(have.until) {
+		return have.perMinute, nil
+	}
+	n, err := read(ctx, a)
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil || len(l.known) >= allowanceRoom {
+		l.known = map[sweep.ID]allowance{}
+	}
+	l.known[a.Customer] = allowance{n, time.Now().Add(allowanceAge)}
+	return n, nil
+}

@@ -1,0 +1,115 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mailsweep/internal/sweep"
+)
+
+const description = `Clean up Gmail inboxes: analyze, preview, execute exactly what was previewed, undo for 30 days.
+
+Every error is an RFC 9457 problem with a stable ` + "`code`" + `. Ids carry a prefix; times are RFC 3339 in UTC.
+POSTs that make a job take an ` + "`Idempotency-Key`" + `: the same key and body give the first answer again for 24 hours.
+Jobs are followed by polling with ` + "`wait`" + ` and ` + "`If-None-Match`" + `, or by server-sent events.`
+
+// config switches off what huma would add by itself: links to schemas, pages from a CDN, routes of its own.
+func (s *server) config() huma.Config {
+	c := huma.DefaultConfig("Mailsweep API", "1")
+	c.CreateHooks = nil
+	c.DocsPath, c.OpenAPIPath, c.SchemasPath = "", "", ""
+	c.Transformers = []huma.Transformer{s.complete}
+	c.Info.Description = description
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		bearerScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of a login; 24 hours"},
+	}
+	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "service"}}
+	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[sweep.Criteria](), reflect.TypeFor[Criteria]())
+	return c
+}
+
+// spec writes the document, indented so that a change can be reviewed.
+func spec(api huma.API) []byte {
+	raw, err := api.OpenAPI().MarshalJSON()
+	if err != nil {
+		return nil // the document is made from constants: the golden test would show it
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", " "); err != nil {
+		return nil
+	}
+	b.WriteByte('\n')
+	return b.Bytes()
+}
+
+// operation is what every route declares.
+type operation struct {
+	method, path, name, summary, tag string
+	status                           int
+	open                             bool  // needs nobody signed in
+	errors                           []int // besides those that every such route can answer
+	unlimited                        bool  // not counted against any allowance
+}
+
+const unlimited = "unlimited"
+
+// add registers an operation with a handler that returns coded errors.
+func add[I, O any](s *server, api huma.API, o operation, handle func(context.Context, *I) (*O, error)) {
+	op := huma.Operation{
+		OperationID: o.name, Method: o.method, Path: o.path, Summary: o.summary, Tags: []string{o.tag}, DefaultStatus: o.status,
+		MaxBodyBytes: maxBody + 1, BodyReadTimeout: -1, // the body was read by then: without a deadline on the connection, long work is not canceled
+	}
+	if !o.open {
+		op.Security = []map[string][]string{{bearerScheme: {}}}
+	}
+	if o.unlimited {
+		op.Metadata = map[string]any{unlimited: true}
+	}
+	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
+	op.Errors = o.statuses(takesBody)
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// statuses lists what can go wrong with every operation of this sort.
+func (o operation) statuses(takesBody bool) []int {
+	list := append([]int{http.StatusInternalServerError, http.StatusServiceUnavailable}, o.errors...)
+	if !o.unlimited {
+		list = append(list, http.StatusTooManyRequests)
+	}
+	if !o.open {
+		list = append(list, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if takesBody {
+		list = append(list, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+	}
+	if strings.Contains(o.path, "{") {
+		list = append(list, http.StatusNotFound)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// describe completes the document with what types alone do not say.
+func describe(api huma.API) {
+	r := api.OpenAPI().Components.Schemas
+	var results []*huma.Schema
+	for _, t := range []reflect.Type{reflect.TypeFor[sweep.Analysis](), reflect.TypeFor[sweep.DryRunResult](), reflect.TypeFor[sweep.ExecuteResult](), reflect.TypeFor[sweep.UndoResult]()} {
+		results = append(results, r.Schema(t, true, ""))
+	}
+	if job := r.Map()["JobView"]; job != nil {
+		job.Properties["result"] = &huma.Schema{Description: "By kind: Analysis, DryRunResult, ExecuteResult, UndoResult", AnyOf: results}
+	}
+}

@@ -1,0 +1,399 @@
+package store_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
+)
+
+// yard is a database with customers whose jobs are laid out by hand, past the admission.
+type yard struct {
+	t    *testing.T
+	d    testkit.Database
+	conn *pgx.Conn
+	mu   sync.Mutex
+}
+
+func newYard(t *testing.T) *yard {
+	t.Helper()
+	d := database(t)
+	conn, err := pgx.Connect(t.Context(), d.Bootstrap)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return &yard{t: t, d: d, conn: conn}
+}
+
+func (y *yard) exec(query string, args ...any) {
+	y.t.Helper()
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	_, err := y.conn.Exec(y.t.Context(), query, args...)
+	require.NoError(y.t, err)
+}
+
+func ask[T any](y *yard, query string, args ...any) (v T) {
+	y.t.Helper()
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	require.NoError(y.t, y.conn.QueryRow(y.t.Context(), query, args...).Scan(&v))
+	return v
+}
+
+func newID(t *testing.T) sweep.ID {
+	t.Helper()
+	id, err := sweep.NewID(time.Now(), rand.Reader)
+	require.NoError(t, err)
+	return id
+}
+
+// place is a customer with one mailbox on a Google account.
+type place struct{ customer, mailbox sweep.ID }
+
+func (y *yard) place(account string) place {
+	y.t.Helper()
+	p := place{newID(y.t), newID(y.t)}
+	y.exec("INSERT INTO customers (id, data_key, created_at) VALUES ($1, '', now())", p.customer.String())
+	y.exec("INSERT INTO google_accounts (account, created_at) VALUES ($1, now()) ON CONFLICT DO NOTHING", []byte(account))
+	y.exec("INSERT INTO mailboxes (customer_id, id, account, email, state, connected_at) VALUES ($1, $2, $3, 'a@example.com', 'active', now())",
+		p.customer.String(), p.mailbox.String(), []byte(account))
+	return p
+}
+
+func (y *yard) job(p place, account string, kind sweep.JobKind, vt float64) sweep.ID {
+	y.t.Helper()
+	id := newID(y.t)
+	y.exec(`INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, run_at, request_id, created_at)
+		VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, clock_timestamp(), 'req', now())`,
+		p.customer.String(), id.String(), p.mailbox.String(), []byte(account), string(kind), kind.Rank(), vt)
+	return id
+}
+
+func (y *yard) set(job sweep.ID, assignment string) {
+	y.t.Helper()
+	y.exec("UPDATE jobs SET "+assignment+" WHERE id = $1", job.String())
+}
+
+func jobsOf(ds []store.Dispatched) (ids []sweep.ID) {
+	for _, d := range ds {
+		ids = append(ids, d.Job)
+	}
+	return ids
+}
+
+func TestLeastServedCustomerGoesFirst(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	flooder, light := y.place("f"), y.place("l")
+	for i := range 50 {
+		y.job(flooder, "f", sweep.Analyze, float64(100*(i+1)))
+	}
+	late := y.job(light, "l", sweep.DryRun, 150)
+	got, err := db.Dispatch(t.Context(), 2, 3, 3)
+	require.NoError(t, err)
+	require.Len(t, got, 3)
+	require.Contains(t, jobsOf(got), late, "a newcomer does not wait behind a flood")
+	require.Equal(t, "req", got[0].RequestID)
+	again, err := db.Dispatch(t.Context(), 2, 3, 3)
+	require.NoError(t, err)
+	require.Empty(t, again, "the window is full")
+	require.Equal(t, 200.0, ask[float64](y, "SELECT vt FROM dispatch_clock"), "the clock follows what was served")
+}
+
+func TestOneWritingJobPerAccountAcrossCustomersAndDispatchers(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	var dbs []*store.DB
+	for range 2 {
+		dbs = append(dbs, open(t, y.d, "mailsweep_scheduler"))
+	}
+	one, two := y.place("shared"), y.place("shared")
+	total := 0
+	for i := range 6 {
+		y.job(one, "shared", sweep.Execute, float64(i))
+		y.job(two, "shared", sweep.Execute, float64(i))
+		total += 2
+	}
+	for done := 0; done < total; done++ {
+		var mu sync.Mutex
+		var got []store.Dispatched
+		var both sync.WaitGroup
+		for _, db := range dbs {
+			both.Go(func() {
+				jobs, err := db.Dispatch(t.Context(), 0, 1, 100)
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					t.Error(err)
+				}
+				got = append(got, jobs...)
+			})
+		}
+		both.Wait()
+		require.Len(t, got, 1, "round %d", done)
+		y.set(got[0].Job, "state = 'succeeded'")
+		freed, err := dbs[0].FreeLanes(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, freed)
+	}
+}
+
+func TestUndoGoesBeforeExecute(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_app")
+	p := y.place("a")
+	y.job(p, "a", sweep.Execute, 1)
+	undo := y.job(p, "a", sweep.Undo, 900)
+	got, err := db.Dispatch(t.Context(), 0, 1, 100)
+	require.NoError(t, err)
+	require.Equal(t, []sweep.ID{undo}, jobsOf(got))
+}
+
+// A job that comes back to the queue holds its lane; an undo submitted meanwhile must not shut both out.
+func TestReturnedJobWithLaneGoesOnBeforeANewUndo(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_app")
+	p := y.place("a")
+	execute := y.job(p, "a", sweep.Execute, 5)
+	got, err := db.Dispatch(t.Context(), 0, 1, 100)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	y.set(execute, "state = 'running', lease_until = clock_timestamp() - interval '1 second'")
+	undo := y.job(p, "a", sweep.Undo, 1)
+	dead, err := db.DeadLeases(t.Context(), 5)
+	require.NoError(t, err)
+	require.Len(t, dead, 1)
+	got, err = db.Dispatch(t.Context(), 0, 1, 100)
+	require.NoError(t, err)
+	require.Equal(t, []sweep.ID{execute}, jobsOf(got))
+	y.set(execute, "state = 'succeeded'")
+	_, err = db.FreeLanes(t.Context())
+	require.NoError(t, err)
+	got, err = db.Dispatch(t.Context(), 0, 1, 100)
+	require.NoError(t, err)
+	require.Equal(t, []sweep.ID{undo}, jobsOf(got))
+}
+
+func TestRequeueActsOnTheNewestEpochOnly(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	p := y.place("a")
+	y.job(p, "a", sweep.Analyze, 1)
+	got, err := db.Dispatch(t.Context(), 2, 3, 9)
+	require.NoError(t, err)
+	first := got[0]
+	back, err := db.Requeue(t.Context(), first.Customer, first.Job, first.Epoch)
+	require.NoError(t, err)
+	require.True(t, back)
+	got, err = db.Dispatch(t.Context(), 2, 3, 9)
+	require.NoError(t, err)
+	require.Equal(t, first.Epoch+1, got[0].Epoch)
+	back, err = db.Requeue(t.Context(), first.Customer, first.Job, first.Epoch)
+	require.NoError(t, err)
+	require.False(t, back, "an old epoch changes nothing")
+	young, err := db.Unclaimed(t.Context(), time.Hour)
+	require.NoError(t, err)
+	require.Empty(t, young)
+	all, err := db.Unclaimed(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+}
+
+func TestPoisonStaysForItsCallerAndTheRestGoesBack(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	p := y.place("a")
+	poison, other := y.job(p, "a", sweep.Analyze, 1), y.job(p, "a", sweep.DryRun, 2)
+	y.set(poison, "state = 'running', barren = 4, lease_until = clock_timestamp() - interval '1 second'")
+	y.set(other, "state = 'running', lease_until = clock_timestamp() - interval '1 second'")
+	dead, err := db.DeadLeases(t.Context(), 5)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []store.DeadLease{{Customer: p.customer, Job: poison, Poison: true}, {Customer: p.customer, Job: other}}, dead)
+	require.Equal(t, "running", ask[string](y, "SELECT state FROM jobs WHERE id = $1", poison.String()))
+	require.Equal(t, "queued", ask[string](y, "SELECT state FROM jobs WHERE id = $1", other.String()))
+	require.Equal(t, int32(1), ask[int32](y, "SELECT barren FROM jobs WHERE id = $1", other.String()))
+	counts, err := db.JobCounts(t.Context())
+	require.NoError(t, err)
+	require.ElementsMatch(t, []store.JobCount{{sweep.Analyze, sweep.Running, 1}, {sweep.DryRun, sweep.Queued, 1}}, counts)
+}
+
+func TestListsAcrossCustomersGiveIdsOnly(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	a, b := y.place("a"), y.place("b")
+	page, err := db.Customers(t.Context(), sweep.ID{}, 1)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	rest, err := db.Customers(t.Context(), page[0], 10)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []sweep.ID{a.customer, b.customer}, append(page, rest...))
+
+	end := time.Now().Add(time.Hour).UTC()
+	y.exec("UPDATE customers SET trial_ends_at = $1 WHERE id = $2", end, a.customer.String())
+	ending, err := db.TrialsEnding(t.Context(), end, end.Add(time.Second))
+	require.NoError(t, err)
+	require.Equal(t, []sweep.ID{a.customer}, ending)
+	ending, err = db.TrialsEnding(t.Context(), end.Add(-time.Second), end)
+	require.NoError(t, err)
+	require.Empty(t, ending, "the end of the range is outside")
+
+	y.exec("UPDATE mailboxes SET state = 'disconnected' WHERE id = $1", b.mailbox.String())
+	worker := open(t, y.d, "mailsweep_worker")
+	boxes, err := worker.MailboxesToRevoke(t.Context(), 10)
+	require.NoError(t, err)
+	require.Equal(t, []store.Revocable{{Customer: b.customer, Mailbox: b.mailbox}}, boxes)
+	_, err = db.MailboxesToRevoke(t.Context(), 10)
+	require.Error(t, err, "only the worker may ask")
+
+	made, err := db.EnsurePartitions(t.Context(), time.Date(2039, 11, 30, 0, 0, 0, 0, time.UTC), 2)
+	require.NoError(t, err)
+	require.Equal(t, 8, made, "four tables, two months")
+}
+
+func TestOneLeaderAndAnotherAfterItsConnectionDied(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	first, second := open(t, y.d, "mailsweep_app").Leader("x"), open(t, y.d, "mailsweep_scheduler").Leader("x")
+	lead := func(l *store.Leader) bool {
+		held, err := l.Lead(t.Context())
+		require.NoError(t, err)
+		return held
+	}
+	require.True(t, lead(first))
+	require.True(t, lead(first))
+	require.False(t, lead(second))
+	require.True(t, lead(open(t, y.d, "mailsweep_app").Leader("y")), "another name is another lead")
+
+	y.exec("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7281 AND objid = (hashtext('x')::bigint & 4294967295)::oid")
+	testkit.Eventually(t, 3*time.Second, func() bool { return lead(second) }, "the standby leads")
+	testkit.Eventually(t, 3*time.Second, func() bool { held, _ := first.Lead(t.Context()); return !held }, "the old leader knows")
+	second.Resign()
+	require.True(t, lead(first))
+	first.Resign()
+}
+
+func TestListenerWakesItsSubscribersOnly(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	l := store.NewListener(y.d.URL("mailsweep_app", password), slog.New(slog.DiscardHandler))
+	a, b := y.place("a"), y.place("b")
+	job := newID(t)
+	mine, cancel := l.Subscribe(a.customer, job)
+	other, cancelOther := l.Subscribe(b.customer, job)
+	defer cancelOther()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	require.Equal(t, int64(0), receive(t, mine), "connecting wakes")
+	require.Equal(t, int64(0), receive(t, other))
+
+	y.exec("SELECT pg_notify('job', 'nonsense')")
+	for v := range 100 {
+		y.exec("SELECT pg_notify('job', $1)", fmt.Sprintf("%s %s %d", a.customer, job, v+1))
+	}
+	testkit.Eventually(t, 2*time.Second, func() bool { return receive(t, mine) == 100 }, "the newest version arrives")
+	require.Empty(t, other, "another customer's subscriber hears nothing")
+
+	y.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mailsweep-listener' AND datname = current_database()")
+	require.Equal(t, int64(0), receive(t, mine), "reconnecting wakes")
+	cancel()
+	cancel()
+	stop()
+	require.NoError(t, <-ended)
+}
+
+func receive(t *testing.T, c <-chan int64) int64 {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(5 * time.Second):
+		require.Fail(t, "nothing heard within 5 s")
+		return -1
+	}
+}
+
+func TestHaltsReachWhomTheyName(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_worker")
+	p, q := y.place("a"), y.place("b")
+	halted := func(who place, kind sweep.JobKind, build string) (reason string) {
+		require.NoError(t, db.Tenant(t.Context(), who.customer, func(tx *store.Tx) (err error) {
+			reason, _, err = tx.Halted(kind, build)
+			return err
+		}))
+		return reason
+	}
+	halt := func(scope, value, reason string) {
+		y.exec("INSERT INTO halts (id, scope, value, reason, created_by, created_at) VALUES ($1, $2, $3, $4, 'ops', now())", newID(t).String(), scope, value, reason)
+	}
+	require.Empty(t, halted(p, sweep.Execute, ""))
+	halt("build", "", "no build")
+	require.Empty(t, halted(p, sweep.Execute, ""), "a halt of no build is none")
+	halt("customer", sweep.CustomerID.Show(p.customer), "customer")
+	require.Equal(t, "customer", halted(p, sweep.Execute, ""))
+	require.Empty(t, halted(q, sweep.Execute, ""))
+	halt("kind", "undo", "kind")
+	require.Equal(t, "kind", halted(q, sweep.Undo, ""))
+	halt("build", "v1", "build")
+	require.Equal(t, "build", halted(q, sweep.Execute, "v1"))
+	y.exec("UPDATE halts SET lifted_at = now()")
+	require.Empty(t, halted(p, sweep.Undo, "v1"))
+	halt("all", "", "all")
+	require.Equal(t, "all", halted(q, sweep.Analyze, "v2"))
+}
+
+func TestAMailTaskDeliveredTwiceIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db, worker := open(t, y.d, "mailsweep_scheduler"), open(t, y.d, "mailsweep_worker")
+	p := y.place("a")
+	post := newID(t)
+	y.exec("INSERT INTO outbox (customer_id, id, kind, data, run_at, created_at) VALUES ($1, $2, 'trial_ended', 'sealed', clock_timestamp(), now())", p.customer.String(), post.String())
+	due, err := db.OutboxDue(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	again, err := db.OutboxDue(t.Context(), 10)
+	require.NoError(t, err)
+	require.Empty(t, again, "handed out for a minute")
+	take := func(epoch int) (m store.Mailing, ok bool) {
+		require.NoError(t, worker.Tenant(t.Context(), p.customer, func(tx *store.Tx) (err error) {
+			m, ok, err = tx.TakeMailing(post, epoch)
+			return err
+		}))
+		return m, ok
+	}
+	m, ok := take(due[0].Epoch)
+	require.True(t, ok)
+	require.Equal(t, []byte("sealed"), m.Data)
+	require.Equal(t, 1, m.Attempts)
+	_, ok = take(due[0].Epoch)
+	require.False(t, ok)
+	write := func(f func(*store.Tx) error) { require.NoError(t, worker.Tenant(t.Context(), p.customer, f)) }
+	write(func(tx *store.Tx) error { return tx.MailingFailed(post, "unavailable", time.Millisecond) })
+	testkit.Eventually(t, 2*time.Second, func() bool {
+		due, err = db.OutboxDue(t.Context(), 10)
+		return err == nil && len(due) == 1
+	}, "due again")
+	_, ok = take(due[0].Epoch)
+	require.True(t, ok)
+	write(func(tx *store.Tx) error { return tx.MailingSent(post) })
+	require.True(t, ask[bool](y, "SELECT state = 'done' AND data IS NULL AND sent_at IS NOT NULL AND error = '' FROM outbox WHERE id = $1", post.String()))
+}
