@@ -16,7 +16,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
-GRANT SELECT (customer_id, id, account, kind, state, rank, vt, epoch, barren, lease_until, run_at, dispatched_at, request_id, traceparent, created_at),
+GRANT SELECT (customer_id, id, account, kind, state, rank, vt, epoch, barren, lease_until, run_at, dispatched_at, request_id, traceparent, version, created_at),
       UPDATE (state, epoch, barren, dispatched_at, run_at, version) ON jobs TO mailsweep_system;
 GRANT SELECT (customer_id, id, kind, state, epoch, attempts, run_at, request_id), UPDATE (state, epoch, run_at, attempts) ON outbox TO mailsweep_system;
 GRANT SELECT (customer_id, id, state, account, disconnected_at, revoked_at) ON mailboxes TO mailsweep_system;
@@ -177,6 +177,22 @@ $$;
 RESET ROLE;
 
 -- +goose Down
+SET LOCAL ROLE mailsweep_lookup;
 DROP FUNCTION lookup.user_by_email, lookup.email_token, lookup.session, lookup.oauth_state;
+RESET ROLE;
+SET LOCAL ROLE mailsweep_system;
 DROP FUNCTION sys.dispatch, sys.unclaimed, sys.requeue, sys.dead_leases, sys.free_lanes, sys.release_lane, sys.know_account, sys.outbox_due,
   sys.customers_after, sys.trials_ending, sys.mailboxes_to_revoke, sys.job_counts;
+RESET ROLE;
+-- +goose StatementBegin
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['jobs','outbox','mailboxes','customers','google_accounts'] LOOP
+    EXECUTE format('DROP POLICY system ON %I', t);
+  END LOOP;
+  FOREACH t IN ARRAY ARRAY['users','members','email_tokens','sessions','oauth_states'] LOOP
+    EXECUTE format('DROP POLICY lookup ON %I', t);
+  END LOOP;
+END $$;
+-- +goose StatementEnd

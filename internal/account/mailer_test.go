@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
+
+var messageID = regexp.MustCompile(`(?m)^Message-ID: <.+>`)
 
 // posted gives one post that is due.
 func (r *rig) posted(t *testing.T) store.DuePost {
@@ -39,8 +42,28 @@ func TestAPostIsSentOnceHoweverOftenItIsDelivered(t *testing.T) {
 	sent := r.sink.Messages()
 	require.Len(t, sent, 1)
 	require.Equal(t, []string{ada}, sent[0].To)
-	require.Contains(t, string(sent[0].Raw), p.Post.String(), "the Message-ID comes from the post")
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM outbox WHERE state = 'done' AND sent_at IS NOT NULL AND data IS NULL"))
+}
+
+func TestASecondCopyCarriesTheSameMessageID(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "Ada", r.client))
+	var data []byte
+	require.NoError(t, r.root.QueryRow(t.Context(), "SELECT data FROM outbox").Scan(&data))
+	for range 2 { // the note that it was sent is lost in between
+		p := r.posted(t)
+		require.NoError(t, r.mailer.Deliver(t.Context(), p.Customer, p.Post, p.Epoch))
+		r.exec(t, "UPDATE outbox SET state = 'dispatched', data = $1, run_at = now()", data)
+	}
+	sent := r.sink.Messages()
+	require.Len(t, sent, 2)
+	ids := map[string]bool{}
+	for _, m := range sent {
+		ids[messageID.FindString(string(m.Raw))] = true
+	}
+	require.Len(t, ids, 1)
+	require.NotContains(t, ids, "")
 }
 
 func TestARelayAwayPutsMailOffAndARefusalEndsIt(t *testing.T) {

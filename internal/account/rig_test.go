@@ -185,7 +185,13 @@ var browser = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) e
 // consent agrees on Google's page as an account and gives the query of the way back.
 func (r *rig) consent(t *testing.T, authorizeURL, email string) url.Values {
 	t.Helper()
-	answer, err := browser.Get(authorizeURL + "&auto=1&login_hint=" + url.QueryEscape(email))
+	page, err := url.Parse(authorizeURL)
+	require.NoError(t, err)
+	query := page.Query()
+	query.Set("auto", "1")
+	query.Set("login_hint", email)
+	page.RawQuery = query.Encode()
+	answer, err := browser.Get(page.String())
 	require.NoError(t, err)
 	defer answer.Body.Close()
 	to, err := answer.Location()

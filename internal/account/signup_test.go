@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,9 +76,9 @@ func TestSignUpOfAKnownAddressTakesTheTimeOfANewOne(t *testing.T) { // REG-2
 	for i := range 9 {
 		fresh, known = append(fresh, took(numbered(i))), append(known, took(ada))
 	}
-	ratio := float64(median(fresh)) / float64(median(known))
-	require.InDelta(t, 1, ratio, 0.1)
-	require.Greater(t, median(known), 45*time.Millisecond, "nothing hides the path")
+	a, b := slices.Min(fresh), slices.Min(known) // the rest is the machine's noise
+	require.InDelta(t, 1, float64(a)/float64(b), 0.1, "%s, %s", a, b)
+	require.Greater(t, b, 45*time.Millisecond, "nothing hides the path")
 }
 
 func TestSpellingsOfOneAddressAreOneAccount(t *testing.T) { // REG-5

@@ -47,7 +47,7 @@ func (s *Service) shut(ctx context.Context, gates []gate) (bool, error) {
 }
 
 // turnPatience is how long a sign-in waits for others of the same account.
-const turnPatience = 2 * time.Second
+const turnPatience = 5 * time.Second
 
 // turns lets one sign-in of an account happen at a time: many at once would all pass a gate that the first few failures close.
 type turns struct {

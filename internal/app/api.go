@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mailsweep/internal/account"
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/config"
@@ -34,11 +36,13 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	draining := make(chan struct{})
+	api.Draining = draining
 	// Requests are drained first, while everything they need still runs.
 	return runStages(ctx, log,
 		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, {"job listener", listener.Run}},
 		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}},
-		[]loop{{"http", serve(cfg.HTTP.Addr, api, cfg.Shutdown, log)}},
+		[]loop{{"http", serve(cfg.HTTP.Addr, api.Handler(), cfg.Shutdown, draining, log)}},
 	)
 }
 
@@ -63,7 +67,7 @@ func (p *parts) api(listener *store.Listener, hint func()) (*httpapi.API, error)
 	cleanups := &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Changes: listener, Hint: hint, UpgradeURL: url + "/billing",
 		ExecutesPerDay: p.cfg.Limits.ExecutesPerDay, OpenJobs: p.cfg.Limits.OpenJobsPerCustomer, Log: p.log}
 	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
-		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Pseudonym: p.pseudonym(), Ready: p.ready, Registry: p.registry, Log: p.log}, nil
+		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.observeHTTP(), Log: p.log}, nil
 }
 
 func (p *parts) pseudonym() secret.Pseudonym {
@@ -71,17 +75,17 @@ func (p *parts) pseudonym() secret.Pseudonym {
 }
 
 // serve answers on addr until ctx ends, then drains.
-func serve(addr string, api *httpapi.API, drain time.Duration, log *slog.Logger) func(context.Context) error {
+func serve(addr string, h http.Handler, drain time.Duration, draining chan<- struct{}, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		server := httpapi.Server(addr, api.Handler())
+		server := httpapi.Server(addr, h)
 		var stop sync.WaitGroup
 		stop.Go(func() {
 			<-ctx.Done()
-			api.Drain()
+			close(draining)
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 			defer cancel()
 			if err := server.Shutdown(ctx); err != nil {
@@ -95,4 +99,26 @@ func serve(addr string, api *httpapi.API, drain time.Duration, log *slog.Logger)
 		stop.Wait()
 		return nil
 	}
+}
+
+// observeHTTP counts answers by route; the route is a pattern, so no id becomes a label.
+func (p *parts) observeHTTP() func(method, route string, status int, took time.Duration) {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "mailsweep_http_seconds", Help: "Time of answers by route.", Buckets: prometheus.DefBuckets},
+		[]string{"method", "route", "status"})
+	p.registry.MustRegister(seconds)
+	return func(method, route string, status int, took time.Duration) {
+		seconds.WithLabelValues(method, route, fmt.Sprint(status)).Observe(took.Seconds())
+	}
+}
+
+func (p *parts) apiReady(ctx context.Context) httpapi.Readiness {
+	checks, ok := p.ready(ctx)
+	r := httpapi.Readiness{Status: httpapi.Ready, Checks: checks}
+	switch {
+	case !ok:
+		r.Status = httpapi.Unready
+	case checks["redis"] != "ok":
+		r.Status = httpapi.Degraded
+	}
+	return r
 }

@@ -20,7 +20,8 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer p.close()
-	runner, err := p.runner()
+	hinter := queue.NewHinter(p.redis, log)
+	runner, err := p.runner(hinter.Hint)
 	if err != nil {
 		return err
 	}
@@ -34,12 +35,12 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	revoker := &account.Revoker{DB: p.db, Opener: runner.Opener, OAuth: runner.Gmail.OAuth, Log: log}
 	// The ops listener outlives the hands, so that a drain can be watched.
 	return runStages(ctx, log,
-		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}},
+		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, {"hints", hinter.Run}},
 		[]loop{{"queue worker", hands.Run}, {"revoker", every(10*time.Second, log, "revoke consents", revoker.RevokeDue)}},
 	)
 }
 
-func (p *parts) runner() (*cleanup.Runner, error) {
+func (p *parts) runner(hint func()) (*cleanup.Runner, error) {
 	keyset, err := secret.ReadKeyset(p.cfg.Keys.TokenPrivate.Reveal(), p.cfg.Env.IsProduction())
 	if err != nil {
 		return nil, fmt.Errorf("read TOKEN_KEYSET_PRIVATE: %w", err)
@@ -53,7 +54,7 @@ func (p *parts) runner() (*cleanup.Runner, error) {
 		return nil, err
 	}
 	return &cleanup.Runner{DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: workerName(), Log: p.log,
-		Hint: queue.NewHinter(p.redis).Hint, Post: p.mailer().Post}, nil
+		Hint: hint, Post: p.mailer().Post}, nil
 }
 
 // every runs f at once and then once per interval; a failure is logged and tried again next time.

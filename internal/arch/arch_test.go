@@ -50,12 +50,14 @@ var may = map[string][]string{
 	"internal/sim/google/query": {},
 	"internal/sim/smtp":         {},
 
-	"internal/dev":        {"internal/app", "internal/config", "internal/sweep", "internal/dev/local", "internal/dev/gotest", "internal/sim/google", "internal/sim/smtp"},
-	"internal/dev/local":  {},
-	"internal/dev/gotest": {"internal/dev/local"},
-	"internal/testkit":    {"internal/dev/local"},
-	"internal/arch":       {},
-	"internal/e2e":        {},
+	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/stack", "internal/dev/customer", "internal/sim/google"},
+	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp"},
+	"internal/dev/customer": {"internal/sim/smtp"},
+	"internal/dev/local":    {},
+	"internal/dev/gotest":   {"internal/dev/local"},
+	"internal/testkit":      {"internal/dev/local"},
+	"internal/arch":         {},
+	"internal/e2e":          {},
 }
 
 // owners lists the outside modules that only some packages may import. testkit stands for test support.

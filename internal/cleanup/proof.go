@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"mailsweep/internal/gmail"
 	"mailsweep/internal/mailindex"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"

@@ -23,8 +23,8 @@ type Runner struct {
 	Opener *secret.TokenOpener
 	Gmail  *gmail.Client
 	Plans  sweep.Plans
-	Worker string // this process, in the job row
-	Hint   func() // tells the dispatcher that a lane may be free; never awaited
+	Worker string                                                                  // this process, in the job row
+	Hint   func()                                                                  // tells the dispatcher that a lane may be free; never awaited
 	Post   func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error // a mail to the customer's owner, with the transaction
 	Log    *slog.Logger
 }

@@ -2,7 +2,6 @@
 package cleanup
 
 import (
-	"context"
 	"log/slog"
 	"time"
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 )
 
@@ -23,7 +24,7 @@ func serveGoogle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("fill the mailbox: %w", err)
 	}
-	url, err := listen(sim)
+	url, err := stack.Serve(sim)
 	if err != nil {
 		return err
 	}

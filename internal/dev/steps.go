@@ -7,19 +7,19 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"mailsweep/internal/dev/customer"
 )
 
 // run posts a job, follows it and keeps its figures under name.
 func (w *walk) run(ctx context.Context, name, path string, in any) (json.RawMessage, string, error) {
 	began := time.Now()
-	var j job
-	if err := w.api.do(ctx, http.MethodPost, path, in, &j); err != nil {
+	b := newBar(name)
+	j, err := w.api.Run(ctx, path, in, b.show)
+	if err != nil {
 		return nil, "", fmt.Errorf("%s: %w", name, err)
 	}
-	j, err := w.api.follow(ctx, name, j)
-	if err != nil {
-		return nil, "", err
-	}
+	b.end(j)
 	w.got.Seconds[name], w.got.Units[name] = time.Since(began).Seconds(), j.UnitsSpent
 	return j.Result, j.ID, nil
 }
@@ -81,7 +81,7 @@ func (w *walk) execute(ctx context.Context) (err error) {
 	var id string
 	body := map[string]any{"cleanup_plan_id": plan.ID}
 	w.got.Execute, id, err = w.run(ctx, "execute", "/api/v1/gmail/cleanup/execute", body)
-	var p *problem
+	var p *customer.Problem
 	if errors.As(err, &p) && p.Quota != nil {
 		say("the plan does not fit into the quota that remains (%d): executing a part", p.Quota.Remaining)
 		body["partial"] = true
@@ -94,7 +94,7 @@ func (w *walk) execute(ctx context.Context) (err error) {
 	if err := w.truth("after_execute"); err != nil {
 		return err
 	}
-	return w.api.do(ctx, http.MethodGet, "/api/v1/gmail/usage", nil, &w.got.UsageAfter)
+	return w.api.Do(ctx, http.MethodGet, "/api/v1/gmail/usage", nil, &w.got.UsageAfter)
 }
 
 func (w *walk) undo(ctx context.Context) (err error) {
@@ -104,5 +104,5 @@ func (w *walk) undo(ctx context.Context) (err error) {
 	if err := w.truth("after_undo"); err != nil {
 		return err
 	}
-	return w.api.do(ctx, http.MethodGet, "/api/v1/gmail/usage", nil, &w.got.UsageAfterUndo)
+	return w.api.Do(ctx, http.MethodGet, "/api/v1/gmail/usage", nil, &w.got.UsageAfterUndo)
 }

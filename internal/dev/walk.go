@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
-	"regexp"
 	"time"
 
 	"mailsweep/internal/app"
+	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sweep"
 )
@@ -38,15 +37,18 @@ type answers struct {
 
 // walk is the main job, done over HTTP.
 type walk struct {
-	*stack
+	*stack.Stack
 	settings
-	api      client
-	address  string
+	api      customer.Client
 	executed string
 	got      answers
 }
 
 func say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
+
+func start(ctx context.Context, s settings) (*stack.Stack, error) {
+	return stack.Start(ctx, stack.Options{Dir: ".dev", Root: ".", Seed: s.Seed, TimeScale: s.TimeScale, Latency: true, Ports: []int{8000, 8001, 8002, 8003}, Say: say})
+}
 
 // demo runs the main job end to end on a fresh stack, reports, and stays up unless told otherwise.
 func demo(ctx context.Context) error {
@@ -61,12 +63,12 @@ func demo(ctx context.Context) error {
 		}
 	}
 	fmt.Println("Starting")
-	st, err := start(ctx, s, say)
-	defer st.stop()
+	st, err := start(ctx, s)
+	defer st.Stop()
 	if err != nil {
 		return err
 	}
-	w := &walk{stack: st, settings: s, api: client{base: st.API}, address: "ada@mail.example",
+	w := &walk{Stack: st, settings: s, api: customer.Client{Base: st.API, Email: "ada@mail.example"},
 		got: answers{Truth: map[string]google.Truth{}, Seconds: map[string]float64{}, Units: map[string]int64{}}}
 	if err := w.all(ctx); err != nil {
 		return err
@@ -84,8 +86,8 @@ func demo(ctx context.Context) error {
 	if s.Once {
 		return nil
 	}
-	fmt.Printf("\nUp until Ctrl-C. Sign in to the API as %s with password %q.\n%s", w.address, demoPassword, st.urls())
-	return st.hold(ctx)
+	fmt.Printf("\nUp until Ctrl-C. Sign in to the API as %s with password %q.\n%s", w.api.Email, demoPassword, st.URLs())
+	return hold(ctx, st)
 }
 
 // stay starts the stack without the walk.
@@ -95,25 +97,25 @@ func stay(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("Starting")
-	st, err := start(ctx, s, say)
-	defer st.stop()
+	st, err := start(ctx, s)
+	defer st.Stop()
 	if err != nil {
 		return err
 	}
 	for _, email := range []string{"ada@mail.example", "ben@mail.example"} {
-		if _, err := st.sim.AddGenerated(email, google.Generate{Messages: s.Messages, Seed: s.Seed + uint64(len(email)), Now: time.Now()}); err != nil {
+		if _, err := st.Sim.AddGenerated(email, google.Generate{Messages: s.Messages, Seed: s.Seed + uint64(len(email)), Now: time.Now()}); err != nil {
 			return fmt.Errorf("generate %s: %w", email, err)
 		}
 	}
-	fmt.Printf("\nUp until Ctrl-C. The simulated Google has the mailboxes ada@mail.example and ben@mail.example.\n%s", st.urls())
-	return st.hold(ctx)
+	fmt.Printf("\nUp until Ctrl-C. The simulated Google has the mailboxes ada@mail.example and ben@mail.example.\n%s", st.URLs())
+	return hold(ctx, st)
 }
 
 // hold returns when the person is done or a part has died.
-func (st *stack) hold(ctx context.Context) error {
-	died := make(chan error, len(st.children))
-	for _, c := range st.children {
-		go func() { <-c.done; died <- c.failed() }()
+func hold(ctx context.Context, st *stack.Stack) error {
+	died := make(chan error, len(st.Children))
+	for _, c := range st.Children {
+		go func() { <-c.Done; died <- c.Failed() }()
 	}
 	select {
 	case <-ctx.Done():
@@ -121,7 +123,7 @@ func (st *stack) hold(ctx context.Context) error {
 		return nil
 	case err := <-died:
 		return err
-	case err := <-st.services.Exited():
+	case err := <-st.Services.Exited():
 		return err
 	}
 }
@@ -141,11 +143,11 @@ func (w *walk) all(ctx context.Context) error {
 
 func (w *walk) fill() (err error) {
 	if w.Mbox != "" {
-		say("importing %s into the simulated mailbox %s", w.Mbox, w.address)
-		_, err = w.sim.AddMbox(w.address, w.Mbox)
+		say("importing %s into the simulated mailbox %s", w.Mbox, w.api.Email)
+		_, err = w.Sim.AddMbox(w.api.Email, w.Mbox)
 	} else {
-		say("generating %d messages in the simulated mailbox %s", w.Messages, w.address)
-		_, err = w.sim.AddGenerated(w.address, google.Generate{Messages: w.Messages, Seed: w.Seed, Now: time.Now()})
+		say("generating %d messages in the simulated mailbox %s", w.Messages, w.api.Email)
+		_, err = w.Sim.AddGenerated(w.api.Email, google.Generate{Messages: w.Messages, Seed: w.Seed, Now: time.Now()})
 	}
 	if err != nil {
 		return fmt.Errorf("fill the mailbox: %w", err)
@@ -154,7 +156,7 @@ func (w *walk) fill() (err error) {
 }
 
 func (w *walk) truth(when string) (err error) {
-	if w.got.Truth[when], err = w.sim.Truth(w.address); err != nil {
+	if w.got.Truth[when], err = w.Sim.Truth(w.api.Email); err != nil {
 		return fmt.Errorf("ask the simulated mailbox: %w", err)
 	}
 	return nil
@@ -162,80 +164,23 @@ func (w *walk) truth(when string) (err error) {
 
 const demoPassword = "quilted otters at dawn"
 
-var tokenInLink = regexp.MustCompile(`token=([A-Za-z0-9_-]+)`)
-
 // signUp signs a customer up, proves the address with the link of the mail, and has ops grant the pro plan.
 func (w *walk) signUp(ctx context.Context) error {
-	err := w.api.do(ctx, http.MethodPost, "/api/v1/auth/signup", map[string]string{"email": w.address, "password": demoPassword, "name": "Ada"}, nil)
-	if err != nil {
-		return fmt.Errorf("sign up: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	m, err := w.sink.WaitFor(ctx, w.address, "verify_email")
-	if err != nil {
-		return fmt.Errorf("no verification mail arrived: %w", err)
-	}
-	token := tokenInLink.FindStringSubmatch(m.Text)
-	if token == nil {
-		return errors.New("the verification mail has no link")
-	}
-	var session struct {
-		AccessToken string `json:"access_token"`
-		Customer    struct {
-			ID string `json:"id"`
-		} `json:"customer"`
-	}
-	if err := w.api.do(ctx, http.MethodPost, "/api/v1/auth/verify-email", map[string]string{"token": token[1]}, &session); err != nil {
-		return fmt.Errorf("verify the address: %w", err)
-	}
-	w.api.token = session.AccessToken
-	ops := sweep.Actor{Kind: sweep.ByOps, Name: "demo"}
-	if err := app.Grant(ctx, w.env["SCHEDULER_DATABASE_URL"], session.Customer.ID, sweep.Pro, ops, "demo"); err != nil {
+	if err := w.api.SignUp(ctx, w.Sink, demoPassword); err != nil {
 		return err
 	}
-	say("signed up %s, address verified by mail, plan pro granted by ops", w.address)
+	ops := sweep.Actor{Kind: sweep.ByOps, Name: "demo"}
+	if err := app.Grant(ctx, w.Env["SCHEDULER_DATABASE_URL"], w.api.ID, sweep.Pro, ops, "demo"); err != nil {
+		return err
+	}
+	say("signed up %s, address verified by mail, plan pro granted by ops", w.api.Email)
 	return nil
 }
 
-// connect goes through the consent page as a browser would.
 func (w *walk) connect(ctx context.Context) error {
-	var started struct {
-		AuthorizeURL string `json:"authorize_url"`
-		State        string `json:"state"`
+	if err := w.api.Connect(ctx, w.api.Email); err != nil {
+		return err
 	}
-	if err := w.api.do(ctx, http.MethodPost, "/api/v1/mailboxes/connect", struct{}{}, &started); err != nil {
-		return fmt.Errorf("connect a mailbox: %w", err)
-	}
-	consent, err := url.Parse(started.AuthorizeURL)
-	if err != nil {
-		return fmt.Errorf("read the authorize URL: %w", err)
-	}
-	q := consent.Query()
-	q.Set("auto", "1")
-	q.Set("login_hint", w.address)
-	consent.RawQuery = q.Encode()
-	browser := &http.Client{CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		if r.URL.Path == "/mailboxes" {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, consent.String(), nil)
-	if err != nil {
-		return fmt.Errorf("open the consent page: %w", err)
-	}
-	resp, err := browser.Do(req)
-	if err != nil {
-		return fmt.Errorf("open the consent page: %w", err)
-	}
-	resp.Body.Close()
-	var mailbox struct {
-		Email string `json:"email"`
-	}
-	if err := w.api.do(ctx, http.MethodPost, "/api/v1/mailboxes/connect/complete", map[string]string{"state": started.State}, &mailbox); err != nil {
-		return fmt.Errorf("complete the connection: %w", err)
-	}
-	say("connected %s after consent at the simulated Google", mailbox.Email)
+	say("connected %s after consent at the simulated Google", w.api.Email)
 	return nil
 }

@@ -29,7 +29,7 @@ type Client struct {
 	Transport http.RoundTripper // connections; nil = NewTransport(BaseURL)
 	TimeScale float64           // 0 = 1; our own pauses and limits of patience are divided by it, times that Google tells are not
 	Timeout   time.Duration     // of one request with its answer; 0 = 50 s
-	Observe   func(Call)        // called after each request; nil = nobody looks
+	Observe   func(Call)        // called after each request, by several goroutines; nil = nobody looks
 
 	once sync.Once
 	base http.RoundTripper

@@ -2,6 +2,7 @@ package gmail
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	api "google.golang.org/api/gmail/v1"
@@ -86,14 +87,12 @@ func (m *Mailbox) ListAll(ctx context.Context, s Search, yield func([]mailindex.
 	}
 }
 
+// refOf reads the ids. One that is none is Gmail's fault, not the caller's: the code of the parse error does not apply.
 func refOf(found *api.Message) (mailindex.Ref, error) {
 	id, err := sweep.ParseMessageID(found.Id)
-	if err != nil {
-		return mailindex.Ref{}, err
-	}
-	thread, err := sweep.ParseMessageID(found.ThreadId)
-	if err != nil {
-		return mailindex.Ref{}, fmt.Errorf("thread: %w", err)
+	thread, threadErr := sweep.ParseMessageID(found.ThreadId)
+	if err != nil || threadErr != nil {
+		return mailindex.Ref{}, errors.New("an id of the answer is none")
 	}
 	return mailindex.Ref{ID: id, Thread: sweep.ThreadID(thread)}, nil
 }

@@ -147,5 +147,5 @@ func (o *OAuth) Revoke(ctx context.Context, refreshToken string) error {
 	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusBadRequest && told.Error == "invalid_token" {
 		return nil
 	}
-	return fmt.Errorf("revoke the grant: %w (%d %s)", unavailable(), answer.StatusCode, word(told.Error))
+	return fmt.Errorf("revoke the grant: %w (%s)", unavailable(), tag(answer.StatusCode, word(told.Error)))
 }

@@ -22,9 +22,9 @@ import (
 // What a caller may expect and handle; find them with errors.Is.
 var (
 	ErrGone           = errors.New("the message is gone")
-	ErrHistoryGone    = errors.New("Gmail no longer has the history from there")
+	ErrHistoryGone    = errors.New("the history no longer reaches back there")
 	ErrLabelGone      = errors.New("the label is gone")
-	ErrProjectStopped = errors.New("Google has stopped this project's calls") // for ops: no mailbox can be reached
+	ErrProjectStopped = errors.New("the calls of this project are stopped by Google") // for ops: no mailbox can be reached
 	errExists         = errors.New("the label exists")
 )
 
@@ -63,7 +63,7 @@ func judge(call Method, err error) verdict {
 		return judgeToken(token)
 	case errors.As(err, &api):
 		v := judgeAnswer(call, api)
-		v.err = fmt.Errorf("%s: %w (%d %s)", call, v.err, api.Code, reasonOf(api))
+		v.err = fmt.Errorf("%s: %w (%s)", call, v.err, tag(api.Code, reasonOf(api)))
 		return v
 	}
 	return verdict{step: tryAgain, err: fmt.Errorf("%s: %w (%s)", call, unavailable(), scrub(err))}
@@ -106,7 +106,7 @@ func judgeAnswer(call Method, e *googleapi.Error) verdict {
 	case e.Code >= 500 || e.Code == http.StatusRequestTimeout:
 		return verdict{step: tryAgain, told: told, err: unavailable()}
 	}
-	return verdict{err: errors.New("Gmail refused the call")}
+	return verdict{err: errors.New("the call was refused")}
 }
 
 func judgeBadRequest(e *googleapi.Error) error {
@@ -116,7 +116,7 @@ func judgeBadRequest(e *googleapi.Error) error {
 	case strings.Contains(e.Message, "Mail service not enabled"), reasonOf(e) == "failedPrecondition":
 		return sweep.Errorf(sweep.Forbidden, "this Google account has no Gmail mailbox")
 	}
-	return errors.New("Gmail calls the request malformed")
+	return errors.New("the request was called malformed")
 }
 
 func judgeForbidden(e *googleapi.Error, told time.Time) verdict {
@@ -142,7 +142,7 @@ func notFound(call Method) error {
 	case LabelsGet, LabelsDelete, BatchModify:
 		return ErrLabelGone
 	}
-	return errors.New("Gmail does not know this address")
+	return errors.New("the address is unknown to Gmail")
 }
 
 // judgeToken reads the token endpoint's answer (RFC 6749, 5.2; Google adds admin_policy_enforced and org_internal).
@@ -163,7 +163,7 @@ func judgeToken(e *oauth2.RetrieveError) verdict {
 	default:
 		v.step = tryAgain
 	}
-	v.err = fmt.Errorf("token: %w (%d %s)", err, status, word(e.ErrorCode))
+	v.err = fmt.Errorf("token: %w (%s)", err, tag(status, word(e.ErrorCode)))
 	return v
 }
 
@@ -188,6 +188,10 @@ func word(s string) string {
 		return ""
 	}
 	return s
+}
+
+func tag(status int, reason string) string {
+	return strings.TrimSpace(strconv.Itoa(status) + " " + reason)
 }
 
 // toldTime reads when to come back: the Retry-After header, else the time in the message ("Retry after 2006-01-02T15:04:05.000Z").

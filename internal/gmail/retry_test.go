@@ -174,16 +174,15 @@ func TestErrorsTellNothingOfMailOrSecrets(t *testing.T) {
 	for i, a := range answers {
 		f := newFake(t, a)
 		_, _, err := f.open(&openPacer{}).ListPage(t.Context(), Search{Q: "from:" + private}, "")
-		checkSilent(t, fmt.Sprint(i), err, private, secretRefresh, "client-secret", "a1")
+		checkSilent(t, fmt.Sprint(i), err, "victim", secretRefresh, "client-secret", "a1")
 		f.token = answer{status: 400, body: `{"error":"x","error_description":"` + private + secretRefresh + `"}`}
 		_, err = f.open(&openPacer{}).Profile(t.Context())
-		checkSilent(t, fmt.Sprint(i, " token"), err, private, secretRefresh, "client-secret")
+		checkSilent(t, fmt.Sprint(i, " token"), err, "victim", secretRefresh, "client-secret")
 	}
 }
 
 func checkSilent(t *testing.T, name string, err error, secrets ...string) {
 	t.Helper()
-	t.Log(name, err)
 	if err == nil {
 		t.Errorf("%s: no error", name)
 		return

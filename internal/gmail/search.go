@@ -23,7 +23,8 @@ func (s Search) And(t Search) Search {
 }
 
 // During finds the mail of [from, to); a zero time leaves that side open. Whether Gmail counts the edges in is undocumented, so
-// each end reaches up to a second further: neighbouring ranges lose nothing and may share messages, to be told apart by id.
+// the early end reaches a second further and the late end to a whole second: neighbouring ranges lose nothing. An id that two of
+// them list belongs to the older one.
 func During(from, to time.Time) Search {
 	s := Search{}
 	if !from.IsZero() {

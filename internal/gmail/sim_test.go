@@ -3,7 +3,6 @@ package gmail_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -51,7 +50,12 @@ type world struct {
 
 func newWorld(t *testing.T, messages int) *world {
 	t.Helper()
-	sim := google.New(google.Config{Seed: 7, TimeScale: 60, ClientID: "id", ClientSecret: "secret"})
+	return newWorldOf(t, messages, google.Config{Seed: 7, TimeScale: 60, ClientID: "id", ClientSecret: "secret"})
+}
+
+func newWorldOf(t *testing.T, messages int, config google.Config) *world {
+	t.Helper()
+	sim := google.New(config)
 	if _, err := sim.AddGenerated(address, google.Generate{Messages: messages}); err != nil {
 		t.Fatal(err)
 	}
@@ -209,105 +213,6 @@ func TestCountsAndListsAreTheMailboxsOwn(t *testing.T) {
 	}
 }
 
-// middle is a message that fits, with about as many older as newer ones.
-func middle(t *testing.T, all map[sweep.MessageID]google.Message, fits func(google.Message) bool) google.Message {
-	t.Helper()
-	ids := slices.Sorted(maps.Keys(all))
-	for _, id := range ids[len(ids)/2:] {
-		if fits(all[id]) {
-			return all[id]
-		}
-	}
-	t.Fatal("no message fits")
-	return google.Message{}
-}
-
-func TestEachLeafFindsWhatItMeans(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 1_200)
-	all := w.messages(t)
-	pick := middle(t, all, func(m google.Message) bool { return strings.Count(m.Subject, " ") > 1 && m.From != "" })
-	cut, size := pick.Date.Truncate(time.Second), int64(pick.Size)
-	domain := pick.From[strings.LastIndexByte(pick.From, '@')+1:]
-	for _, c := range []struct {
-		leaf sweep.Criteria
-		want func(google.Message) bool
-		more bool // may find more than it means
-	}{
-		{sweep.Criteria{Op: sweep.ByCategory, Text: "promotions"}, func(m google.Message) bool { return has(m, "CATEGORY_PROMOTIONS") }, false},
-		{sweep.Criteria{Op: sweep.ByFrom, Text: pick.From}, func(m google.Message) bool { return m.From == pick.From }, true},
-		{sweep.Criteria{Op: sweep.ByFrom, Text: "@" + domain}, func(m google.Message) bool { return strings.HasSuffix(m.From, "@"+domain) }, true},
-		{sweep.Criteria{Op: sweep.BySubject, Text: pick.Subject}, func(m google.Message) bool { return m.Subject == pick.Subject }, true},
-		{sweep.Criteria{Op: sweep.ByUnread, Flag: true}, func(m google.Message) bool { return has(m, "UNREAD") }, false},
-		{sweep.Criteria{Op: sweep.ByUnread}, func(m google.Message) bool { return !has(m, "UNREAD") }, false},
-		{sweep.Criteria{Op: sweep.HasAttachment, Flag: true}, func(m google.Message) bool { return m.Attachment }, false},
-		{sweep.Criteria{Op: sweep.HasAttachment}, func(m google.Message) bool { return !m.Attachment }, false},
-		{sweep.Criteria{Op: sweep.In, Text: "inbox"}, func(m google.Message) bool { return has(m, "INBOX") }, false},
-		{sweep.Criteria{Op: sweep.In, Text: "archive"}, func(m google.Message) bool { return !has(m, "INBOX") && !has(m, "SENT") && !has(m, "DRAFT") }, false},
-		{sweep.Criteria{Op: sweep.In, Text: "anywhere"}, func(google.Message) bool { return true }, false},
-		{sweep.Criteria{Op: sweep.LargerThan, Number: size - 2}, func(m google.Message) bool { return int64(m.Size) > size-1 }, true},
-		{sweep.Criteria{Op: sweep.SmallerThan, Number: size + 2}, func(m google.Message) bool { return int64(m.Size) < size+1 }, true},
-		{sweep.Criteria{Op: sweep.After, Time: cut}, func(m google.Message) bool { return m.Date.After(cut) }, true},
-		{sweep.Criteria{Op: sweep.Before, Time: cut.Add(time.Second)}, func(m google.Message) bool { return m.Date.Before(cut) }, true},
-		{sweep.Criteria{Op: sweep.ByQuery, Text: "is:unread OR has:attachment"}, func(m google.Message) bool { return has(m, "UNREAD") || m.Attachment }, false},
-	} {
-		s, ok := gmail.SearchOf(c.leaf)
-		if !ok {
-			t.Errorf("%v cannot be asked", c.leaf)
-			continue
-		}
-		found, want := w.list(t, s), 0
-		for id, m := range all {
-			if !c.want(m) {
-				if found[id] && !c.more {
-					t.Errorf("%+v found %s, which it does not mean", s, m.ID)
-				}
-				continue
-			}
-			want++
-			if !found[id] {
-				t.Errorf("%+v missed %s (%d bytes, %v)", s, m.ID, m.Size, m.Date)
-			}
-		}
-		if want == 0 || len(found) < want {
-			t.Errorf("%+v found %d of %d", s, len(found), want)
-		}
-	}
-	if got := len(w.list(t, gmail.During(time.Time{}, cut))) + len(w.list(t, gmail.During(cut, time.Time{}))); got < len(all) || got > len(all)+10 {
-		t.Errorf("two neighbouring ranges hold %d of %d", got, len(all))
-	}
-}
-
-func TestBoundsNeverFindMoreThanTheyMean(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 600)
-	all := w.messages(t)
-	pick := middle(t, all, func(google.Message) bool { return true })
-	for _, d := range []int64{-1, 0, 1} {
-		at, size := pick.Date.Truncate(time.Second).Add(time.Duration(d)*time.Second), int64(pick.Size)+d
-		for _, c := range []struct {
-			leaf sweep.Criteria
-			want func(google.Message) bool
-		}{
-			{sweep.Criteria{Op: sweep.LargerThan, Number: size}, func(m google.Message) bool { return int64(m.Size) > size }},
-			{sweep.Criteria{Op: sweep.SmallerThan, Number: size}, func(m google.Message) bool { return int64(m.Size) < size }},
-			{sweep.Criteria{Op: sweep.After, Time: at}, func(m google.Message) bool { return !m.Date.Before(at) }},
-			{sweep.Criteria{Op: sweep.Before, Time: at}, func(m google.Message) bool { return m.Date.Before(at) }},
-		} {
-			s, _ := gmail.SearchOf(c.leaf)
-			found := w.list(t, s)
-			for id := range found {
-				if !c.want(all[id]) {
-					t.Fatalf("%+v found %d bytes, %v", s, all[id].Size, all[id].Date)
-				}
-			}
-			if len(found) == 0 {
-				t.Errorf("%+v found none of 600", s)
-			}
-		}
-	}
-}
-
 func TestHeadersAreReadAndBodiesAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 60)
@@ -335,172 +240,5 @@ func TestHeadersAreReadAndBodiesAreNot(t *testing.T) {
 	}
 	if _, err := w.open.Labelled(t.Context(), 1); !errors.Is(err, gmail.ErrGone) {
 		t.Errorf("no such message: %v", err)
-	}
-}
-
-func TestHistoryTellsWhatModifyDid(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 1_300)
-	ctx := t.Context()
-	label, err := w.open.CreateLabel(ctx, "Swept")
-	if err != nil || label.System {
-		t.Fatalf("%+v, %v", label, err)
-	}
-	if again, err := w.open.CreateLabel(ctx, "Swept"); err != nil || again != label {
-		t.Errorf("a second time: %+v, %v", again, err)
-	}
-	p, err := w.open.Profile(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids := slices.Sorted(maps.Keys(w.messages(t)))[:1_100]
-	if err := w.open.Modify(ctx, ids, []string{label.ID}, nil); err == nil {
-		t.Error("1,100 ids went out in one call")
-	}
-	for some := range slices.Chunk(ids, 1_000) {
-		for range 2 { // a repeated call changes nothing more
-			if err := w.open.Modify(ctx, some, []string{label.ID}, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	told, pages := map[sweep.MessageID]int{}, 0
-	end, err := w.open.History(ctx, p.HistoryID, func(changes []mailindex.Change) error {
-		pages++
-		for _, c := range changes {
-			told[c.ID]++
-			if c.Kind != mailindex.Labelled || !slices.Equal(c.Added, []string{label.ID}) || c.Thread == 0 || !slices.Contains(c.Labels, label.ID) {
-				t.Errorf("%+v", c)
-			}
-		}
-		return nil
-	})
-	if err != nil || end <= p.HistoryID || pages < 3 || len(told) != len(ids) {
-		t.Errorf("%d messages on %d pages, end %d after %d, %v", len(told), pages, end, p.HistoryID, err)
-	}
-	if found := w.list(t, gmail.Search{LabelIDs: []string{label.ID}}); len(found) != len(ids) {
-		t.Errorf("%d carry the label", len(found))
-	}
-	checkOtherChanges(t, w, end, ids[:2])
-	for range 2 {
-		if err := w.open.DeleteLabel(ctx, label.ID); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := w.open.Modify(ctx, ids[5:6], []string{label.ID}, nil); !errors.Is(err, gmail.ErrLabelGone) {
-		t.Errorf("a label that is gone: %v", err)
-	}
-	if err := w.sim.ExpireHistory(address); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.open.History(ctx, p.HistoryID, func([]mailindex.Change) error { return nil }); !errors.Is(err, gmail.ErrHistoryGone) {
-		t.Errorf("an old start: %v", err)
-	}
-}
-
-// checkOtherChanges lets somebody else change the mailbox.
-func checkOtherChanges(t *testing.T, w *world, start uint64, ids []sweep.MessageID) {
-	t.Helper()
-	arrived, err := w.sim.Deliver(address, google.Incoming{From: "new@example.org", Subject: "new", Labels: []string{"INBOX", "UNREAD"}})
-	e1 := errors.Join(w.sim.Relabel(address, []string{ids[0].String()}, []string{"STARRED"}, nil), w.sim.Relabel(address, []string{ids[0].String()}, nil, []string{"STARRED"}))
-	e2 := w.sim.Delete(address, []string{ids[1].String()})
-	if err := errors.Join(err, e1, e2); err != nil {
-		t.Fatal(err)
-	}
-	kinds := map[mailindex.ChangeKind][]string{}
-	if _, err := w.open.History(t.Context(), start, func(changes []mailindex.Change) error {
-		for _, c := range changes {
-			kinds[c.Kind] = append(kinds[c.Kind], c.ID.String())
-			if slices.Contains(c.Added, "STARRED") {
-				kinds["starred"] = append(kinds["starred"], c.ID.String())
-			}
-			if slices.Contains(c.Removed, "STARRED") {
-				kinds["starred"] = append(kinds["starred"], "no more")
-			}
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprint(kinds[mailindex.Added], kinds[mailindex.Deleted], kinds["starred"]); got !=
-		fmt.Sprint([]string{parse(t, arrived[0]).String()}, []string{ids[1].String()}, []string{ids[0].String(), "no more"}) {
-		t.Errorf("told %v", kinds)
-	}
-}
-
-func TestCallsSurviveGooglesFaults(t *testing.T) {
-	t.Parallel()
-	for name, fault := range map[string]google.Fault{
-		"503": {Status: 503, Times: 2}, "HTML 503": {HTML503: true, Times: 2}, "500": {Status: 500, Times: 2}, "token refused": {Status: 401, Times: 1},
-		"429, told near": {Status: 429, TextRetryAfter: 5 * time.Second, Times: 1}, "reset before": {ResetBefore: true, Times: 2},
-		"reset after": {ResetAfterEffect: true, Times: 2}, "truncated": {TruncateJSON: true, Times: 2}, "token endpoint": {Method: "token", Status: 503, Times: 2},
-	} {
-		w := newWorld(t, 1_100)
-		w.sim.Inject(fault)
-		if all, want := w.list(t, gmail.Search{}), w.messages(t); len(all) != len(want) {
-			t.Errorf("%s: %d listed of %d", name, len(all), len(want))
-		}
-		w.sim.ClearFaults()
-		w.sim.Inject(fault)
-		ids := slices.Sorted(maps.Keys(w.messages(t)))[:100]
-		if err := w.open.Modify(t.Context(), ids, []string{"STARRED"}, nil); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if found := w.list(t, gmail.Search{LabelIDs: []string{"STARRED"}}); len(found) < 100 {
-			t.Errorf("%s: %d starred", name, len(found))
-		}
-	}
-}
-
-func TestGooglesLongPausesAndRefusalsReachTheCaller(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 20)
-	w.sim.Inject(google.Fault{Status: 429, TextRetryAfter: 15 * time.Minute, Times: 1})
-	_, err := w.open.Profile(t.Context())
-	var wait *gmail.Wait
-	if !errors.As(err, &wait) || time.Until(wait.Until) < 10*time.Second {
-		t.Errorf("a told time of 15 minutes (15 s here): %v", err)
-	}
-	if err := w.sim.Revoke(address); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.open.Profile(t.Context()); sweep.CodeOf(err) != sweep.MailboxNeedsReconnect {
-		t.Errorf("consent withdrawn: %v", err)
-	}
-	tokens, err := w.sim.Grant(address, "openid", "email", "https://www.googleapis.com/auth/gmail.readonly")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.client.Open(tokens.Refresh, "x").Modify(t.Context(), []sweep.MessageID{1}, []string{"STARRED"}, nil); sweep.CodeOf(err) != sweep.MailboxNeedsReconnect {
-		t.Errorf("too small a consent: %v", err)
-	}
-}
-
-func TestTheRealQuotaIsOutlastedWithoutAPacer(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, 400)
-	ids := slices.Sorted(maps.Keys(w.messages(t)))
-	var done sync.WaitGroup
-	failed := make(chan error, 4)
-	for part := range slices.Chunk(ids, (len(ids)+3)/4) {
-		done.Go(func() {
-			for _, id := range part { // 400 reads of 20 units: more than the 6,000 of a minute
-				if _, err := w.open.Read(t.Context(), id, false); err != nil {
-					failed <- err
-					return
-				}
-			}
-		})
-	}
-	done.Wait()
-	close(failed)
-	for err := range failed {
-		var wait *gmail.Wait
-		if !errors.As(err, &wait) {
-			t.Error(err)
-		}
-	}
-	if w.client.Pacer.(*free).closed == 0 {
-		t.Error("Google refused nothing: the quota was not reached")
 	}
 }

@@ -34,9 +34,9 @@ type API struct {
 	PublicURL          string         // of this API, no trailing slash: begins the types of problems
 	DashboardURL       string         // no trailing slash; "": there are no pages, and consent ends on a page of ours
 
-	Ready    func(context.Context) Readiness                                      // asked at most once a second; nil: always ready
-	Draining <-chan struct{}                                                      // closed when the process begins to stop: streams end then; may be nil
-	Observe  func(method, route string, status int, took time.Duration)           // figures of each answer; may be nil
+	Ready    func(context.Context) Readiness                            // asked at most once a second; nil: always ready
+	Draining <-chan struct{}                                            // closed when the process begins to stop: streams end then; may be nil
+	Observe  func(method, route string, status int, took time.Duration) // figures of each answer; may be nil
 	Log      *slog.Logger
 }
 
@@ -71,7 +71,7 @@ func (a API) build() (*echo.Echo, huma.API) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = extractor(a.TrustedProxies)
 	e.HTTPErrorHandler = s.fail
-	e.Use(s.identify, s.guard, s.tell, s.recoverPanics, s.crossOrigin, s.limitBody)
+	e.Use(s.identify, s.guard, s.tell, s.recoverPanics, s.crossOrigin, s.limitBody, s.keepWriter)
 	api := humaecho.New(e, s.config())
 	api.UseMiddleware(s.admit, s.checkBody)
 	s.routes(api)

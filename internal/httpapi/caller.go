@@ -18,14 +18,16 @@ const (
 	clientKey contextKey = iota
 	actorKey
 	bodyKey
+	tokenKey
+	writerKey
 )
 
 func withClient(ctx context.Context, c account.Client) context.Context {
 	return context.WithValue(ctx, clientKey, c)
 }
 
-func withActor(ctx context.Context, a sweep.Actor) context.Context {
-	return context.WithValue(ctx, actorKey, a)
+func withActor(ctx context.Context, a sweep.Actor, token string) context.Context {
+	return context.WithValue(context.WithValue(ctx, actorKey, a), tokenKey, token)
 }
 
 func withBody(ctx context.Context, body []byte) context.Context {
@@ -42,6 +44,12 @@ func caller(ctx context.Context) account.Client {
 func actorOf(ctx context.Context) sweep.Actor {
 	a, _ := ctx.Value(actorKey).(sweep.Actor)
 	return a
+}
+
+// tokenOf is what the actor signed in with, for answers that outlast it.
+func tokenOf(ctx context.Context) string {
+	t, _ := ctx.Value(tokenKey).(string)
+	return t
 }
 
 func bodyOf(ctx context.Context) []byte {

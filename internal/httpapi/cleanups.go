@@ -10,46 +10,51 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// idempotent is the header of every POST that makes a job.
-type idempotent struct {
+// Idempotent is the header of every POST that makes a job. (It is exported, like every embedded part of an input, because huma passes
+// over embedded types that are not.)
+type Idempotent struct {
 	Key string `header:"Idempotency-Key" maxLength:"255" doc:"Any text of your own, once per intent. A replay within 24 hours gives the first answer; the same key with another body is a 422."`
 }
 
 // key names the request for replays. The path is part of what was asked where it holds an id.
-func (i idempotent) key(ctx context.Context, route, id string) cleanup.Idempotency {
+func (i Idempotent) key(ctx context.Context, route, id string) cleanup.Idempotency {
 	return cleanup.Idempotency{Route: route, Key: i.Key, Body: append([]byte(id+"\n"), bodyOf(ctx)...)}
 }
 
 type analyzeInput struct {
-	idempotent
+	Idempotent
 	Body *struct {
 		MailboxID string `json:"mailbox_id,omitempty" doc:"Not needed with exactly one mailbox"`
 	} `nameHint:"Analyze"`
 }
 
-// cleanupBody is what a preview is asked, and an execute without one.
-type cleanupBody struct {
+// CleanupOptions is what a preview and an execute without one take beside criteria and action.
+type CleanupOptions struct {
 	MailboxID           string       `json:"mailbox_id,omitempty" doc:"Not needed with exactly one mailbox"`
-	Action              string       `json:"action,omitempty" enum:"trash,archive,mark_read,label"`
 	Label               string       `json:"label,omitempty" maxLength:"225" doc:"Name of the label, with action label"`
-	Criteria            rawCriteria  `json:"criteria,omitempty"`
 	Protect             *protectBody `json:"protect,omitempty"`
 	KeepNewestPerSender int          `json:"keep_newest_per_sender,omitempty" minimum:"0" maximum:"100000"`
 	ConfirmAll          bool         `json:"confirm_all,omitempty" doc:"Needed when the criteria match every message"`
 }
 
 type dryRunInput struct {
-	idempotent
-	Body cleanupBody `nameHint:"DryRun"`
+	Idempotent
+	Body struct {
+		Action   string      `json:"action" enum:"trash,archive,mark_read,label"`
+		Criteria rawCriteria `json:"criteria"`
+		CleanupOptions
+	} `nameHint:"DryRun"`
 }
 
 type executeInput struct {
-	idempotent
+	Idempotent
 	Body struct {
-		cleanupBody
-		CleanupPlanID string `json:"cleanup_plan_id,omitempty" doc:"pln_… of a preview; or else the preview's own fields, with max_messages"`
-		Partial       bool   `json:"partial,omitempty" doc:"If not everything fits into the quota, clean what fits, oldest first"`
-		MaxMessages   int    `json:"max_messages,omitempty" minimum:"1" maximum:"10000000" doc:"Without cleanup_plan_id: refuse to change more than this"`
+		CleanupPlanID string      `json:"cleanup_plan_id,omitempty" doc:"pln_… of a preview; or else the preview's own fields, with max_messages"`
+		Partial       bool        `json:"partial,omitempty" doc:"If not everything fits into the quota, clean what fits, oldest first"`
+		MaxMessages   int         `json:"max_messages,omitempty" minimum:"1" maximum:"10000000" doc:"Without cleanup_plan_id: refuse to change more than this"`
+		Action        string      `json:"action,omitempty" enum:"trash,archive,mark_read,label"`
+		Criteria      rawCriteria `json:"criteria,omitempty"`
+		CleanupOptions
 	} `nameHint:"Execute"`
 }
 
@@ -98,7 +103,7 @@ func (s *server) analyze(ctx context.Context, in *analyzeInput) (*acceptedOutput
 }
 
 func (s *server) dryRun(ctx context.Context, in *dryRunInput) (*acceptedOutput, error) {
-	request, err := in.Body.request()
+	request, err := in.Body.request(in.Body.Action, in.Body.Criteria)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +122,11 @@ func (in *executeInput) request() (r cleanup.ExecuteRequest, err error) {
 	b := in.Body
 	r.Partial, r.MaxMessages = b.Partial, b.MaxMessages
 	if b.CleanupPlanID == "" {
-		direct, err := b.request()
+		direct, err := b.request(b.Action, b.Criteria)
 		r.Direct = &direct
 		return r, err
 	}
-	alone := b.MailboxID == "" && b.Action == "" && b.Label == "" && len(b.Criteria) == 0 && b.Protect == nil && b.KeepNewestPerSender == 0 && !b.ConfirmAll && b.MaxMessages == 0
-	if !alone {
+	if b.Action != "" || len(b.Criteria) > 0 || b.MaxMessages > 0 || b.CleanupOptions != (CleanupOptions{}) {
 		return r, sweep.Errorf(sweep.Invalid, "a cleanup plan says it all: only partial goes with it").At("body.cleanup_plan_id", "goes with partial only")
 	}
 	r.Plan, err = sweep.PlanID.Parse(b.CleanupPlanID)
@@ -143,15 +147,15 @@ func (s *server) count(ctx context.Context, in *countInput) (*countOutput, error
 }
 
 // request checks what can be checked without the mailbox. An absent action is found by the use case, with the rest of its rules.
-func (b cleanupBody) request() (r cleanup.DryRunRequest, err error) {
-	if r.Spec.Criteria, err = b.Criteria.parse(); err != nil {
+func (o CleanupOptions) request(action string, criteria rawCriteria) (r cleanup.DryRunRequest, err error) {
+	if r.Spec.Criteria, err = criteria.parse(); err != nil {
 		return r, err
 	}
-	if r.Target, err = targetOf(b.MailboxID); err != nil {
+	if r.Target, err = targetOf(o.MailboxID); err != nil {
 		return r, err
 	}
-	r.Spec.Action, r.Spec.Label, r.Spec.Protect = sweep.Action(b.Action), b.Label, b.Protect.protect()
-	r.Spec.KeepNewestPerSender, r.ConfirmAll = b.KeepNewestPerSender, b.ConfirmAll
+	r.Spec.Action, r.Spec.Label, r.Spec.Protect = sweep.Action(action), o.Label, o.Protect.protect()
+	r.Spec.KeepNewestPerSender, r.ConfirmAll = o.KeepNewestPerSender, o.ConfirmAll
 	return r, nil
 }
 

@@ -45,14 +45,15 @@ func (s *server) enter(c echo.Context, protected bool) error {
 	if !protected {
 		return s.spendAddress(c)
 	}
-	a, err := s.Account.Authenticate(ctx, bearer(c.Request().Header), caller(ctx))
+	token := bearer(c.Request().Header)
+	a, err := s.Account.Authenticate(ctx, token, caller(ctx))
 	if err != nil {
 		if over := s.spendAddress(c); over != nil {
 			return over
 		}
 		return err
 	}
-	ctx = telemetry.WithAttrs(withActor(ctx, a), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
+	ctx = telemetry.WithAttrs(withActor(ctx, a, token), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
 	c.SetRequest(c.Request().WithContext(ctx))
 	perMinute, err := s.allowances.of(ctx, a, s.perMinute)
 	if err != nil {

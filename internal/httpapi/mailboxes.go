@@ -15,7 +15,8 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-type mailboxInput struct {
+// MailboxPath names a mailbox in the path.
+type MailboxPath struct {
 	ID string `path:"id" doc:"mbx_…"`
 }
 
@@ -58,7 +59,7 @@ type callbackOutput struct {
 type analysisOutput struct{ Body sweep.Analysis }
 
 type sendersInput struct {
-	mailboxInput
+	MailboxPath
 	Sort   string `query:"sort" enum:"messages,unread,bytes,last,address" default:"messages"`
 	Filter string `query:"filter" maxLength:"200" doc:"Part of an address or a name"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
@@ -110,7 +111,7 @@ func (s *server) completeConnect(ctx context.Context, in *completeInput) (*mailb
 	return &mailboxOutput{Body: view}, err
 }
 
-func (s *server) disconnect(ctx context.Context, in *mailboxInput) (*struct{}, error) {
+func (s *server) disconnect(ctx context.Context, in *MailboxPath) (*struct{}, error) {
 	id, err := sweep.MailboxID.Parse(in.ID)
 	if err != nil {
 		return nil, err
@@ -118,12 +119,13 @@ func (s *server) disconnect(ctx context.Context, in *mailboxInput) (*struct{}, e
 	return &struct{}{}, s.Account.Disconnect(ctx, actorOf(ctx), id)
 }
 
-func (s *server) analysis(ctx context.Context, in *mailboxInput) (*analysisOutput, error) {
+func (s *server) analysis(ctx context.Context, in *MailboxPath) (*analysisOutput, error) {
 	id, err := sweep.MailboxID.Parse(in.ID)
 	if err != nil {
 		return nil, err
 	}
 	a, err := s.Cleanup.Analysis(ctx, actorOf(ctx).Customer, id)
+	a.Senders, a.Domains, a.Suggestions, a.BySize = listed(a.Senders), listed(a.Domains), listed(a.Suggestions), listed(a.BySize)
 	return &analysisOutput{Body: a}, err
 }
 

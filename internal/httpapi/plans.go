@@ -10,14 +10,15 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-type cleanupPlanInput struct {
+// PlanPath names a cleanup plan in the path.
+type PlanPath struct {
 	ID string `path:"id" doc:"pln_…"`
 }
 
 type cleanupPlanOutput struct{ Body sweep.PlanView }
 
 type planMessagesInput struct {
-	cleanupPlanInput
+	PlanPath
 	Sender    string `query:"sender" maxLength:"254" doc:"Only this address"`
 	Protected bool   `query:"protected" doc:"What was kept back, in place of what is cleaned"`
 	Cursor    string `query:"cursor" maxLength:"500"`
@@ -58,7 +59,7 @@ func (s *server) planRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/billing/plans", name: "list-plans", tag: "usage", open: true, summary: "The plans on offer"}, s.plansOnOffer)
 }
 
-func (s *server) cleanupPlan(ctx context.Context, in *cleanupPlanInput) (*cleanupPlanOutput, error) {
+func (s *server) cleanupPlan(ctx context.Context, in *PlanPath) (*cleanupPlanOutput, error) {
 	id, err := sweep.PlanID.Parse(in.ID)
 	if err != nil {
 		return nil, err

@@ -109,7 +109,42 @@ func describe(api huma.API) {
 	for _, t := range []reflect.Type{reflect.TypeFor[sweep.Analysis](), reflect.TypeFor[sweep.DryRunResult](), reflect.TypeFor[sweep.ExecuteResult](), reflect.TypeFor[sweep.UndoResult]()} {
 		results = append(results, r.Schema(t, true, ""))
 	}
-	if job := r.Map()["JobView"]; job != nil {
-		job.Properties["result"] = &huma.Schema{Description: "By kind: Analysis, DryRunResult, ExecuteResult, UndoResult", AnyOf: results}
+	r.Map()["JobView"].Properties["result"] = &huma.Schema{Description: "By kind: Analysis, DryRunResult, ExecuteResult, UndoResult", AnyOf: results}
+	loosen(api.OpenAPI())
+}
+
+// loosen lets answers grow: a client must accept members that it does not know. Requests stay strict.
+func loosen(doc *huma.OpenAPI) {
+	asked := map[string]bool{}
+	for _, path := range doc.Paths {
+		for _, op := range []*huma.Operation{path.Post, path.Put} {
+			if op != nil && op.RequestBody != nil {
+				reach(doc.Components.Schemas, op.RequestBody.Content["application/json"].Schema, asked)
+			}
+		}
 	}
+	for name, schema := range doc.Components.Schemas.Map() {
+		if !asked[name] && schema.AdditionalProperties == false {
+			schema.AdditionalProperties = nil
+		}
+	}
+}
+
+// reach collects the components that a schema leads to.
+func reach(r huma.Registry, s *huma.Schema, into map[string]bool) {
+	if s == nil {
+		return
+	}
+	ref, extended := s.Extensions["$ref"].(string)
+	if !extended {
+		ref = s.Ref
+	}
+	if name := strings.TrimPrefix(ref, "#/components/schemas/"); name != "" && !into[name] {
+		into[name] = true
+		reach(r, r.Map()[name], into)
+	}
+	for _, p := range s.Properties {
+		reach(r, p, into)
+	}
+	reach(r, s.Items, into)
 }

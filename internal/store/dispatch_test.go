@@ -278,7 +278,9 @@ func TestOneLeaderAndAnotherAfterItsConnectionDied(t *testing.T) {
 	require.True(t, lead(first))
 	require.True(t, lead(first))
 	require.False(t, lead(second))
-	require.True(t, lead(open(t, y.d, "mailsweep_app").Leader("y")), "another name is another lead")
+	third := open(t, y.d, "mailsweep_app").Leader("y")
+	defer third.Resign()
+	require.True(t, lead(third), "another name is another lead")
 
 	y.exec("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7281 AND objid = (hashtext('x')::bigint & 4294967295)::oid")
 	testkit.Eventually(t, 3*time.Second, func() bool { return lead(second) }, "the standby leads")

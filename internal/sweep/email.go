@@ -59,7 +59,8 @@ func alphanumeric(b byte) bool { return b >= 'a' && b <= 'z' || b >= '0' && b <=
 // CanonicalKeep gives the one spelling of an entry of the keep list: an address or @domain, trimmed, in lower case. It may be any
 // sender's, so letters of other scripts pass. ok is false when it is neither.
 func CanonicalKeep(s string) (entry string, ok bool) {
+	valid := utf8.ValidString(s) // lower case would hide what is not
 	s = strings.ToLower(strings.TrimSpace(s))
 	hidden := strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) })
-	return s, utf8.ValidString(s) && !hidden && len(s) <= maxAddress && senderPattern(s)
+	return s, valid && !hidden && len(s) <= maxAddress && senderPattern(s)
 }

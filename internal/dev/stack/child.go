@@ -1,4 +1,4 @@
-package main
+package stack
 
 import (
 	"bytes"
@@ -11,22 +11,23 @@ import (
 	"time"
 )
 
-// child is one of our programs. It dies with this process, and a Ctrl-C reaches it through us alone.
-type child struct {
+// Child is one of our programs. It dies with this process, and a Ctrl-C reaches it through us alone.
+type Child struct {
+	Done chan struct{} // closed when the program has ended
+
 	name string
 	cmd  *exec.Cmd
 	log  string
-	done chan struct{}
 	err  error
 }
 
-func spawn(name string, env map[string]string) (*child, error) {
+func spawn(dotDev, name string, env map[string]string) (*Child, error) {
 	dir := filepath.Join(dotDev, "log")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
-	c := &child{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
-	out, err := os.Create(c.log)
+	c := &Child{name: name, log: filepath.Join(dir, name+".log"), Done: make(chan struct{})}
+	out, err := os.OpenFile(c.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("make %s's log: %w", name, err)
 	}
@@ -43,7 +44,7 @@ func spawn(name string, env map[string]string) (*child, error) {
 		started <- c.cmd.Start()
 		c.err = c.cmd.Wait()
 		out.Close()
-		close(c.done)
+		close(c.Done)
 	}()
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -51,32 +52,35 @@ func spawn(name string, env map[string]string) (*child, error) {
 	return c, nil
 }
 
-func (c *child) interrupt() {
+// Interrupt asks the program to stop.
+func (c *Child) Interrupt() {
 	if c.cmd.Process != nil {
 		c.cmd.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended by itself
 	}
 }
 
-func (c *child) wait(limit time.Duration) {
+// Wait waits for the program's end and kills it after limit.
+func (c *Child) Wait(limit time.Duration) {
 	select {
-	case <-c.done:
+	case <-c.Done:
 	case <-time.After(limit):
 		c.cmd.Process.Kill() //nolint:errcheck // it may have ended meanwhile
-		<-c.done
+		<-c.Done
 	}
 }
 
-// failed is not nil once the program has ended.
-func (c *child) failed() error {
+// Failed is not nil once the program has ended.
+func (c *Child) Failed() error {
 	select {
-	case <-c.done:
-		return fmt.Errorf("%s ended: %v; the end of its log:\n%s", c.name, c.err, c.tail())
+	case <-c.Done:
+		return fmt.Errorf("%s ended: %v; the end of its log:\n%s", c.name, c.err, c.Tail())
 	default:
 		return nil
 	}
 }
 
-func (c *child) tail() string {
+// Tail is the end of the program's log.
+func (c *Child) Tail() string {
 	b, err := os.ReadFile(c.log)
 	if err != nil {
 		return err.Error()
@@ -84,3 +88,12 @@ func (c *child) tail() string {
 	lines := bytes.Split(bytes.TrimSpace(b), []byte("\n"))
 	return string(bytes.Join(lines[max(0, len(lines)-10):], []byte("\n")))
 }
+
+// Kill ends the program with no chance to say goodbye, and returns when it is gone.
+func (c *Child) Kill() {
+	c.cmd.Process.Kill() //nolint:errcheck // it may have ended meanwhile
+	<-c.Done
+}
+
+// Pid is the program's process id.
+func (c *Child) Pid() int { return c.cmd.Process.Pid }

@@ -1,0 +1,220 @@
+// Package stack runs everything on one machine: databases, the outside world simulated in this process, and our three programs as
+// children.
+package stack
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"mailsweep/internal/app"
+	"mailsweep/internal/dev/local"
+	"mailsweep/internal/sim/google"
+	"mailsweep/internal/sim/smtp"
+)
+
+// Options say what to start.
+type Options struct {
+	Dir       string // where data, programs and logs lie
+	Root      string // of the source tree, to build from
+	Services  local.Options
+	Seed      uint64
+	TimeScale float64 // of the simulated Google's quota and latency clock
+	Latency   bool
+	Ports     []int             // wanted for API, ops, worker's ops, scheduler's ops; others where they are taken
+	Env       map[string]string // more settings for the programs
+	Say       func(format string, args ...any)
+}
+
+// Stack is what runs.
+type Stack struct {
+	Sim      *google.Sim
+	Sink     *smtp.Sink
+	Env      map[string]string // of the programs
+	Services *local.Services
+	Children map[string]*Child
+
+	API, Ops, WorkerOps, SchedulerOps, Google, Mail string // base URLs
+
+	o Options
+}
+
+// Programs are the names of the children.
+func Programs() []string { return []string{"api", "worker", "scheduler"} }
+
+// Start builds the programs and starts everything on a fresh database. The caller stops what is returned, also beside an error.
+func Start(ctx context.Context, o Options) (st *Stack, err error) {
+	st = &Stack{o: o, Children: map[string]*Child{}}
+	if err := st.build(ctx); err != nil {
+		return st, err
+	}
+	o.Services.Dir, o.Services.Log = o.Dir, func(line string) { o.Say("%s", line) }
+	if st.Services, err = local.Start(ctx, o.Services); err != nil {
+		return st, err
+	}
+	o.Say("creating a fresh database and migrating it")
+	if st.Env, err = app.Provision(ctx, st.Services.PostgresURL); err != nil {
+		return st, err
+	}
+	if err := st.outside(); err != nil {
+		return st, err
+	}
+	if err := st.settle(); err != nil {
+		return st, err
+	}
+	for _, name := range Programs() {
+		if err := st.Spawn(name); err != nil {
+			return st, err
+		}
+	}
+	o.Say("waiting for the API, the worker and the scheduler (logs in %s)", filepath.Join(o.Dir, "log"))
+	return st, st.await(ctx)
+}
+
+// Spawn starts one of the programs, again after it has ended.
+func (st *Stack) Spawn(name string) error {
+	c, err := spawn(st.o.Dir, name, st.Env)
+	if err == nil {
+		st.Children[name] = c
+	}
+	return err
+}
+
+// build compiles the three programs: a demo of anything else would be a demo of something else.
+func (st *Stack) build(ctx context.Context) error {
+	st.o.Say("building api, worker and scheduler")
+	out, err := filepath.Abs(filepath.Join(st.o.Dir, "bin"))
+	if err != nil {
+		return fmt.Errorf("find %s: %w", st.o.Dir, err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out+"/", "./cmd/...")
+	cmd.Dir = st.o.Root
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build the programs: %w", err)
+	}
+	return nil
+}
+
+// outside starts the simulated Google and the mail sink on free ports of the loopback interface.
+func (st *Stack) outside() (err error) {
+	st.Sim = google.New(google.Config{Seed: st.o.Seed, TimeScale: st.o.TimeScale, Latency: st.o.Latency, ClientID: "mailsweep-dev", ClientSecret: "simulated-secret"})
+	if st.Google, err = Serve(st.Sim); err != nil {
+		return err
+	}
+	st.Sink = smtp.New()
+	addr, err := st.Sink.Start("127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("start the mail sink: %w", err)
+	}
+	st.Env["SMTP_ADDR"] = addr
+	st.Mail, err = Serve(st.Sink)
+	return err
+}
+
+// Serve answers on a free port of the loopback interface until this process ends.
+func Serve(h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(l) //nolint:errcheck // ends with this process
+	return "http://" + l.Addr().String(), nil
+}
+
+// settle chooses addresses and writes the children's environment.
+func (st *Stack) settle() error {
+	ports, err := freePorts(append(st.o.Ports, 0, 0, 0, 0)[:4]...)
+	if err != nil {
+		return err
+	}
+	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
+	st.API, st.Ops, st.WorkerOps, st.SchedulerOps = "http://"+at(0), "http://"+at(1), "http://"+at(2), "http://"+at(3)
+	for name, value := range map[string]string{
+		"ENV": "development", "LOG_FORMAT": "json", "API_ADDR": at(0), "OPS_ADDR": at(1), "WORKER_OPS_ADDR": at(2), "SCHEDULER_OPS_ADDR": at(3), "PUBLIC_URL": st.API,
+		"REDIS_URL": st.Services.RedisURL, "GOOGLE_CLIENT_ID": "mailsweep-dev", "GOOGLE_CLIENT_SECRET": "simulated-secret",
+		"GOOGLE_AUTH_URL": st.Google + "/o/oauth2/v2/auth", "GOOGLE_TOKEN_URL": st.Google + "/token", "GOOGLE_REVOKE_URL": st.Google + "/revoke",
+		"GOOGLE_CERTS_URL": st.Google + "/oauth2/v3/certs", "GMAIL_BASE_URL": st.Google, "GMAIL_TIMESCALE": fmt.Sprint(st.o.TimeScale),
+	} {
+		st.Env[name] = value
+	}
+	maps.Copy(st.Env, st.o.Env)
+	return nil
+}
+
+// freePorts prefers the usual ports and takes any free one where those are taken.
+func freePorts(wanted ...int) ([]int, error) {
+	var ports []int
+	for _, w := range wanted {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", w))
+		if err != nil {
+			if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+				return nil, fmt.Errorf("find a free port: %w", err)
+			}
+		}
+		defer l.Close() // all at once at the end, so that no port is handed out twice
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// await asks each program until it is ready, and gives up when one has died.
+func (st *Stack) await(ctx context.Context) error {
+	for name, base := range map[string]string{"api": st.API, "worker": st.WorkerOps, "scheduler": st.SchedulerOps} {
+		deadline := time.Now().Add(30 * time.Second)
+		for !ready(ctx, base) {
+			if err := st.Children[name].Failed(); err != nil {
+				return err
+			}
+			if ctx.Err() != nil || time.Now().After(deadline) {
+				return fmt.Errorf("%s is not ready; the end of its log:\n%s", name, st.Children[name].Tail())
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+func ready(ctx context.Context, base string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/health/ready", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// Stop ends the children first, then what they talk to.
+func (st *Stack) Stop() {
+	for _, c := range st.Children {
+		c.Interrupt()
+	}
+	for _, c := range st.Children {
+		c.Wait(30 * time.Second)
+	}
+	if st.Services != nil {
+		st.Services.Stop()
+	}
+}
+
+// URLs lists what a person can open.
+func (st *Stack) URLs() string {
+	var b strings.Builder
+	for _, l := range [][2]string{{"API docs", st.API + "/api/docs"}, {"asynqmon", st.Ops + "/ops/queues"}, {"metrics", st.Ops + "/metrics"},
+		{"simulated Google", st.Google + "/"}, {"mail sink", st.Mail + "/"}} {
+		fmt.Fprintf(&b, "  %-17s %s\n", l[0], l[1])
+	}
+	return b.String()
+}

@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"mailsweep/internal/sweep"
+)
+
+const (
+	heartbeat  = 15 * time.Second // silence after which a comment is sent, so that proxies keep the connection
+	answerTime = 10 * time.Second // to write an answer, or one event
+	maxStreams = 50               // waits and streams of one customer in one process
+)
+
+type followInput struct {
+	JobPath
+	LastEventID string `header:"Last-Event-ID" maxLength:"40" doc:"The id of the last event received: the stream goes on after it"`
+}
+
+// follow streams the job at each change. What can be refused is refused before the stream begins.
+func (s *server) follow(ctx context.Context, in *followInput) (*huma.StreamResponse, error) {
+	id, err := sweep.JobID.Parse(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	view, version, err := s.Cleanup.Job(ctx, actorOf(ctx).Customer, id)
+	if err != nil {
+		return nil, err
+	}
+	release, err := s.streams.open(actorOf(ctx).Customer)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		defer release()
+		hc.SetHeader("Content-Type", "text/event-stream")
+		hc.SetHeader("X-Accel-Buffering", "no")
+		hc.SetStatus(http.StatusOK)
+		out := stream{ctx: hc.Context(), w: hc.BodyWriter()}
+		if in.LastEventID != fmt.Sprint(version) || view.State.Done() {
+			out.job(view, version)
+		}
+		s.stream(hc.Context(), id, version, view.State.Done(), &out)
+	}}, nil
+}
+
+// stream sends changes until the job is over, the reader leaves, the token ends or the process drains. Only the first sends end:
+// after the others a reader comes back.
+func (s *server) stream(ctx context.Context, id sweep.ID, version int64, done bool, out *stream) {
+	ctx, cancel := s.untilDrain(ctx)
+	defer cancel()
+	for !done && out.err == nil {
+		view, next, err := s.Cleanup.WaitJob(ctx, actorOf(ctx).Customer, id, version, heartbeat)
+		if err != nil {
+			return
+		}
+		if next == version {
+			if _, err := s.Account.Authenticate(ctx, tokenOf(ctx), caller(ctx)); err != nil {
+				return
+			}
+			out.write(": still here\n\n")
+			continue
+		}
+		out.job(view, next)
+		version, done = next, view.State.Done()
+	}
+	if done {
+		out.write("event: end\ndata: {}\n\n")
+	}
+}
+
+// stream writes server-sent events and remembers the first failure.
+type stream struct {
+	ctx context.Context
+	w   interface{ Write([]byte) (int, error) }
+	err error
+}
+
+func (o *stream) job(view sweep.JobView, version int64) {
+	data, err := encode(view)
+	if err != nil {
+		o.err = err
+		return
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "id: %d\nevent: job\ndata: %s\n\n", version, data)
+	o.write(b.String())
+}
+
+func (o *stream) write(text string) {
+	if o.err != nil {
+		return
+	}
+	extend(o.ctx, answerTime)
+	if _, o.err = o.w.Write([]byte(text)); o.err == nil {
+		o.err = controller(o.ctx).Flush()
+	}
+}
+
+// streams bounds the connections that one customer can hold.
+type streams struct {
+	mu   sync.Mutex
+	held map[sweep.ID]int
+}
+
+// open counts one more wait or stream of the customer.
+func (t *streams) open(customer sweep.ID) (release func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held[customer] >= maxStreams {
+		return nil, sweep.Errorf(sweep.RateLimited, "at most %d open waits and streams", maxStreams).With("retry_after", 5)
+	}
+	if t.held == nil {
+		t.held = map[sweep.ID]int{}
+	}
+	t.held[customer]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.held[customer]--; t.held[customer] <= 0 {
+			delete(t.held, customer)
+		}
+	}, nil
+}
+
+// keepWriter puts the connection's controller into the context, for answers that outlast the server's deadlines.
+func (s *server) keepWriter(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx := context.WithValue(c.Request().Context(), writerKey, http.NewResponseController(c.Response()))
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
+
+func controller(ctx context.Context) *http.ResponseController {
+	c, _ := ctx.Value(writerKey).(*http.ResponseController)
+	return c
+}
+
+// extend moves the connection's deadlines: writing may take until then, and the reader's silence no longer ends the request.
+func extend(ctx context.Context, by time.Duration) {
+	c := controller(ctx)
+	_ = c.SetReadDeadline(time.Time{}) // without deadlines of its own a connection needs none moved
+	_ = c.SetWriteDeadline(time.Now().Add(by))
+}
+
+// untilDrain is ctx until the process begins to stop.
+func (s *server) untilDrain(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if s.Draining == nil {
+		return ctx, cancel
+	}
+	go func() {
+		select {
+		case <-s.Draining:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}

@@ -1,0 +1,14 @@
+package httpapi
+
+import "github.com/danielgtaylor/huma/v2"
+
+// routes registers every operation, resource by resource.
+func (s *server) routes(api huma.API) {
+	s.authRoutes(api)
+	s.mailboxRoutes(api)
+	s.cleanupRoutes(api)
+	s.planRoutes(api)
+	s.jobRoutes(api)
+	s.usageRoutes(api)
+	s.healthRoutes(api)
+}
