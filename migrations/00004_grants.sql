@@ -33,6 +33,7 @@ GRANT SELECT, INSERT ON members, notices, outbox TO mailsweep_app;
 GRANT SELECT, INSERT, DELETE ON keep_list TO mailsweep_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys, oauth_states TO mailsweep_app;
 GRANT INSERT (customer_id, id, mailbox_id, sealed, created_at) ON oauth_tokens TO mailsweep_app;
+GRANT UPDATE (state, finished_at) ON cleanup_runs TO mailsweep_app; -- canceling a run that was handed back
 GRANT INSERT ON audit_logs, security_events TO mailsweep_app;
 
 -- The worker: the only one that reads tokens.

@@ -79,7 +79,7 @@ func (w *work) execute(ctx context.Context) error {
 	if errors.As(err, &known) {
 		e.Detail = known.Detail
 	}
-	w.Log.ErrorContext(ctx, "execute failed", "code", e.Code, "error", err.Error())
+	w.Log.ErrorContext(ctx, "execute failed", "reason", string(e.Code), "error", err.Error())
 	return x.settle(ctx, e)
 }
 

@@ -86,25 +86,34 @@ func (w *work) known(labels []gmail.Label) []mailindex.Label {
 	return out
 }
 
+// listSlices lists the date ranges side by side. They are handed over oldest first: the early end of each is a second wide of its
+// bound, and a message that two ranges show belongs to the older one.
 func (w *work) listSlices(ctx context.Context, b *mailindex.Builder, bounds []time.Time) error {
-	var mu sync.Mutex
+	found := make([][]mailindex.Ref, len(bounds)-1)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for i := range len(bounds) - 1 {
+	for i := range found {
 		to := bounds[i+1]
-		if i == len(bounds)-2 {
+		if i == len(found)-1 {
 			to = time.Time{}
 		}
 		g.Go(func() error {
 			return w.mbox.ListAll(ctx, gmail.During(bounds[i], to), func(refs []mailindex.Ref) error {
-				mu.Lock()
-				defer mu.Unlock()
 				w.beat.advance(len(refs))
-				return b.AddSlice(i, refs)
+				found[i] = append(found[i], refs...)
+				return nil
 			})
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, refs := range found {
+		if err := b.AddSlice(i, refs); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dimension is one set to list. Complement lists everything outside it, when that is the smaller side.

@@ -173,7 +173,7 @@ func (w *work) fail(ctx context.Context, err error) error {
 	if errors.As(err, &known) {
 		e.Code, e.Detail = known.Code, known.Detail
 	}
-	w.Log.ErrorContext(ctx, "job failed", "code", e.Code, "error", err.Error())
+	w.Log.ErrorContext(ctx, "job failed", "reason", string(e.Code), "error", err.Error())
 	return w.end(ctx, e)
 }
 

@@ -26,7 +26,7 @@ type Claim struct {
 func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, worker string) (c Claim, ok bool, err error) {
 	err = db.Tenant(ctx, customer, func(tx *Tx) error {
 		var rows []struct {
-			jobRow
+			Row             jobRow `gorm:"embedded"`
 			Fence           int
 			Checkpoint      []byte
 			PeriodStart     time.Time
@@ -43,7 +43,7 @@ func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, work
 		}
 		r := rows[0]
 		ok = true
-		c = Claim{JobRow: r.job(), Fence: r.Fence, Checkpoint: r.Checkpoint, Period: r.PeriodStart.UTC(), RequestID: r.RequestID, Canceled: r.CancelRequested, Now: tx.Now}
+		c = Claim{JobRow: r.Row.job(), Fence: r.Fence, Checkpoint: r.Checkpoint, Period: r.PeriodStart.UTC(), RequestID: r.RequestID, Canceled: r.CancelRequested, Now: tx.Now}
 		return tx.notify(job, c.Version)
 	})
 	if err != nil {
@@ -159,5 +159,5 @@ func (tx *Tx) Finish(c *Claim, e Ending) error {
 	if err != nil {
 		return fmt.Errorf("write result: %w", err)
 	}
-	return tx.end(c.ID, c.Account, e.State, e.Code, e.Detail)
+	return tx.end(c.ID, e.State, e.Code, e.Detail)
 }

@@ -113,11 +113,8 @@ func (tx *Tx) Jobs(kind sweep.JobKind, states []string, before sweep.ID, limit i
 // RequestCancel asks a job to stop: one that no worker has is over at once and its reservation released (released = true);
 // a running one is told at its next heartbeat. What is over already is Conflict.
 func (tx *Tx) RequestCancel(id sweep.ID) error {
-	var row struct {
-		State   string
-		Account []byte
-	}
-	found := tx.Raw("SELECT state, account FROM jobs WHERE customer_id = ? AND id = ? FOR UPDATE", dbID(tx.Customer), dbID(id)).Scan(&row)
+	var row struct{ State string }
+	found := tx.Raw("SELECT state FROM jobs WHERE customer_id = ? AND id = ? FOR UPDATE", dbID(tx.Customer), dbID(id)).Scan(&row)
 	if found.Error != nil {
 		return fmt.Errorf("lock job: %w", found.Error)
 	}
@@ -131,7 +128,7 @@ func (tx *Tx) RequestCancel(id sweep.ID) error {
 		return fmt.Errorf("request cancel: %w", err)
 	}
 	if (row.State == string(sweep.Queued) || row.State == string(sweep.Waiting)) && tx.untouched(id) {
-		return tx.end(id, row.Account, sweep.Canceled, "", "")
+		return tx.end(id, sweep.Canceled, "", "")
 	}
 	// a waiting job in the middle of its work is woken, so that a worker can end it properly
 	return tx.Exec("UPDATE jobs SET state = 'queued', run_at = clock_timestamp() WHERE customer_id = ? AND id = ? AND state = 'waiting'", dbID(tx.Customer), dbID(id)).Error
@@ -162,29 +159,28 @@ func (tx *Tx) CancelMailboxJobs(mailbox sweep.ID) error {
 
 // EndUnclaimed ends a job that no worker holds (poison, a foreign payload), releasing what it reserved.
 func (tx *Tx) EndUnclaimed(id sweep.ID, state sweep.JobState, code sweep.Code, detail string) error {
-	var account []byte
-	found := tx.Raw(`SELECT account FROM jobs WHERE customer_id = ? AND id = ? AND state NOT IN ('succeeded','failed','canceled') FOR UPDATE`,
-		dbID(tx.Customer), dbID(id)).Scan(&account)
+	found := tx.Exec(`SELECT 1 FROM jobs WHERE customer_id = ? AND id = ? AND state NOT IN ('succeeded','failed','canceled') FOR UPDATE`,
+		dbID(tx.Customer), dbID(id))
 	if found.Error != nil || found.RowsAffected == 0 {
 		return found.Error
 	}
-	return tx.end(id, account, state, code, detail)
+	return tx.end(id, state, code, detail)
 }
 
 // end writes the final state of a locked job and settles what it still held. The fence grows, so that a late writer is refused.
-func (tx *Tx) end(id sweep.ID, account []byte, state sweep.JobState, code sweep.Code, detail string) error {
+func (tx *Tx) end(id sweep.ID, state sweep.JobState, code sweep.Code, detail string) error {
 	err := tx.Exec(`
 		WITH j AS (
 		  UPDATE jobs SET state = ?, error_code = ?, error_detail = ?, finished_at = ?, fence = fence + 1, lease_until = NULL, phase = ?, version = version + 1
-		  WHERE customer_id = ? AND id = ? RETURNING customer_id, id, period_start, reserved - settled AS rest, version
+		  WHERE customer_id = ? AND id = ? RETURNING customer_id, id, account, period_start, reserved - settled AS rest, version
 		), u AS (
 		  UPDATE usage_tracking u SET reserved = u.reserved - j.rest FROM j
 		  WHERE u.customer_id = j.customer_id AND u.period_start = j.period_start AND j.rest > 0
 		), p AS (
 		  UPDATE cleanup_runs r SET state = ?, finished_at = ? FROM j WHERE r.customer_id = j.customer_id AND r.job_id = j.id
 		)
-		SELECT pg_notify('job', j.customer_id || ' ' || j.id || ' ' || j.version), sys.release_lane(?, j.id) FROM j`,
-		string(state), string(code), detail, tx.Now, string(state), dbID(tx.Customer), dbID(id), string(state), tx.Now, account).Error
+		SELECT pg_notify('job', j.customer_id || ' ' || j.id || ' ' || j.version), sys.release_lane(j.account, j.id) FROM j`,
+		string(state), string(code), detail, tx.Now, string(state), dbID(tx.Customer), dbID(id), string(state), tx.Now).Error
 	if err != nil {
 		return fmt.Errorf("end job: %w", err)
 	}

@@ -61,50 +61,50 @@ type Verdict struct {
 // would be invisible to an UPDATE, hence INSERT … ON CONFLICT.
 const submitSQL = `
 WITH k AS (
-  SELECT request_hash = @hash AS same, answer FROM idempotency_keys
-  WHERE customer_id = @cust AND route = @route AND key = @key AND @key <> '' AND created_at > @now::timestamptz - interval '24 hours'
+  SELECT request_hash = @hash::bytea AS same, answer FROM idempotency_keys
+  WHERE customer_id = @cust::uuid AND route = @route::text AND key = @key::text AND @key::text <> '' AND created_at > @now::timestamptz - interval '24 hours'
 ), g AS (
   SELECT
-    (SELECT plan_version = @version AND suspended_at IS NULL FROM customers WHERE id = @cust) AS fresh,
-    (SELECT count(*) FROM jobs WHERE customer_id = @cust AND state NOT IN ('succeeded','failed','canceled')) AS open,
-    (SELECT count(*) FROM jobs WHERE customer_id = @cust AND kind = 'execute' AND id >= uuid_floor(date_trunc('day', @now::timestamptz))) AS executes,
-    (SELECT id FROM jobs WHERE customer_id = @cust AND mailbox_id = @mailbox AND kind = 'analyze' AND @kind = 'analyze'
+    (SELECT plan_version = @version::bigint AND suspended_at IS NULL FROM customers WHERE id = @cust::uuid) AS fresh,
+    (SELECT count(*) FROM jobs WHERE customer_id = @cust::uuid AND state NOT IN ('succeeded','failed','canceled')) AS open,
+    (SELECT count(*) FROM jobs WHERE customer_id = @cust::uuid AND kind = 'execute' AND id >= uuid_floor(date_trunc('day', @now::timestamptz))) AS executes,
+    (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND mailbox_id = @mailbox::uuid AND kind = 'analyze' AND @kind::text = 'analyze'
        AND state NOT IN ('succeeded','failed','canceled') LIMIT 1) AS same_job,
-    coalesce((SELECT consumed_by FROM cleanup_plans WHERE customer_id = @cust AND id = @plan),
-      (SELECT id FROM jobs WHERE customer_id = @cust AND kind = 'execute' AND plan_id = @plan AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS plan_job,
-    coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust AND job_id = @undo_of),
-      (SELECT id FROM jobs WHERE customer_id = @cust AND kind = 'undo' AND undo_of = @undo_of AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS undo_job,
-    (SELECT reason FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = @kind OR scope = 'customer' AND value = @cust_text) LIMIT 1) AS halted,
-    coalesce((SELECT used FROM usage_tracking WHERE customer_id = @cust AND period_start = @period), 0) AS used,
-    coalesce((SELECT reserved FROM usage_tracking WHERE customer_id = @cust AND period_start = @period), 0) AS reserved
+    coalesce((SELECT consumed_by FROM cleanup_plans WHERE customer_id = @cust::uuid AND id = @plan::uuid),
+      (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'execute' AND plan_id = @plan::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS plan_job,
+    coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust::uuid AND job_id = @undo_of::uuid),
+      (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'undo' AND undo_of = @undo_of::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS undo_job,
+    (SELECT reason FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = @kind::text OR scope = 'customer' AND value = @cust_text::text) LIMIT 1) AS halted,
+    coalesce((SELECT used FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS used,
+    coalesce((SELECT reserved FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS reserved
 ), ok AS (
-  SELECT CASE WHEN @partial THEN least(@n, greatest(0, @limit - used - reserved)) ELSE @n END AS n FROM g
+  SELECT CASE WHEN @partial::boolean THEN least(@n::int, greatest(0, @limit::int - used - reserved)) ELSE @n::int END AS n FROM g
   WHERE NOT EXISTS (SELECT FROM k) AND fresh AND same_job IS NULL AND plan_job IS NULL AND undo_job IS NULL AND halted IS NULL
-    AND open < @max_open AND (@kind <> 'execute' OR executes < @max_executes)
+    AND open < @max_open::int AND (@kind::text <> 'execute' OR executes < @max_executes::int)
 ), u AS (
   INSERT INTO usage_tracking AS t (customer_id, period_start, reserved)
-  SELECT @cust, @period, n FROM ok WHERE n > 0 AND n <= @limit
+  SELECT @cust::uuid, @period::timestamptz, n FROM ok WHERE n > 0 AND n <= @limit::int
   ON CONFLICT (customer_id, period_start) DO UPDATE SET reserved = t.reserved + excluded.reserved
-    WHERE t.used + t.reserved + excluded.reserved <= @limit
+    WHERE t.used + t.reserved + excluded.reserved <= @limit::int
   RETURNING 1
 ), c AS (
-  UPDATE customers SET vt = greatest(vt, (SELECT d.vt FROM dispatch_clock d)) + @units / @weight
-  WHERE id = @cust AND EXISTS (SELECT FROM ok WHERE n = 0 AND @n = 0 OR EXISTS (SELECT FROM u)) RETURNING vt
+  UPDATE customers SET vt = greatest(vt, (SELECT d.vt FROM dispatch_clock d)) + @units::float8 / @weight::float8
+  WHERE id = @cust::uuid AND EXISTS (SELECT FROM ok WHERE n = 0 AND @n::int = 0 OR EXISTS (SELECT FROM u)) RETURNING vt
 ), j AS (
   INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, params, plan_id, undo_of, reserved, period_start, run_at,
                     phase, actor, request_id, traceparent, created_at)
-  SELECT @cust, @job, @mailbox, @account, @kind, 'queued', @rank, c.vt, @params, @plan, @undo_of, (SELECT n FROM ok), @period, clock_timestamp(),
-         'queued', @actor, @request, @trace, @now FROM c
+  SELECT @cust::uuid, @job::uuid, @mailbox::uuid, @account::bytea, @kind::text, 'queued', @rank::smallint, c.vt, @params::bytea, @plan::uuid, @undo_of::uuid, (SELECT n FROM ok), @period::timestamptz, clock_timestamp(),
+         'queued', @actor::text, @request::text, @trace::text, @now::timestamptz FROM c
   RETURNING id, reserved
 ), i AS (
   INSERT INTO idempotency_keys (customer_id, route, key, request_hash, status, answer, created_at)
-  SELECT @cust, @route, @key, @hash, 202, @answer, @now FROM j WHERE @key <> ''
+  SELECT @cust::uuid, @route::text, @key::text, @hash::bytea, 202, @answer::bytea, @now::timestamptz FROM j WHERE @key::text <> ''
   ON CONFLICT (customer_id, route, key) DO UPDATE SET request_hash = excluded.request_hash, answer = excluded.answer, created_at = excluded.created_at
 ), a AS (
-  SELECT audit(@cust, @audit, @now, @actor, 'job.' || @kind, @job_shown, @request, @address, jsonb_build_object('reserved', j.reserved)) FROM j
+  SELECT audit(@cust::uuid, @audit::uuid, @now::timestamptz, @actor::text, 'job.' || @kind::text, @job_shown::text, @request::text, @address::bytea, jsonb_build_object('reserved', j.reserved)) FROM j
 )
 SELECT (SELECT id FROM j) IS NOT NULL, coalesce((SELECT reserved FROM j), 0), (SELECT same FROM k), (SELECT answer FROM k),
-  g.fresh, g.same_job, g.plan_job, g.undo_job, g.open >= @max_open, @kind = 'execute' AND g.executes >= @max_executes,
+  g.fresh, g.same_job, g.plan_job, g.undo_job, g.open >= @max_open::int, @kind::text = 'execute' AND g.executes >= @max_executes::int,
   coalesce(g.halted, ''), g.used, g.reserved, (SELECT count(*) FROM a) FROM g`
 
 // Submit admits a job or says why not: quota, job, idempotency row and audit entry stand or fall together, in one round trip.

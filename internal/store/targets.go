@@ -95,15 +95,15 @@ func (tx *Tx) NoteLabel(mailbox sweep.ID, labelID string) error {
 
 // RefreshToken reads the newest sealed refresh token of a mailbox: the worker's role only.
 func (tx *Tx) RefreshToken(mailbox sweep.ID) ([]byte, error) {
-	var sealed []byte
-	found := tx.Raw("SELECT sealed FROM oauth_tokens WHERE customer_id = ? AND mailbox_id = ? ORDER BY id DESC LIMIT 1", dbID(tx.Customer), dbID(mailbox)).Scan(&sealed)
-	if found.Error != nil {
-		return nil, fmt.Errorf("read token: %w", found.Error)
+	var rows []struct{ Sealed []byte }
+	err := tx.Raw("SELECT sealed FROM oauth_tokens WHERE customer_id = ? AND mailbox_id = ? ORDER BY id DESC LIMIT 1", dbID(tx.Customer), dbID(mailbox)).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read token: %w", err)
 	}
-	if found.RowsAffected == 0 {
+	if len(rows) == 0 {
 		return nil, sweep.Errorf(sweep.MailboxNeedsReconnect, "this mailbox has no consent: connect it again")
 	}
-	return sealed, nil
+	return rows[0].Sealed, nil
 }
 
 // NeedsReconnect marks a mailbox whose consent is gone; false if it was marked before, so that one mail goes out.

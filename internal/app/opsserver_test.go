@@ -1,0 +1,99 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
+
+	"mailsweep/internal/config"
+)
+
+func opsServer(t *testing.T, addr string, users ...string) *OpsServer {
+	t.Helper()
+	says := func(what string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(what)) })
+	}
+	o := &OpsServer{Addr: addr, Queues: says("queues"), Metrics: says("metrics"), Log: slog.New(slog.DiscardHandler),
+		Ready: func(context.Context) (any, bool) { return map[string]string{"database": "away"}, false }}
+	for _, name := range users {
+		hash, err := bcrypt.GenerateFromPassword([]byte("right"), bcrypt.MinCost)
+		require.NoError(t, err)
+		o.Users = append(o.Users, config.OpsUser{Name: name, Hash: config.NewSecret(string(hash)), Role: "viewer"})
+	}
+	return o
+}
+
+func TestOperationsAreForThoseWhoMay(t *testing.T) {
+	t.Parallel()
+	open, guarded := opsServer(t, "127.0.0.1:8001").Handler(), opsServer(t, "10.0.0.1:8001", "ada", "bob").Handler()
+	type header map[string]string
+	for _, c := range []struct {
+		name           string
+		h              http.Handler
+		method, target string
+		host, password string
+		headers        header
+		want           int
+	}{
+		{"loopback needs no password", open, "GET", "/ops/queues", "localhost:8001", "", nil, 200},
+		{"its sub-pages", open, "GET", "/ops/queues/api/queues", "127.0.0.1:8001", "", nil, 200},
+		{"figures", open, "GET", "/metrics", "[::1]:8001", "", nil, 200},
+		{"a rebound name", open, "GET", "/ops/queues", "evil.example", "", nil, 421},
+		{"a rebound name, figures", open, "GET", "/metrics", "evil.example:8001", "", nil, 421},
+		{"health for probes", open, "GET", "/health", "10.1.2.3:8001", "", nil, 200},
+		{"not ready", open, "GET", "/health/ready", "10.1.2.3:8001", "", nil, 503},
+		{"nothing else", open, "GET", "/", "localhost", "", nil, 404},
+		{"a stranger's form", open, "POST", "/ops/queues/api/queues/bulk:pause", "localhost", "", header{"Sec-Fetch-Site": "cross-site"}, 403},
+		{"a stranger's form, old browser", open, "POST", "/ops/queues/api/queues/bulk:pause", "localhost", "", header{"Origin": "https://evil.example"}, 403},
+		{"a sister site's form", open, "POST", "/ops/queues", "localhost", "", header{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 403},
+		{"a stranger's image", open, "GET", "/ops/queues/api/queues", "localhost", "", header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403},
+		{"a link from elsewhere", open, "GET", "/ops/queues", "localhost", "", header{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
+		{"our own page", open, "POST", "/ops/queues", "localhost:8001", "", header{"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8001"}, 200},
+		{"anonymous", guarded, "GET", "/ops/queues", "ops", "", nil, 401},
+		{"anonymous, figures", guarded, "GET", "/metrics", "ops", "", nil, 401},
+		{"wrong password", guarded, "GET", "/ops/queues", "ops", "bob:wrong", nil, 401},
+		{"unknown name", guarded, "GET", "/ops/queues", "ops", "eve:right", nil, 401},
+		{"right", guarded, "GET", "/ops/queues", "ops", "bob:right", nil, 200},
+		{"right again", guarded, "GET", "/metrics", "ops", "bob:right", nil, 200},
+		{"another", guarded, "GET", "/metrics", "ops", "ada:right", nil, 200},
+		{"wrong after right", guarded, "GET", "/ops/queues", "ops", "bob:wrong", nil, 401},
+		{"right, but cross-site", guarded, "POST", "/ops/queues", "ops", "bob:right", header{"Origin": "https://evil.example"}, 403},
+		{"health for probes", guarded, "GET", "/health", "ops", "", nil, 200},
+	} {
+		r := httptest.NewRequest(c.method, c.target, nil)
+		r.Host = c.host
+		for k, v := range c.headers {
+			r.Header.Set(k, v)
+		}
+		if len(c.password) > 4 {
+			r.SetBasicAuth(c.password[:3], c.password[4:])
+		}
+		w := httptest.NewRecorder()
+		c.h.ServeHTTP(w, r)
+		require.Equal(t, c.want, w.Code, c.name)
+	}
+}
+
+func TestOperationsAreNotExposedWithoutUsers(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{"0.0.0.0:0", ":0", "10.0.0.1:0"} {
+		require.ErrorContains(t, opsServer(t, addr).Run(t.Context()), "refusing", addr)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.NoError(t, opsServer(t, "127.0.0.1:0").Run(ctx))
+}
+
+func TestAnUnknownNameTakesAsLongAsAWrongPassword(t *testing.T) {
+	t.Parallel()
+	cost, err := bcrypt.Cost([]byte(dummyHash))
+	require.NoError(t, err)
+	require.Equal(t, 12, cost)
+	require.ErrorIs(t, bcrypt.CompareHashAndPassword([]byte(dummyHash), []byte("x")), bcrypt.ErrMismatchedHashAndPassword)
+}

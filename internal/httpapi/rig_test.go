@@ -1,0 +1,309 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/httpapi"
+	"mailsweep/internal/mail"
+	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/report"
+	"mailsweep/internal/secret"
+	"mailsweep/internal/sim/google"
+	"mailsweep/internal/sim/smtp"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/telemetry"
+	"mailsweep/internal/testkit"
+	"mailsweep/migrations"
+)
+
+const (
+	rolePassword = "test-only"
+	good         = "quilted otters at dawn"
+	page         = "https://page.example"
+	gmailAddress = "one@gmail.example"
+)
+
+func migrate(ctx context.Context, url string) error {
+	return store.Migrate(ctx, url, store.Passwords{"mailsweep_owner": rolePassword, "mailsweep_app": rolePassword, "mailsweep_worker": rolePassword,
+		"mailsweep_scheduler": rolePassword, "mailsweep_ops": rolePassword})
+}
+
+// rig is the API on real parts: database, Redis, mail relay and a simulated Google, served over HTTP.
+type rig struct {
+	httpapi.API
+	url      string
+	root     *pgx.Conn // sees every tenant
+	mailer   *account.Mailer
+	sink     *smtp.Sink
+	log      *lines
+	draining chan struct{}
+}
+
+// newRig builds it; each change edits the API before it is served.
+func newRig(t *testing.T, change ...func(*rig)) *rig {
+	t.Helper()
+	d := testkit.Postgres(t, testkit.Schema{Files: migrations.SQL, Migrate: migrate})
+	root, err := pgx.Connect(t.Context(), d.Bootstrap)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = root.Close(context.Background()) })
+	keys, err := secret.GenerateKeysets()
+	require.NoError(t, err)
+	vault, err := secret.NewVault(keys.Index)
+	require.NoError(t, err)
+	sealer, err := secret.NewTokenSealer(keys.TokenPublic)
+	require.NoError(t, err)
+	r := &rig{root: root, log: &lines{}, draining: make(chan struct{})}
+	r.Log = telemetry.NewLogger(r.log, telemetry.Options{Process: "api", Format: "json", Level: slog.LevelDebug})
+	db := open(t, d, "mailsweep_app")
+	r.startMail(t, open(t, d, "mailsweep_worker"), vault)
+	r.Requests, r.Plans = requests(t), sweep.DefaultPlans()
+	r.Account = &account.Service{
+		DB: db, Vault: vault, Tokens: sealer, OAuth: startGoogle(t), Signer: signer(t), Plans: r.Plans, Requests: r.Requests, PublicURL: page, Log: r.Log,
+		Passwords: &secret.Passwords{Peppers: map[string][]byte{"p1": []byte("a pepper for tests only, 32 byte")}, Current: "p1", Cost: 4, Patience: 20 * time.Second},
+		Pseudonym: secret.Pseudonym{Key: []byte("a pseudonym key for tests only..")}, Limits: account.Limits{SignupsPerHourPerIP: 1000},
+	}
+	r.Cleanup = &cleanup.Service{DB: db, Vault: vault, Plans: r.Plans, Changes: startListener(t, d, r.Log), Hint: func() {}, ExecutesPerDay: 100, OpenJobs: 20, Log: r.Log}
+	r.Report = &report.Service{DB: db, Plans: r.Plans}
+	r.PublicURL, r.CORSOrigins, r.Draining, r.AnonymousPerMinute = "https://api.example", []string{page}, r.draining, 100_000
+	for _, c := range change {
+		c(r)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(r.log.with(`"level":"ERROR"`))
+		}
+	})
+	r.serve(t)
+	return r
+}
+
+func (r *rig) serve(t *testing.T) {
+	s := httptest.NewUnstartedServer(r.Handler())
+	hardened := httpapi.Server("", s.Config.Handler)
+	hardened.ReadTimeout, hardened.WriteTimeout = 500*time.Millisecond, time.Second // shorter than a wait: it has to move them
+	s.Config = hardened
+	s.Start()
+	t.Cleanup(s.Close)
+	r.url = s.URL
+}
+
+func open(t *testing.T, d testkit.Database, role string) *store.DB {
+	db, err := store.Open(t.Context(), store.Options{URL: d.URL(role, rolePassword), Process: "test"})
+	require.NoError(t, err)
+	t.Cleanup(db.Close)
+	return db
+}
+
+func requests(t *testing.T) *ratelimit.Requests {
+	options, err := redis.ParseURL(testkit.Redis(t))
+	require.NoError(t, err)
+	c := redis.NewClient(options)
+	t.Cleanup(func() { _ = c.Close() })
+	return &ratelimit.Requests{Redis: c, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+}
+
+func signer(t *testing.T) *account.Signer {
+	s, err := account.NewSigner("https://issuer.example", "mailsweep", account.Key{ID: "k1", Seed: []byte("0123456789abcdefghijklmnopqrstuv")})
+	require.NoError(t, err)
+	return s
+}
+
+func startGoogle(t *testing.T) *gmail.OAuth {
+	sim := google.New(google.Config{ClientID: "cid", ClientSecret: "cs"})
+	_, err := sim.AddGenerated(gmailAddress, google.Generate{Messages: 5, Seed: 1})
+	require.NoError(t, err)
+	s := httptest.NewServer(sim)
+	t.Cleanup(s.Close)
+	return &gmail.OAuth{Config: gmail.Config{ClientID: "cid", ClientSecret: "cs", RedirectURL: "https://api.example/oauth/google/callback",
+		AuthURL: s.URL + "/o/oauth2/v2/auth", TokenURL: s.URL + "/token", RevokeURL: s.URL + "/revoke", CertsURL: s.URL + "/oauth2/v3/certs"}}
+}
+
+func startListener(t *testing.T, d testkit.Database, log *slog.Logger) *store.Listener {
+	l := store.NewListener(d.URL("mailsweep_app", rolePassword), log)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- l.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return l
+}
+
+func (r *rig) startMail(t *testing.T, worker *store.DB, vault *secret.Vault) {
+	r.sink = smtp.New()
+	listen, err := r.sink.Start("127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = r.sink.Close() })
+	r.mailer = &account.Mailer{DB: worker, Vault: vault, Sender: &mail.Sender{Addr: listen, TLS: "none", From: "Mailsweep <no-reply@mailsweep.example>", BaseURL: page}}
+}
+
+// lines keeps what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// with gives the lines that hold every part.
+func (l *lines) with(parts ...string) (found []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		all := true
+		for _, p := range parts {
+			all = all && strings.Contains(line, p)
+		}
+		if all {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// answer is a response with its body read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// into decodes the body.
+func (a answer) into(t *testing.T, v any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(a.body, v), string(a.body))
+}
+
+// object is the body as a map.
+func (a answer) object(t *testing.T) (m map[string]any) {
+	t.Helper()
+	a.into(t, &m)
+	return m
+}
+
+var plain = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// call sends a request; headers come in pairs.
+func (r *rig) call(t *testing.T, method, path, token, body string, headers ...string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := plain.Do(req)
+	require.NoError(t, err, method+" "+path)
+	defer res.Body.Close()
+	read, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return answer{res, read}
+}
+
+// problem checks that an answer is a whole problem and gives it.
+func problem(t *testing.T, a answer, status int, code string) map[string]any {
+	t.Helper()
+	require.Equal(t, status, a.StatusCode, string(a.body))
+	require.Equal(t, "application/problem+json", a.Header.Get("Content-Type"), string(a.body))
+	p := a.object(t)
+	require.Equal(t, code, p["code"], string(a.body))
+	require.EqualValues(t, status, p["status"])
+	require.Equal(t, "https://api.example/problems/"+code, p["type"])
+	require.NotEmpty(t, p["title"])
+	require.NotEmpty(t, p["detail"])
+	require.Equal(t, a.Header.Get("X-Request-ID"), p["request_id"])
+	return p
+}
+
+var tokenInLink = regexp.MustCompile(`verify-email\?token=([A-Za-z0-9_-]{43})`)
+
+// mailedToken delivers what is posted and gives the newest verification token.
+func (r *rig) mailedToken(t *testing.T, to string) string {
+	t.Helper()
+	due, err := r.Account.DB.OutboxDue(t.Context(), 1000)
+	require.NoError(t, err)
+	for _, p := range due {
+		require.NoError(t, r.mailer.Deliver(t.Context(), p.Customer, p.Post, p.Epoch))
+	}
+	m, err := r.sink.WaitFor(t.Context(), to, string(mail.VerifyEmail))
+	require.NoError(t, err)
+	found := tokenInLink.FindStringSubmatch(m.Text)
+	require.NotNil(t, found, m.Text)
+	return found[1]
+}
+
+// member signs somebody up over HTTP and gives the access token.
+func (r *rig) member(t *testing.T, email string) (token string) {
+	t.Helper()
+	a := r.call(t, "POST", "/api/v1/auth/signup", "", `{"email":"`+email+`","password":"`+good+`"}`)
+	require.Equal(t, 202, a.StatusCode, string(a.body))
+	a = r.call(t, "POST", "/api/v1/auth/verify-email", "", `{"token":"`+r.mailedToken(t, email)+`"}`)
+	require.Equal(t, 200, a.StatusCode, string(a.body))
+	var session account.Session
+	a.into(t, &session)
+	require.NotEmpty(t, session.AccessToken)
+	return session.AccessToken
+}
+
+// connect walks the consent over HTTP and gives the mailbox.
+func (r *rig) connect(t *testing.T, token string) account.MailboxView {
+	t.Helper()
+	var started account.Started
+	r.call(t, "POST", "/api/v1/mailboxes/connect", token, "").into(t, &started)
+	back := consent(t, started.AuthorizeURL)
+	a := r.call(t, "GET", "/oauth/google/callback?"+back.Encode(), "", "")
+	require.Equal(t, 200, a.StatusCode, string(a.body))
+	a = r.call(t, "POST", "/api/v1/mailboxes/connect/complete", token, `{"state":"`+started.State+`"}`)
+	require.Equal(t, 200, a.StatusCode, string(a.body))
+	var view account.MailboxView
+	a.into(t, &view)
+	return view
+}
+
+// consent agrees on Google's page and gives the query of the way back.
+func consent(t *testing.T, authorizeURL string) url.Values {
+	t.Helper()
+	res, err := plain.Get(authorizeURL + "&auto=1&login_hint=" + url.QueryEscape(gmailAddress))
+	require.NoError(t, err)
+	defer res.Body.Close()
+	to, err := res.Location()
+	require.NoError(t, err, res.Status)
+	return to.Query()
+}
+
+// submit posts and gives the job of a 202.
+func (r *rig) submit(t *testing.T, token, path, body string, headers ...string) sweep.JobView {
+	t.Helper()
+	a := r.call(t, "POST", path, token, body, headers...)
+	require.Equal(t, 202, a.StatusCode, string(a.body))
+	var job sweep.JobView
+	a.into(t, &job)
+	require.Equal(t, "/api/v1/jobs/"+job.ID, a.Header.Get("Location"))
+	return job
+}
