@@ -62,7 +62,7 @@ func (s *server) tell(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		level := slog.LevelInfo
 		switch {
-		case status >= 500:
+		case status >= 500 && c.Request().Context().Err() == nil: // who left got an answer that nobody reads
 			level = slog.LevelError
 		case strings.HasPrefix(route, "/health"):
 			level = slog.LevelDebug

@@ -76,7 +76,7 @@ func TestFieldErrorsHaveLocationsAndNoValues(t *testing.T) {
 		at         string
 	}{
 		{dry, `{"action":"trash","criteria":{"all":[{"category":"hunter2"}]}}`, 422, "invalid_request", "body.criteria.all[0].category"},
-		{dry, `{"action":"trash","criteria":{"not":{"any":[{"unread":true},{"hunter2":1}]}}}`, 422, "invalid_request", "body.criteria.not.any[1]"},
+		{dry, `{"action":"trash","criteria":{"not":{"any":[{"unread":true},{"hunter2":1}]}}}`, 400, "invalid_request", "body.criteria.not.any[1]"},
 		{dry, `{"action":"trash","criteria":{"older_than_days":0}}`, 422, "invalid_request", "body.criteria.older_than_days"},
 		{dry, `{"action":"trash","criteria":{"all":[{"unread":true},{"unread":false}]}}`, 422, "invalid_request", "body.criteria"},
 		{dry, `{"action":"trash","criteria":"hunter2"}`, 422, "invalid_request", "body.criteria"},

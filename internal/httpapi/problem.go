@@ -109,9 +109,15 @@ func (s *server) problem(ctx context.Context, err error) *Problem {
 	return s.problemOf(ctx, e)
 }
 
-// isAway tells a dependency that cannot be reached, or is too slow, from a mistake of ours.
+// isAway tells a dependency that cannot be reached, is too slow, too full or on its way down from a mistake of ours. (PostgreSQL's
+// error classes: 08 connection, 53 resources, 57P shutdown and start.)
 func isAway(err error) bool {
 	var away net.Error
+	var database interface{ SQLState() string }
+	if errors.As(err, &database) {
+		state := database.SQLState()
+		return strings.HasPrefix(state, "08") || strings.HasPrefix(state, "53") || strings.HasPrefix(state, "57P")
+	}
 	return errors.As(err, &away) || errors.Is(err, context.DeadlineExceeded)
 }
 

@@ -89,13 +89,24 @@ func TestInternalErrorsAreLoggedOnceAndNeverShown(t *testing.T) {
 
 func TestWhatIsAwayIs503WithRetryAfter(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{&net.OpError{Op: "dial", Err: errors.New("refused by db.internal:5432")}, context.DeadlineExceeded} {
+	for _, err := range []error{&net.OpError{Op: "dial", Err: errors.New("refused by db.internal:5432")}, context.DeadlineExceeded, state("57P01"), state("53300")} {
 		p := quiet(&strings.Builder{}).problem(t.Context(), fmt.Errorf("open: %w", err))
 		require.Equal(t, 503, p.Status)
 		require.Equal(t, "unavailable", p.Code)
 		require.NotContains(t, p.Detail, "db.internal")
 		require.NotEmpty(t, p.header.Get("Retry-After"))
 	}
+}
+
+// state is an error of PostgreSQL.
+type state string
+
+func (s state) Error() string    { return "db.internal said " + string(s) }
+func (s state) SQLState() string { return string(s) }
+
+func TestAMistakeInSQLIsOurs(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, 500, quiet(&strings.Builder{}).problem(t.Context(), state("42P01")).Status)
 }
 
 func TestRetryAfterGoesIntoTheHeaderOnly(t *testing.T) {

@@ -179,3 +179,29 @@ func TestKeepListEntryThatWasSweptNeedsNoListing(t *testing.T) {
 		t.Fatalf("%v", s.Counts())
 	}
 }
+
+func TestSweepNeverOverridesWhatWasRead(t *testing.T) {
+	t.Parallel()
+	b := threeLetters()
+	ix, id := b.known(), b.letters[0].id
+	ix.Learn(id, Header{Address: "a@b.example"})
+	// A display name may hold another address, so that its search lists the message.
+	if gained := ix.Sweep("x.a@b.example", []sweep.MessageID{id}); gained != 0 {
+		t.Fatalf("%d gained", gained)
+	}
+	if m, _ := ix.Message(id); m.Sender != "a@b.example" {
+		t.Fatalf("the sender became %s", m.Sender)
+	}
+}
+
+func TestListingSaysNothingOfLaterMail(t *testing.T) {
+	t.Parallel()
+	ix := threeLetters().known()
+	c := sweep.Criteria{Op: sweep.BySubject, Text: "sale"}
+	listed := Listed{Key(c): ix.NewListing(nil, false)}
+	ix.Apply([]Change{{Kind: Added, ID: 1, Thread: 1, Labels: []string{}}})
+	not := sweep.Criteria{Op: sweep.Not, Kids: []sweep.Criteria{c}}
+	if v := ix.Evaluate(not, listed); v.Yes.GetCardinality() != 3 || v.Maybe.GetCardinality() != 1 {
+		t.Fatalf("yes %s, maybe %s", ix.show(v.Yes), ix.show(v.Maybe))
+	}
+}

@@ -149,6 +149,36 @@ func TestOneWritingJobPerAccountAcrossCustomersAndDispatchers(t *testing.T) {
 	}
 }
 
+// A dispatcher that began to look before another one took the lane finds it taken.
+func TestALaneTakenMeanwhileKeepsTheJobQueued(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_app")
+	p := y.place("a")
+	job := y.job(p, "a", sweep.Execute, 1)
+	other, err := pgx.Connect(t.Context(), y.d.Bootstrap)
+	require.NoError(t, err)
+	defer other.Close(context.Background())
+	taking, err := other.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = taking.Exec(t.Context(), "UPDATE google_accounts SET active_job_id = $1", newID(t).String())
+	require.NoError(t, err)
+	got := make(chan []store.Dispatched, 1)
+	go func() {
+		jobs, err := db.Dispatch(context.Background(), 0, 1, 100)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- jobs
+	}()
+	testkit.Eventually(t, 5*time.Second, func() bool {
+		return ask[bool](y, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mailsweep-test' AND wait_event_type = 'Lock')")
+	}, "the second waits for the first")
+	require.NoError(t, taking.Commit(t.Context()))
+	require.Empty(t, <-got)
+	require.Equal(t, "queued", ask[string](y, "SELECT state FROM jobs WHERE id = $1", job.String()))
+}
+
 func TestUndoGoesBeforeExecute(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
