@@ -68,6 +68,9 @@ func labelOf(ix *mailindex.Index, spec sweep.CleanupSpec) string {
 
 // choose selects, after asking Gmail for the leaves that the index cannot answer, and reads a sample of what only a search vouches for.
 func (w *work) choose(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (mailindex.Selection, error) {
+	if err := w.knowKeepList(ctx, ix, spec); err != nil {
+		return mailindex.Selection{}, err
+	}
 	listed, err := w.ask(ctx, ix, ix.Needs(spec, *o))
 	if err != nil {
 		return mailindex.Selection{}, err

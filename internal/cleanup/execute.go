@@ -33,6 +33,7 @@ type execution struct {
 	done    map[int]bool
 	skipped map[sweep.MessageID]sweep.Reason
 	touched mailindex.Touched
+	looked  bool // history was followed from the freeze on
 	anyMay  bool // history did not reach back to the freeze: every message may have changed
 }
 
@@ -179,12 +180,12 @@ func (x *execution) look(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	since := x.plan.HistoryID
 	if x.ix != nil {
-		since = min(since, x.ix.HistoryID)
-		if !x.run.Job.IsZero() || len(x.touched.IDs) > 0 {
+		since := x.ix.HistoryID // of the last look: only what came since is new
+		if !x.looked {
 			since = min(x.plan.HistoryID, x.ix.HistoryID)
 		}
+		x.looked = true
 		var t mailindex.Touched
 		t, err = x.follow(ctx, x.ix, since)
 		x.touched.IDs, x.touched.Threads = append(x.touched.IDs, t.IDs...), append(x.touched.Threads, t.Threads...)
@@ -235,6 +236,9 @@ func (x *execution) options() mailindex.SelectOptions {
 
 // recheck looks again at messages of the plan and returns those that are still to be cleaned.
 func (x *execution) recheck(ctx context.Context, planned []sweep.MessageID) (map[sweep.MessageID]bool, error) {
+	if err := x.knowKeepList(ctx, x.ix, x.head.Spec); err != nil {
+		return nil, err
+	}
 	o := x.options()
 	if o.Changed == nil || x.ix.Rows(planned).Intersects(o.Changed) {
 		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o))

@@ -116,11 +116,10 @@ func (w *work) listSlices(ctx context.Context, b *mailindex.Builder, bounds []ti
 	return nil
 }
 
-// dimension is one set to list. Complement lists everything outside it, when that is the smaller side.
+// dimension is one set to list. The larger side is listed too: what decides about acting is never told by its complement.
 type dimension struct {
-	name       string
-	search     gmail.Search
-	complement bool
+	name   string
+	search gmail.Search
 }
 
 func (w *work) dimensions(labels []gmail.Label) []dimension {
@@ -161,9 +160,6 @@ func sizeDimensions() []dimension {
 
 func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []dimension) error {
 	w.beat.phase("sorting by label and size", len(dims))
-	if err := w.smallerSides(ctx, ix, dims); err != nil {
-		return err
-	}
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
@@ -177,34 +173,10 @@ func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []d
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if d.complement {
-				ix.SetComplement(d.name, found)
-			} else {
-				ix.SetDimension(d.name, found)
-			}
+			ix.SetDimension(d.name, found)
 			w.beat.advance(1)
 			return nil
 		})
 	}
 	return g.Wait()
-}
-
-// smallerSides turns the two big sets around where Gmail's own counts (1 unit each) say that the other side is shorter.
-func (w *work) smallerSides(ctx context.Context, ix *mailindex.Index, dims []dimension) error {
-	other := map[string]string{sweep.LabelInbox: "-in:inbox", sweep.LabelUnread: "-is:unread"}
-	for i := range dims {
-		for id, q := range other {
-			if dims[i].name != mailindex.LabelDimension(id) {
-				continue
-			}
-			counts, err := w.mbox.LabelCounts(ctx, id)
-			if err != nil {
-				return err
-			}
-			if counts.Messages > ix.Len()/2 {
-				dims[i].search, dims[i].complement = gmail.Search{Q: q}, true
-			}
-		}
-	}
-	return nil
 }

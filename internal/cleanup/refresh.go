@@ -163,3 +163,23 @@ func mustSearch(leaf sweep.Criteria) gmail.Search {
 	s, _ := gmail.SearchOf(leaf)
 	return s
 }
+
+// knowKeepList lists what the keep list's entries find at Gmail where the index does not have it: a sender that is known from a search
+// only could be one of them. The listings stay with the index.
+func (w *work) knowKeepList(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec) error {
+	if !spec.Protect.KeepList {
+		return nil
+	}
+	for _, entry := range w.keep {
+		search, ok := gmail.SearchOf(sweep.Criteria{Op: sweep.ByFrom, Text: entry})
+		if !ok || ix.HasDimension(mailindex.FromDimension(entry)) {
+			continue
+		}
+		found, err := w.collect(ctx, search)
+		if err != nil {
+			return err
+		}
+		ix.SetDimension(mailindex.FromDimension(entry), found)
+	}
+	return nil
+}

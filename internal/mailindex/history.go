@@ -101,22 +101,19 @@ func (ix *Index) bury(row uint32) {
 
 // setLabels sets all labels of a message.
 func (ix *Index) setLabels(row uint32, labels []string) {
-	ix.bare.Remove(row)
+	if ix.bare.Contains(row) {
+		ix.bare.Remove(row)
+	}
 	for _, l := range labels {
 		ix.mark(row, l, true)
 	}
 	for name, d := range ix.dims {
 		if label, ok := labelOf(name); ok && !slices.Contains(labels, label) {
-			d.yes.Remove(row)
-			d.unknown.Remove(row)
+			d.put(row, false)
 		}
 	}
 	if d := ix.dims[UserLabelsDimension]; d != nil {
-		d.unknown.Remove(row)
-		d.yes.Remove(row)
-		if slices.ContainsFunc(labels, func(l string) bool { return !isSystemLabel(l) }) {
-			d.yes.Add(row)
-		}
+		d.put(row, slices.ContainsFunc(labels, func(l string) bool { return !isSystemLabel(l) }))
 	}
 }
 
@@ -130,14 +127,23 @@ func (ix *Index) mark(row uint32, label string, on bool) {
 	if user := ix.dims[UserLabelsDimension]; user != nil && !isSystemLabel(label) {
 		// Of what is left after a removal only the single labels could tell.
 		if on {
-			user.yes.Add(row)
-			user.unknown.Remove(row)
+			user.put(row, true)
 		}
 	}
-	if d == nil {
+	if d != nil {
+		d.put(row, on)
+	}
+}
+
+// put makes it known whether row is in the set. Most changes leave most sets as they are, and looking is far cheaper than writing into
+// a run of rows.
+func (d *dimension) put(row uint32, on bool) {
+	if d.unknown.Contains(row) {
+		d.unknown.Remove(row)
+	}
+	if d.yes.Contains(row) == on {
 		return
 	}
-	d.unknown.Remove(row)
 	if on {
 		d.yes.Add(row)
 	} else {

@@ -19,6 +19,8 @@ type Client struct {
 	Email string
 	Token string // access token, from SignUp on
 	ID    string // cus_…, from SignUp on
+
+	Header http.Header // more headers of every call
 }
 
 // Problem is an answer that is not a success.
@@ -52,6 +54,9 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Idempotency-Key", key())
+	}
+	for name, values := range c.Header {
+		req.Header[name] = values
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)

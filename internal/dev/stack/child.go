@@ -21,8 +21,8 @@ type Child struct {
 	err  error
 }
 
-func spawn(dotDev, name string, env map[string]string) (*Child, error) {
-	dir := filepath.Join(dotDev, "log")
+func spawn(dir, program, name string, env map[string]string) (*Child, error) {
+	dir = filepath.Join(dir, "log")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make %s: %w", dir, err)
 	}
@@ -31,7 +31,7 @@ func spawn(dotDev, name string, env map[string]string) (*Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make %s's log: %w", name, err)
 	}
-	c.cmd = exec.Command(filepath.Join(dotDev, "bin", name))
+	c.cmd = exec.Command(program)
 	c.cmd.Stdout, c.cmd.Stderr = out, out
 	c.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 	for k, v := range env {
@@ -97,3 +97,13 @@ func (c *Child) Kill() {
 
 // Pid is the program's process id.
 func (c *Child) Pid() int { return c.cmd.Process.Pid }
+
+// ExitCode is how the program ended: -1 while it runs and when a signal ended it.
+func (c *Child) ExitCode() int {
+	select {
+	case <-c.Done:
+		return c.cmd.ProcessState.ExitCode()
+	default:
+		return -1
+	}
+}

@@ -22,9 +22,10 @@ import (
 
 // Options say what to start.
 type Options struct {
-	Dir       string // where data, programs and logs lie
-	Root      string // of the source tree, to build from
-	Services  local.Options
+	Dir       string        // where data, programs and logs lie
+	Root      string        // of the source tree, to build from
+	Bin       string        // of programs that Build made before; "" builds them into Dir/bin
+	Services  local.Options // its Dir is Dir where none is given
 	Seed      uint64
 	TimeScale float64 // of the simulated Google's quota and latency clock
 	Latency   bool
@@ -51,11 +52,21 @@ func Programs() []string { return []string{"api", "worker", "scheduler"} }
 
 // Start builds the programs and starts everything on a fresh database. The caller stops what is returned, also beside an error.
 func Start(ctx context.Context, o Options) (st *Stack, err error) {
-	st = &Stack{o: o, Children: map[string]*Child{}}
-	if err := st.build(ctx); err != nil {
-		return st, err
+	if o.Services.Dir == "" {
+		o.Services.Dir = o.Dir
 	}
-	o.Services.Dir, o.Services.Log = o.Dir, func(line string) { o.Say("%s", line) }
+	o.Services.Log = func(line string) { o.Say("%s", line) }
+	build := o.Bin == ""
+	if build {
+		o.Bin = filepath.Join(o.Dir, "bin")
+	}
+	st = &Stack{o: o, Children: map[string]*Child{}}
+	if build {
+		o.Say("building api, worker and scheduler")
+		if err := Build(ctx, o.Root, o.Bin); err != nil {
+			return st, err
+		}
+	}
 	if st.Services, err = local.Start(ctx, o.Services); err != nil {
 		return st, err
 	}
@@ -75,27 +86,39 @@ func Start(ctx context.Context, o Options) (st *Stack, err error) {
 		}
 	}
 	o.Say("waiting for the API, the worker and the scheduler (logs in %s)", filepath.Join(o.Dir, "log"))
-	return st, st.await(ctx)
+	return st, st.Await(ctx, Programs()...)
 }
 
 // Spawn starts one of the programs, again after it has ended.
-func (st *Stack) Spawn(name string) error {
-	c, err := spawn(st.o.Dir, name, st.Env)
+func (st *Stack) Spawn(name string) error { return st.spawn(name, name, st.Env) }
+
+// SpawnAlso starts one more of a program under a name of its own, with its operations listener on a free port.
+func (st *Stack) SpawnAlso(program, name string) error {
+	port, err := freePorts(0)
+	if err != nil {
+		return err
+	}
+	env := maps.Clone(st.Env)
+	env[strings.ToUpper(program)+"_OPS_ADDR"] = fmt.Sprintf("127.0.0.1:%d", port[0])
+	return st.spawn(program, name, env)
+}
+
+func (st *Stack) spawn(program, name string, env map[string]string) error {
+	c, err := spawn(st.o.Dir, filepath.Join(st.o.Bin, program), name, env)
 	if err == nil {
 		st.Children[name] = c
 	}
 	return err
 }
 
-// build compiles the three programs: a demo of anything else would be a demo of something else.
-func (st *Stack) build(ctx context.Context) error {
-	st.o.Say("building api, worker and scheduler")
-	out, err := filepath.Abs(filepath.Join(st.o.Dir, "bin"))
+// Build compiles the three programs into a folder: a run of anything else would be a run of something else.
+func Build(ctx context.Context, root, bin string) error {
+	out, err := filepath.Abs(bin)
 	if err != nil {
-		return fmt.Errorf("find %s: %w", st.o.Dir, err)
+		return fmt.Errorf("find %s: %w", bin, err)
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out+"/", "./cmd/...")
-	cmd.Dir = st.o.Root
+	cmd.Dir = root
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build the programs: %w", err)
@@ -166,11 +189,12 @@ func freePorts(wanted ...int) ([]int, error) {
 	return ports, nil
 }
 
-// await asks each program until it is ready, and gives up when one has died.
-func (st *Stack) await(ctx context.Context) error {
-	for name, base := range map[string]string{"api": st.API, "worker": st.WorkerOps, "scheduler": st.SchedulerOps} {
+// Await asks programs until they are ready, and gives up when one has died.
+func (st *Stack) Await(ctx context.Context, programs ...string) error {
+	at := map[string]string{"api": st.API, "worker": st.WorkerOps, "scheduler": st.SchedulerOps}
+	for _, name := range programs {
 		deadline := time.Now().Add(30 * time.Second)
-		for !ready(ctx, base) {
+		for !ready(ctx, at[name]) {
 			if err := st.Children[name].Failed(); err != nil {
 				return err
 			}
