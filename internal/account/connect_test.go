@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -113,18 +112,27 @@ func TestCallbackAttacksConnectNothing(t *testing.T) { // OUT-4
 	_, theirs := begin(attacker)
 	failed(callback(mine.State, theirs.Get("code"), ""), "expired")
 	refusedTo(victim, mine.State, sweep.Conflict)
-	// an invented code, no code, a refusal
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM mailboxes")+r.count(t, "SELECT count(*) FROM oauth_tokens"))
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM oauth_states WHERE granted IS NOT NULL AND error = ''"), "the replay touched what was parked")
+}
+
+func TestInventedCodesAndRefusalsConnectNothing(t *testing.T) { // OUT-4
+	t.Parallel()
+	r := newRig(t)
+	_, a := r.member(t, ada)
 	for _, c := range []struct {
 		code, problem, word string
 		want                sweep.Code
 	}{{"invented", "", "expired", sweep.Conflict}, {"", "", "denied", sweep.Forbidden}, {"x", "access_denied", "denied", sweep.Forbidden}} {
-		s, err := r.StartConnect(t.Context(), victim, sweep.ID{})
+		s, err := r.StartConnect(t.Context(), a, sweep.ID{})
 		require.NoError(t, err)
-		failed(callback(s.State, c.code, c.problem), c.word)
-		refusedTo(victim, s.State, c.want)
+		to, err := r.Callback(t.Context(), s.State, c.code, c.problem)
+		require.NoError(t, err)
+		require.Equal(t, public+"/mailboxes?connect_error="+c.word, to)
+		_, err = r.CompleteConnect(t.Context(), a, s.State)
+		require.Equal(t, c.want, code(err))
 	}
-	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM mailboxes")+r.count(t, "SELECT count(*) FROM oauth_tokens"))
-	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM oauth_states WHERE granted IS NOT NULL"))
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM mailboxes")+r.count(t, "SELECT count(*) FROM oauth_states WHERE granted IS NOT NULL"))
 }
 
 func TestRefusingTheMailScopeConnectsNothing(t *testing.T) {
@@ -288,61 +296,4 @@ func TestOneTrialPerGoogleAccount(t *testing.T) {
 	require.NoError(t, err)
 	mine, _ = r.Me(t.Context(), first)
 	require.Equal(t, sweep.Pro, mine.Plan, "and survives a reconnect")
-}
-
-func TestDisconnectingStopsTheMailboxAndItsJobsAtOnce(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	_, a := r.member(t, ada)
-	_, stranger := r.member(t, "stranger@example.com")
-	m, err := r.connect(t, a, sweep.ID{}, "one@gmail.example")
-	require.NoError(t, err)
-	id, _ := sweep.MailboxID.Parse(m.ID)
-	for state, n := range map[string]byte{"running": 1, "succeeded": 2} {
-		job, _ := sweep.NewID(time.Now(), strings.NewReader(strings.Repeat(string(n), 16)))
-		r.exec(t, `INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, run_at, created_at)
-			SELECT customer_id, $1::uuid, id, account, 'analyze', $2, 3, 0, now(), now() FROM mailboxes`, job.String(), state)
-	}
-	require.Equal(t, sweep.NotFound, code(r.Disconnect(t.Context(), stranger, id)))
-	viewer := a
-	viewer.Role = sweep.Viewer
-	require.Equal(t, sweep.Forbidden, code(r.Disconnect(t.Context(), viewer, id)))
-	require.NoError(t, r.Disconnect(t.Context(), a, id))
-	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM mailboxes WHERE state = 'disconnected' AND disconnected_at IS NOT NULL AND revoked_at IS NULL"))
-	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM jobs WHERE cancel_requested"))
-	require.Equal(t, sweep.NotFound, code(r.Disconnect(t.Context(), a, id)), "it is gone")
-	list, err := r.Mailboxes(t.Context(), a.Customer)
-	require.NoError(t, err)
-	require.Empty(t, list)
-}
-
-func TestTheKeepListIsCanonicalAndOnesOwn(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	_, a := r.member(t, ada)
-	_, other := r.member(t, "other@example.com")
-	kept, err := r.PutKeepList(t.Context(), a, []string{" Boss@Work.example", "@BANK.example", "boss@work.example", "@банк.example"})
-	require.NoError(t, err)
-	require.Equal(t, []string{"@bank.example", "@банк.example", "boss@work.example"}, kept)
-	kept, err = r.PutKeepList(t.Context(), a, []string{"@bank.example", "new@x.example"})
-	require.NoError(t, err)
-	stored, err := r.KeepList(t.Context(), a.Customer)
-	require.NoError(t, err)
-	require.Equal(t, kept, stored)
-	theirs, err := r.KeepList(t.Context(), other.Customer)
-	require.NoError(t, err)
-	require.Equal(t, []string{}, theirs)
-	_, err = r.PutKeepList(t.Context(), a, []string{"fine@x.example", "not fine", "a@b@c", `"x" OR @y`, "zero\u200bwidth@x.example", "line\nbreak@x.example"})
-	var e *sweep.Error
-	require.ErrorAs(t, err, &e)
-	require.Len(t, e.Fields, 5)
-	require.Equal(t, "entries[1]", e.Fields[0].Location)
-	_, err = r.PutKeepList(t.Context(), a, make([]string, 1001))
-	require.Equal(t, sweep.Invalid, code(err))
-	stored, err = r.KeepList(t.Context(), a.Customer)
-	require.NoError(t, err)
-	require.Equal(t, kept, stored, "a refused list changed it")
-	_, err = r.PutKeepList(t.Context(), a, nil)
-	require.NoError(t, err)
-	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM keep_list"))
 }

@@ -105,9 +105,9 @@ func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.Mes
 	for _, id := range batch {
 		g.Go(func() error {
 			mu.Lock()
-			m, known := ix.Message(id)
+			known := ix.Attributed(id)
 			mu.Unlock()
-			if known && m.SenderKnown || left() < unitsOfRead+2*unitsOfPage {
+			if known || left() < unitsOfRead+2*unitsOfPage {
 				return nil // swept meanwhile with a sibling's sender
 			}
 			address, err := w.read(ctx, ix, &mu, id)

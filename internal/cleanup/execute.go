@@ -354,27 +354,21 @@ func (x *execution) room(n int) int {
 // byLabels splits messages by the labels that the action really changes on each.
 func (x *execution) byLabels(chosen ids) (groups []group) {
 	add, remove := x.plan.Action.Change(x.labelID)
-	had := map[bool]ids{}
+	var have, lack ids
 	for _, id := range chosen {
-		m, _ := x.ix.Message(id)
-		had[len(remove) == 0 || holds(m.Labels, remove[0])] = append(had[len(remove) == 0 || holds(m.Labels, remove[0])], id)
-	}
-	if len(had[true]) > 0 {
-		groups = append(groups, group{add, remove, had[true]})
-	}
-	if len(had[false]) > 0 {
-		groups = append(groups, group{add, nil, had[false]})
-	}
-	return groups
-}
-
-func holds(labels []string, label string) bool {
-	for _, l := range labels {
-		if l == label {
-			return true
+		if len(remove) == 0 || x.ix.Holds(mailindex.LabelDimension(remove[0]), id) {
+			have = append(have, id)
+		} else {
+			lack = append(lack, id)
 		}
 	}
-	return false
+	if len(have) > 0 {
+		groups = append(groups, group{add, remove, have})
+	}
+	if len(lack) > 0 {
+		groups = append(groups, group{add, nil, lack})
+	}
+	return groups
 }
 
 // change is one batch: ids in flight are written, one Gmail call, then progress and ledger together.

@@ -180,21 +180,36 @@ func planMembers(box *secret.Box, row store.PlanRow, protected bool) (list []mem
 
 // describe fills one page from position start; the cursor is a position in the immutable set.
 func describe(ix *mailindex.Index, members []member, sender string, start int) (page []sweep.PlanMessage, next string) {
+	known := knowledge(ix, members[min(start, len(members)):])
 	for i := start; i < len(members); i++ {
 		if len(page) == pageOfMessages {
 			return page, strconv.Itoa(i)
 		}
 		m := sweep.PlanMessage{ID: members[i].id.String(), Date: members[i].id.Time(), Protected: members[i].reason}
-		if ix != nil {
-			if known, ok := ix.Message(members[i].id); ok {
-				m.Sender, m.Date, m.Size = known.Sender, known.Date, known.Size
-			}
+		if k, ok := known[members[i].id]; ok {
+			m.Sender, m.Date, m.Size = k.Sender, k.Date, k.Size
 		}
 		if sender == "" || m.Sender == sender {
 			page = append(page, m)
 		}
 	}
 	return page, ""
+}
+
+// knowledge is what the index has of the members.
+func knowledge(ix *mailindex.Index, members []member) map[sweep.MessageID]mailindex.Message {
+	if ix == nil {
+		return nil
+	}
+	list := make([]sweep.MessageID, 0, len(members))
+	for _, m := range members {
+		list = append(list, m.id)
+	}
+	known := make(map[sweep.MessageID]mailindex.Message, len(list))
+	for _, m := range ix.Messages(ix.Rows(list), mailindex.OldestFirst) {
+		known[m.ID] = m
+	}
+	return known
 }
 
 // frozenAt is the instant from which a plan's ages count.

@@ -58,3 +58,16 @@ func (ix *Index) message(row uint32, size sizing) Message {
 	slices.Sort(m.Labels)
 	return m
 }
+
+// Attributed says whether the message exists and its sender is known.
+func (ix *Index) Attributed(id sweep.MessageID) bool {
+	row, ok := ix.Row(id)
+	return ok && ix.senders[row] != 0
+}
+
+// Holds says whether the message exists and is in a dimension that was listed.
+func (ix *Index) Holds(name string, id sweep.MessageID) bool {
+	row, ok := ix.Row(id)
+	d := ix.dims[name]
+	return ok && d != nil && d.yes.Contains(row)
+}

@@ -242,13 +242,16 @@ func TestJobsWaitWhileRedisIsAwayAndGoOnAfterwards(t *testing.T) {
 	p.submit(sweep.Analyze)
 	testkit.Eventually(t, 10*time.Second, func() bool { return p.count("state = 'succeeded'") == 1 }, "one before")
 	own.Kill()
+	away := time.Now()
 	for range 5 {
 		p.submit(sweep.DryRun)
 		d.Hint()
 	}
 	testkit.Eventually(t, 20*time.Second, func() bool { return p.count("state = 'dispatched'") <= 1 && p.count("epoch > 0") > 1 }, "what was not sent is back in the queue")
+	testkit.Eventually(t, 10*time.Second, func() bool { return time.Since(away) > 2*time.Second }, "Redis was away for a while")
 	require.NoError(t, own.Restart(t.Context()))
 	testkit.Eventually(t, 30*time.Second, func() bool { return p.count("state = 'succeeded'") == 6 }, "all succeed")
+	require.Zero(t, p.count("epoch > 3"), "nothing was handed out again and again meanwhile")
 }
 
 func TestAPoisonedJobIsHandedToItsEnd(t *testing.T) {
@@ -402,7 +405,7 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 		_, err := client.Enqueue(asynq.NewTask("job:execute", []byte(body)), asynq.Queue("bulk"))
 		require.NoError(t, err)
 	}
-	_, err := client.Enqueue(asynq.NewTask("job:execute", []byte(`alice@example.com`)), asynq.Queue("interactive"))
+	_, err := client.Enqueue(asynq.NewTask("job:execute", []byte(`{"job_id":"alice@example.com"}`)), asynq.Queue("interactive"))
 	require.NoError(t, err)
 	srv := asynq.NewServerFromRedisClient(c, asynq.Config{Queues: map[string]int{"interactive": 1}, TaskCheckInterval: 5 * time.Millisecond, LogLevel: asynq.FatalLevel})
 	require.NoError(t, srv.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error { return errors.New("mail of alice@example.com") })))

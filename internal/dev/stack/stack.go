@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -177,16 +178,28 @@ func (st *Stack) settle() error {
 func freePorts(wanted ...int) ([]int, error) {
 	var ports []int
 	for _, w := range wanted {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", w))
+		l, err := freePort(w)
 		if err != nil {
-			if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-				return nil, fmt.Errorf("find a free port: %w", err)
-			}
+			return nil, err
 		}
 		defer l.Close() // all at once at the end, so that no port is handed out twice
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
+}
+
+// freePort looks below 32768, from where kernels take the ports of outgoing connections: a program that starts again finds its own free.
+func freePort(wanted int) (l net.Listener, err error) {
+	for range 100 {
+		if wanted == 0 {
+			wanted = 15000 + rand.IntN(17000)
+		}
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", wanted)); err == nil {
+			return l, nil
+		}
+		wanted = 0
+	}
+	return nil, fmt.Errorf("find a free port: %w", err)
 }
 
 // Await asks programs until they are ready, and gives up when one has died.

@@ -1,0 +1,40 @@
+package account_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/sweep"
+)
+
+func TestTheKeepListIsCanonicalAndOnesOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, a := r.member(t, ada)
+	_, other := r.member(t, "other@example.com")
+	kept, err := r.PutKeepList(t.Context(), a, []string{" Boss@Work.example", "@BANK.example", "boss@work.example", "@банк.example"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"@bank.example", "@банк.example", "boss@work.example"}, kept)
+	kept, err = r.PutKeepList(t.Context(), a, []string{"@bank.example", "new@x.example"})
+	require.NoError(t, err)
+	stored, err := r.KeepList(t.Context(), a.Customer)
+	require.NoError(t, err)
+	require.Equal(t, kept, stored)
+	theirs, err := r.KeepList(t.Context(), other.Customer)
+	require.NoError(t, err)
+	require.Equal(t, []string{}, theirs)
+	_, err = r.PutKeepList(t.Context(), a, []string{"fine@x.example", "not fine", "a@b@c", `"x" OR @y`, "zero\u200bwidth@x.example", "line\nbreak@x.example"})
+	var e *sweep.Error
+	require.ErrorAs(t, err, &e)
+	require.Len(t, e.Fields, 5)
+	require.Equal(t, "entries[1]", e.Fields[0].Location)
+	_, err = r.PutKeepList(t.Context(), a, make([]string, 1001))
+	require.Equal(t, sweep.Invalid, code(err))
+	stored, err = r.KeepList(t.Context(), a.Customer)
+	require.NoError(t, err)
+	require.Equal(t, kept, stored, "a refused list changed it")
+	_, err = r.PutKeepList(t.Context(), a, nil)
+	require.NoError(t, err)
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM keep_list"))
+}

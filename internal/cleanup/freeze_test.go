@@ -1,0 +1,31 @@
+package cleanup_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/sim/google"
+	"mailsweep/internal/sweep"
+)
+
+func TestAPreviewChangesNothingAndItsRunTouchesExactlyThePlan(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 1500, Seed: 7})
+	before := c.digest(t)
+	c.analyzed(t)
+	p := c.preview(t, protected(t, sweep.Archive, `{"category":"promotions"}`))
+	require.Equal(t, before, c.digest(t))
+	plan := c.members(t, p.CleanupPlanID)
+	require.Len(t, plan, p.ToClean)
+	require.Positive(t, p.ToClean)
+	job, res := c.executed(t, p.CleanupPlanID)
+	require.Equal(t, len(plan), res.Cleaned)
+	require.Equal(t, len(plan), res.Proof.Confirmed)
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+	c.addsUp(t, res)
+	undo := c.undone(t, job)
+	require.Equal(t, len(plan), undo.Restored)
+	require.Equal(t, before, c.digest(t))
+	require.Zero(t, c.usage(t).Used)
+}

@@ -1,0 +1,61 @@
+package cleanup_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// wire is the connection to Google with places to stop at: what happens on either side of the n-th call of a kind.
+type wire struct {
+	next  http.RoundTripper
+	mu    sync.Mutex
+	stops []*stop
+}
+
+// stop acts on the n-th request whose path ends as said, once.
+type stop struct {
+	path   string
+	n      int
+	before func() // Google has not seen the call
+	after  func() // Google has done it, the caller does not know yet
+	seen   int
+}
+
+func (w *wire) at(s stop) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.n = max(s.n, 1)
+	w.stops = append(w.stops, &s)
+}
+
+// due gives what to do around a request.
+func (w *wire) due(path string) (list []*stop) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.stops {
+		if strings.HasSuffix(path, s.path) {
+			if s.seen++; s.seen == s.n {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	due := w.due(r.URL.Path)
+	for _, s := range due {
+		if s.before != nil {
+			s.before()
+		}
+	}
+	answer, err := w.next.RoundTrip(r)
+	for _, s := range due {
+		if s.after != nil {
+			s.after()
+		}
+	}
+	return answer, err
+}

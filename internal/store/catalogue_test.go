@@ -1,0 +1,167 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+)
+
+// catalogue is the fence as rules about the schema: each query lists what breaks its rule.
+var catalogue = []struct{ rule, query string }{
+	{"TEN-1 a table with customer_id has row-level security, for its owner too", `SELECT relname FROM tenant_table WHERE NOT (relrowsecurity AND relforcerowsecurity)`},
+	{"TEN-1 a table with customer_id has the restrictive fence, for all commands", `SELECT relname FROM tenant_table t WHERE NOT EXISTS (
+		SELECT FROM policy p WHERE p.polrelid = t.oid AND p.polname = 'fence' AND NOT p.polpermissive AND p.polcmd = '*' AND p.roles = processes())`},
+	{"TEN-1 customers, users, duties and google_accounts are fenced as well", `SELECT relname FROM pg_class
+		WHERE relname IN ('customers','users','duties','google_accounts') AND NOT (relrowsecurity AND relforcerowsecurity)`},
+	{"TEN-1 a table without customer_id is a known one", `SELECT relname FROM pg_class c WHERE relkind IN ('r','p') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
+		AND c.oid NOT IN (SELECT oid FROM tenant_table) AND NOT (relnamespace = 'public'::regnamespace AND relname IN
+		('customers','users','plan_quotas','security_events','halts','duties','google_accounts','dispatch_clock','goose_db_version'))`},
+	{"TEN-8 a policy is one of those we know", `SELECT p.polrelid::regclass || ': ' || p.polname FROM policy p WHERE NOT CASE p.polname
+		WHEN 'fence' THEN NOT polpermissive AND polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
+		WHEN 'tenant' THEN polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
+		WHEN 'system' THEN roles = '{mailsweep_system}' AND polrelid::regclass::text IN ('jobs','outbox','mailboxes','customers','google_accounts')
+		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states')
+		WHEN 'scheduler' THEN roles = '{mailsweep_owner,mailsweep_scheduler}' AND polrelid = 'duties'::regclass
+		WHEN 'ops' THEN roles = '{mailsweep_ops}' AND polcmd = 'r' AND polrelid = 'duties'::regclass ELSE false END`},
+	{"TEN-2 a view asks with its reader's rights, and none is materialized", `SELECT relname FROM pg_class WHERE relnamespace >= 16384 AND relkind IN ('v','m') AND relpersistence <> 't'
+		AND NOT (relkind = 'v' AND coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}')`},
+	{"TEN-2 a SECURITY DEFINER function is a known one of a known owner, and fixes its search_path", `SELECT name || ' of ' || owner FROM function WHERE prosecdef AND NOT (
+		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'),
+		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'),
+		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
+		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
+		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts')))`},
+	{"TEN-2 a function belongs to no superuser and is not for everybody", `SELECT name FROM function WHERE rolsuper OR proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)`},
+	{"TEN-3 a role of ours has no special right", `SELECT rolname FROM pg_roles WHERE rolname LIKE 'mailsweep\_%' AND (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication OR rolinherit
+		OR rolcanlogin AND rolname IN ('mailsweep_system','mailsweep_lookup'))`},
+	{"TEN-3 a role of ours is a member of none", `SELECT member::regrole::text FROM pg_auth_members WHERE member::regrole::text LIKE 'mailsweep\_%'`},
+	{"TEN-3 a process owns nothing", `SELECT relowner::regrole || ' owns ' || relname FROM pg_class WHERE relowner::regrole::text = ANY (servants())`},
+	{"TEN-3 a process neither empties, references nor attaches triggers to a table", `SELECT r || ' on ' || c.relname || ': ' || p FROM pg_class c, unnest(servants()) r, unnest('{TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+		WHERE c.relkind IN ('r','p') AND c.relnamespace = 'public'::regnamespace AND has_table_privilege(r, c.oid, p)`},
+	{"TEN-3 a process creates nothing", `SELECT r || ' in ' || n.nspname FROM pg_namespace n, unnest('{mailsweep_app,mailsweep_worker,mailsweep_scheduler,mailsweep_ops}'::text[]) r
+		WHERE n.nspname IN ('public','sys','lookup') AND has_schema_privilege(r, n.oid, 'CREATE') OR has_database_privilege(r, current_database(), 'CREATE, TEMPORARY')`},
+	{"TEN-3 only the worker reads tokens", `SELECT r FROM unnest(servants()) r WHERE r <> 'mailsweep_worker' AND has_column_privilege(r, 'oauth_tokens', 'sealed', 'SELECT')`},
+	{"TEN-3 only the worker and the API read the index", `SELECT r FROM unnest(servants()) r WHERE r NOT IN ('mailsweep_worker','mailsweep_app')
+		AND (has_column_privilege(r, 'mailbox_indexes', 'sealed', 'SELECT') OR has_column_privilege(r, 'cleanup_plans', 'ids', 'SELECT') OR has_column_privilege(r, 'batches', 'ids', 'SELECT'))`},
+	{"TEN-3 ops see no tenant's table", `SELECT relname FROM tenant_table WHERE has_any_column_privilege('mailsweep_ops', oid, 'SELECT, INSERT, UPDATE')`},
+	{"TEN-3 nobody rewrites the audit log or the ledger", `SELECT r || ' on ' || t FROM unnest(servants()) r, unnest('{audit_logs,usage_ledger}'::text[]) t
+		WHERE has_any_column_privilege(r, t, 'UPDATE') OR has_table_privilege(r, t, 'DELETE')`},
+	{"TEN-4 a unique index of a tenant's table begins with customer_id", `SELECT i.indexrelid::regclass::text FROM pg_index i JOIN tenant_table t ON t.oid = i.indrelid
+		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = i.indkey[0]
+		WHERE i.indisunique AND a.attname <> 'customer_id' AND i.indexrelid::regclass::text NOT IN ('email_tokens_hash_key','sessions_hash_key','oauth_states_hash_key')`},
+	{"TEN-4 a foreign key of a tenant's table begins with customer_id", `SELECT conrelid::regclass || ': ' || conname FROM pg_constraint k JOIN tenant_table t ON t.oid = k.conrelid
+		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.conkey[1] JOIN pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = k.confkey[1]
+		WHERE contype = 'f' AND NOT (a.attname = 'customer_id' AND f.attname = CASE confrelid WHEN 'customers'::regclass THEN 'id' ELSE 'customer_id' END)
+		AND conname NOT IN ('members_user_id_fkey','mailboxes_account_fkey')`},
+}
+
+// violations lists what breaks a rule of the catalogue, as it stands in the transaction.
+func violations(ctx context.Context, tx pgx.Tx) (found []string, err error) {
+	const names = `
+		CREATE TEMP VIEW tenant_table AS SELECT c.oid, c.relname, c.relrowsecurity, c.relforcerowsecurity FROM pg_class c WHERE c.relkind IN ('r','p') AND c.relpersistence <> 't'
+		  AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'customer_id' AND NOT a.attisdropped);
+		CREATE TEMP VIEW policy AS SELECT p.polrelid, p.polname, p.polpermissive, p.polcmd, pg_get_expr(p.polqual, p.polrelid) AS guard, pg_get_expr(p.polwithcheck, p.polrelid) AS checked,
+		  ARRAY(SELECT CASE o WHEN 0 THEN 'public' ELSE o::regrole::text END FROM unnest(p.polroles) o ORDER BY 1) AS roles FROM pg_policy p;
+		CREATE TEMP VIEW function AS SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || p.proname AS name, p.prosecdef, p.proconfig, p.proacl, r.rolname AS owner, r.rolsuper
+		  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_roles r ON r.oid = p.proowner WHERE n.nspname IN ('public','sys','lookup');
+		CREATE FUNCTION pg_temp.processes() RETURNS text[] LANGUAGE sql AS $$ SELECT '{mailsweep_app,mailsweep_owner,mailsweep_scheduler,mailsweep_worker}'::text[] $$;
+		CREATE FUNCTION pg_temp.servants() RETURNS text[] LANGUAGE sql AS $$ SELECT '{mailsweep_app,mailsweep_worker,mailsweep_scheduler,mailsweep_ops,mailsweep_system,mailsweep_lookup}'::text[] $$;
+		CREATE FUNCTION pg_temp.own_row(t oid) RETURNS text LANGUAGE sql AS $$ SELECT CASE t
+		  WHEN 'customers'::regclass THEN '(id = ( SELECT app_customer() AS app_customer))'
+		  WHEN 'users'::regclass THEN E'(id IN ( SELECT members.user_id\n   FROM members\n  WHERE (members.customer_id = ( SELECT app_customer() AS app_customer))))'
+		  ELSE '(customer_id = ( SELECT app_customer() AS app_customer))' END $$;`
+	if _, err := tx.Exec(ctx, names); err != nil {
+		return nil, fmt.Errorf("name the catalogue: %w", err)
+	}
+	for _, c := range catalogue {
+		query := strings.NewReplacer("processes()", "pg_temp.processes()", "servants()", "pg_temp.servants()", "own_row(", "pg_temp.own_row(").Replace(c.query)
+		rows, err := tx.Query(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.rule, err)
+		}
+		broken, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.rule, err)
+		}
+		for _, b := range broken {
+			found = append(found, c.rule+": "+b)
+		}
+	}
+	return found, nil
+}
+
+// inDoubt runs f in a transaction of the bootstrap login that is always undone.
+func (y *yard) inDoubt(f func(tx pgx.Tx)) {
+	y.t.Helper()
+	tx, err := y.conn.Begin(y.t.Context())
+	require.NoError(y.t, err)
+	defer func() { require.NoError(y.t, tx.Rollback(context.WithoutCancel(y.t.Context()))) }()
+	f(tx)
+}
+
+// TEN-1, TEN-2, TEN-3, TEN-4
+func TestTheSchemaIsFenced(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	var partitions int64
+	y.inDoubt(func(tx pgx.Tx) {
+		_, err := tx.Exec(t.Context(), "SET LOCAL ROLE mailsweep_scheduler; SELECT ensure_partitions('2039-11-01', 1); RESET ROLE")
+		require.NoError(t, err)
+		found, err := violations(t.Context(), tx)
+		require.NoError(t, err)
+		require.Empty(t, found)
+		require.NoError(t, tx.QueryRow(t.Context(), "SELECT count(*) FROM tenant_table WHERE relname LIKE '%203911'").Scan(&partitions))
+	})
+	require.Equal(t, int64(4), partitions, "new partitions were looked at too")
+}
+
+// TEN-8: each hole, opened in a transaction that is undone, is told by the catalogue.
+func TestAHoleInTheFenceIsNoticed(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	for hole, rule := range map[string]string{
+		"ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY":      "TEN-1",
+		"ALTER TABLE sessions DISABLE ROW LEVEL SECURITY":   "TEN-1",
+		"ALTER TABLE customers NO FORCE ROW LEVEL SECURITY": "TEN-1",
+		"DROP POLICY fence ON keep_list":                    "TEN-1",
+		"DO $$ BEGIN EXECUTE (SELECT format('DROP POLICY fence ON %s', min(oid::regclass::text)) FROM pg_class WHERE relname ~ '^jobs_[0-9]{6}$'); END $$": "TEN-1",
+		"CREATE TABLE diary (customer_id uuid, note text)":                  "TEN-1",
+		"CREATE TABLE diary (note text)":                                    "TEN-1",
+		"CREATE TABLE sys.diary (note text)":                                "TEN-1",
+		"CREATE POLICY wide ON jobs USING (true)":                           "TEN-8",
+		"CREATE POLICY system ON batches TO mailsweep_app USING (true)":     "TEN-8",
+		"ALTER POLICY fence ON outbox USING (true)":                         "TEN-8",
+		"ALTER POLICY fence ON outbox WITH CHECK (true)":                    "TEN-8",
+		"ALTER POLICY tenant ON members TO public":                          "TEN-8",
+		"CREATE VIEW all_jobs AS SELECT * FROM jobs":                        "TEN-2",
+		"CREATE MATERIALIZED VIEW all_jobs AS SELECT * FROM jobs":           "TEN-2",
+		"ALTER FUNCTION sys.dispatch RESET search_path":                     "TEN-2",
+		"ALTER FUNCTION sys.dispatch OWNER TO CURRENT_USER":                 "TEN-2",
+		"ALTER FUNCTION audit SECURITY DEFINER":                             "TEN-2",
+		"GRANT EXECUTE ON FUNCTION sys.job_counts TO PUBLIC":                "TEN-2",
+		"ALTER ROLE mailsweep_ops BYPASSRLS":                                "TEN-3",
+		"GRANT mailsweep_system TO mailsweep_app":                           "TEN-3",
+		"ALTER TABLE notices OWNER TO mailsweep_app":                        "TEN-3",
+		"GRANT TRUNCATE ON jobs TO mailsweep_app":                           "TEN-3",
+		"GRANT CREATE ON SCHEMA public TO mailsweep_worker":                 "TEN-3",
+		"GRANT SELECT (sealed) ON oauth_tokens TO mailsweep_app":            "TEN-3",
+		"GRANT SELECT ON batches TO mailsweep_scheduler":                    "TEN-3",
+		"GRANT SELECT (state) ON jobs TO mailsweep_ops":                     "TEN-3",
+		"GRANT UPDATE (data) ON audit_logs TO mailsweep_app":                "TEN-3",
+		"CREATE UNIQUE INDEX one_email ON mailboxes (email)":                "TEN-4",
+		"ALTER TABLE outbox ADD FOREIGN KEY (user_id) REFERENCES users(id)": "TEN-4",
+	} {
+		y.inDoubt(func(tx pgx.Tx) {
+			_, err := tx.Exec(t.Context(), hole)
+			require.NoError(t, err, hole)
+			found, err := violations(t.Context(), tx)
+			require.NoError(t, err, hole)
+			require.NotEmpty(t, found, hole)
+			require.Contains(t, strings.Join(found, "\n"), rule, hole)
+		})
+	}
+}
