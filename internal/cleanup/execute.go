@@ -59,10 +59,12 @@ func (b batchSet) ids() (all ids) {
 // execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason.
 func (w *work) execute(ctx context.Context) error {
 	x, err := w.prepareExecution(ctx)
-	if err != nil {
-		return err
+	if err != nil && (x.ix == nil || x.run.Job.IsZero()) {
+		return err // nothing was begun
 	}
-	err = x.sweepAll(ctx)
+	if err == nil {
+		err = x.sweepAll(ctx)
+	}
 	var wait *gmail.Wait
 	switch cause := w.beat.reason(); {
 	case errors.Is(err, store.ErrFenced), errors.As(err, &wait), errors.Is(cause, context.Canceled), errors.Is(cause, errHalted), errors.Is(cause, store.ErrFenced):
@@ -84,23 +86,21 @@ func (w *work) execute(ctx context.Context) error {
 	return x.settle(ctx, e)
 }
 
+// prepareExecution brings an execution to where batches can be changed. It is returned beside an error too: what an earlier claim began
+// has to be settled even when this one gets no further.
 func (w *work) prepareExecution(ctx context.Context) (*execution, error) {
 	x := &execution{work: w, asked: map[int]batchSet{}, done: map[int]bool{}, skipped: map[sweep.MessageID]sweep.Reason{}}
 	if w.c.CleanupPlan.IsZero() {
 		if err := x.planNow(ctx); err != nil {
-			return nil, err
+			return x, err
 		}
 	}
-	if err := x.load(ctx); err != nil {
-		return nil, err
+	for _, step := range []func(context.Context) error{x.load, x.look, x.ensureLabel, x.begin} {
+		if err := step(ctx); err != nil {
+			return x, err
+		}
 	}
-	if err := x.look(ctx); err != nil {
-		return nil, err
-	}
-	if err := x.ensureLabel(ctx); err != nil {
-		return nil, err
-	}
-	return x, x.begin(ctx)
+	return x, nil
 }
 
 // planNow freezes and stores the plan of an execute that came without one, and refuses to go on if it is larger than was allowed.

@@ -62,9 +62,9 @@ func start(t *testing.T, o stack.Options, env map[string]string) *rig {
 	return r
 }
 
-// limits lets a trial clean so many messages in a month.
+// limits lets a trial clean so many messages in a month, and the free plan no more than its 500.
 func limits(emails int) string {
-	return fmt.Sprintf(`{"basic":{"emails_per_period":%d,"requests_per_minute":100000},"pro":{"requests_per_minute":100000},"free":{"requests_per_minute":100000}}`, emails)
+	return fmt.Sprintf(`{"basic":{"emails_per_period":%d,"requests_per_minute":100000},"pro":{"requests_per_minute":100000},"free":{"emails_per_period":%d,"requests_per_minute":100000}}`, emails, min(emails, 500))
 }
 
 func (r *rig) end(t *testing.T) {
@@ -91,14 +91,13 @@ func (r *rig) signUp(t *testing.T, name string) *user {
 	return u
 }
 
-// join makes a customer with a connected and analyzed mailbox of so many messages.
+// join makes a customer with a connected mailbox of so many messages.
 func (r *rig) join(t *testing.T, name string, messages int) *user {
 	t.Helper()
 	u := r.signUp(t, name)
 	_, err := r.Sim.AddGenerated(u.Email, google.Generate{Messages: messages, Seed: uint64(len(name)) + 7, Now: time.Now()})
 	require.NoError(t, err)
 	require.NoError(t, u.Connect(u.ctx(), u.Email))
-	u.run("/api/v1/gmail/analyze", object{})
 	return u
 }
 

@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/httpapi"
+	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/testkit"
 )
 
@@ -228,4 +230,44 @@ func TestServerEndsSlowHeadersAndRefusesLargeOnes(t *testing.T) { // SRV-1
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	require.NoError(t, err)
 	require.Contains(t, line, "431")
+}
+
+func TestRateFollowsThePlanAndATrialHasPros(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ change, policy string }{
+		{"", `"default";q=600;w=60`}, // the trial of a free customer
+		{"plan = 'basic'", `"default";q=600;w=60`},
+		{"trial_ends_at = now() - interval '1 day'", `"default";q=60;w=60`},
+		{"plan = 'enterprise'", `"default";q=3000;w=60`},
+	} {
+		r := newRig(t)
+		token := r.member(t, "ada@example.com")
+		if c.change != "" {
+			_, err := r.root.Exec(t.Context(), "UPDATE customers SET "+c.change)
+			require.NoError(t, err)
+		}
+		require.Equal(t, c.policy, r.call(t, "GET", "/api/v1/auth/me", token, "").Header.Get("RateLimit-Policy"), c.change)
+	}
+}
+
+func TestASuspendedCustomerIsToldSo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	token := r.member(t, "ada@example.com")
+	_, err := r.root.Exec(t.Context(), "UPDATE customers SET suspended_at = now()")
+	require.NoError(t, err)
+	problem(t, r.call(t, "GET", "/api/v1/auth/me", token, ""), 403, "account_suspended")
+}
+
+func TestRedisAwayCostsNoRequest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(r *rig) {
+		gone := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", DialTimeout: 50 * time.Millisecond, MaxRetries: -1})
+		t.Cleanup(func() { _ = gone.Close() })
+		r.Requests = &ratelimit.Requests{Redis: gone, Log: r.Log}
+	})
+	token := r.member(t, "ada@example.com")
+	a := r.call(t, "GET", "/api/v1/auth/me", token, "")
+	require.Equal(t, 200, a.StatusCode)
+	require.Equal(t, `"default";q=600;w=60`, a.Header.Get("RateLimit-Policy"))
 }

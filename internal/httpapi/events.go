@@ -145,11 +145,9 @@ func controller(ctx context.Context) *http.ResponseController {
 	return c
 }
 
-// extend moves the connection's deadlines: writing may take until then, and the reader's silence no longer ends the request.
+// extend lets the answer be written until then, whatever the server's own deadline is.
 func extend(ctx context.Context, by time.Duration) {
-	c := controller(ctx)
-	_ = c.SetReadDeadline(time.Time{}) // without deadlines of its own a connection needs none moved
-	_ = c.SetWriteDeadline(time.Now().Add(by))
+	_ = controller(ctx).SetWriteDeadline(time.Now().Add(by)) // a connection that knows no deadlines needs none moved
 }
 
 // untilDrain is ctx until the process begins to stop.

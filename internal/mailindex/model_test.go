@@ -31,7 +31,6 @@ type box struct {
 	labels  []Label
 	now     time.Time
 	bounds  []time.Time
-	mute    bool // no category labels
 }
 
 var (

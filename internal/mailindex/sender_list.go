@@ -25,8 +25,8 @@ func (e *evaluator) senderList(s sizing) []sweep.Sender {
 	e.splitSenders()
 	ix := e.ix
 	counted, unread := flat(ix.counted()), flat(e.labelledYes(sweep.LabelUnread))
-	complete := e.unknown.IsEmpty()
-	freshUnknown := e.unknown.Intersects(ix.fresh)
+	unknown := roaring.And(e.unknown, ix.counted())
+	complete, freshUnknown := unknown.IsEmpty(), unknown.Intersects(ix.fresh)
 	var out []sweep.Sender
 	for n, rows := range e.bySender()[1:] {
 		p := ix.people[n+1]

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/store"
 )
 
 // catalogue is the fence as rules about the schema: each query lists what breaks its rule.
@@ -27,7 +29,7 @@ var catalogue = []struct{ rule, query string }{
 		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states')
 		WHEN 'scheduler' THEN roles = '{mailsweep_owner,mailsweep_scheduler}' AND polrelid = 'duties'::regclass
 		WHEN 'ops' THEN roles = '{mailsweep_ops}' AND polcmd = 'r' AND polrelid = 'duties'::regclass ELSE false END`},
-	{"TEN-2 a view asks with its reader's rights, and none is materialized", `SELECT relname FROM pg_class WHERE relnamespace >= 16384 AND relkind IN ('v','m') AND relpersistence <> 't'
+	{"TEN-2 a view asks with its reader's rights, and none is materialized", `SELECT relname FROM pg_class WHERE relkind IN ('v','m') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
 		AND NOT (relkind = 'v' AND coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}')`},
 	{"TEN-2 a SECURITY DEFINER function is a known one of a known owner, and fixes its search_path", `SELECT name || ' of ' || owner FROM function WHERE prosecdef AND NOT (
 		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'),
@@ -43,7 +45,7 @@ var catalogue = []struct{ rule, query string }{
 	{"TEN-3 a process neither empties, references nor attaches triggers to a table", `SELECT r || ' on ' || c.relname || ': ' || p FROM pg_class c, unnest(servants()) r, unnest('{TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
 		WHERE c.relkind IN ('r','p') AND c.relnamespace = 'public'::regnamespace AND has_table_privilege(r, c.oid, p)`},
 	{"TEN-3 a process creates nothing", `SELECT r || ' in ' || n.nspname FROM pg_namespace n, unnest('{mailsweep_app,mailsweep_worker,mailsweep_scheduler,mailsweep_ops}'::text[]) r
-		WHERE n.nspname IN ('public','sys','lookup') AND has_schema_privilege(r, n.oid, 'CREATE') OR has_database_privilege(r, current_database(), 'CREATE, TEMPORARY')`},
+		WHERE n.nspname IN ('public','sys','lookup') AND (has_schema_privilege(r, n.oid, 'CREATE') OR has_database_privilege(r, current_database(), 'CREATE, TEMPORARY'))`},
 	{"TEN-3 only the worker reads tokens", `SELECT r FROM unnest(servants()) r WHERE r <> 'mailsweep_worker' AND has_column_privilege(r, 'oauth_tokens', 'sealed', 'SELECT')`},
 	{"TEN-3 only the worker and the API read the index", `SELECT r FROM unnest(servants()) r WHERE r NOT IN ('mailsweep_worker','mailsweep_app')
 		AND (has_column_privilege(r, 'mailbox_indexes', 'sealed', 'SELECT') OR has_column_privilege(r, 'cleanup_plans', 'ids', 'SELECT') OR has_column_privilege(r, 'batches', 'ids', 'SELECT'))`},
@@ -107,6 +109,7 @@ func (y *yard) inDoubt(f func(tx pgx.Tx)) {
 func TestTheSchemaIsFenced(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
+	require.NoError(t, store.Migrate(t.Context(), y.d.Bootstrap, nil), "rights on a database itself are not copied with it")
 	var partitions int64
 	y.inDoubt(func(tx pgx.Tx) {
 		_, err := tx.Exec(t.Context(), "SET LOCAL ROLE mailsweep_scheduler; SELECT ensure_partitions('2039-11-01', 1); RESET ROLE")
@@ -123,37 +126,39 @@ func TestTheSchemaIsFenced(t *testing.T) {
 func TestAHoleInTheFenceIsNoticed(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
+	require.NoError(t, store.Migrate(t.Context(), y.d.Bootstrap, nil))
 	for hole, rule := range map[string]string{
 		"ALTER TABLE jobs NO FORCE ROW LEVEL SECURITY":      "TEN-1",
 		"ALTER TABLE sessions DISABLE ROW LEVEL SECURITY":   "TEN-1",
 		"ALTER TABLE customers NO FORCE ROW LEVEL SECURITY": "TEN-1",
 		"DROP POLICY fence ON keep_list":                    "TEN-1",
 		"DO $$ BEGIN EXECUTE (SELECT format('DROP POLICY fence ON %s', min(oid::regclass::text)) FROM pg_class WHERE relname ~ '^jobs_[0-9]{6}$'); END $$": "TEN-1",
-		"CREATE TABLE diary (customer_id uuid, note text)":                  "TEN-1",
-		"CREATE TABLE diary (note text)":                                    "TEN-1",
-		"CREATE TABLE sys.diary (note text)":                                "TEN-1",
-		"CREATE POLICY wide ON jobs USING (true)":                           "TEN-8",
-		"CREATE POLICY system ON batches TO mailsweep_app USING (true)":     "TEN-8",
-		"ALTER POLICY fence ON outbox USING (true)":                         "TEN-8",
-		"ALTER POLICY fence ON outbox WITH CHECK (true)":                    "TEN-8",
-		"ALTER POLICY tenant ON members TO public":                          "TEN-8",
-		"CREATE VIEW all_jobs AS SELECT * FROM jobs":                        "TEN-2",
-		"CREATE MATERIALIZED VIEW all_jobs AS SELECT * FROM jobs":           "TEN-2",
-		"ALTER FUNCTION sys.dispatch RESET search_path":                     "TEN-2",
-		"ALTER FUNCTION sys.dispatch OWNER TO CURRENT_USER":                 "TEN-2",
-		"ALTER FUNCTION audit SECURITY DEFINER":                             "TEN-2",
-		"GRANT EXECUTE ON FUNCTION sys.job_counts TO PUBLIC":                "TEN-2",
-		"ALTER ROLE mailsweep_ops BYPASSRLS":                                "TEN-3",
-		"GRANT mailsweep_system TO mailsweep_app":                           "TEN-3",
-		"ALTER TABLE notices OWNER TO mailsweep_app":                        "TEN-3",
-		"GRANT TRUNCATE ON jobs TO mailsweep_app":                           "TEN-3",
-		"GRANT CREATE ON SCHEMA public TO mailsweep_worker":                 "TEN-3",
-		"GRANT SELECT (sealed) ON oauth_tokens TO mailsweep_app":            "TEN-3",
-		"GRANT SELECT ON batches TO mailsweep_scheduler":                    "TEN-3",
-		"GRANT SELECT (state) ON jobs TO mailsweep_ops":                     "TEN-3",
-		"GRANT UPDATE (data) ON audit_logs TO mailsweep_app":                "TEN-3",
-		"CREATE UNIQUE INDEX one_email ON mailboxes (email)":                "TEN-4",
-		"ALTER TABLE outbox ADD FOREIGN KEY (user_id) REFERENCES users(id)": "TEN-4",
+		"CREATE TABLE diary (customer_id uuid, note text)":                                                             "TEN-1",
+		"CREATE TABLE diary (note text)":                                                                               "TEN-1",
+		"CREATE TABLE sys.diary (note text)":                                                                           "TEN-1",
+		"CREATE POLICY wide ON jobs USING (true)":                                                                      "TEN-8",
+		"CREATE POLICY system ON batches TO mailsweep_app USING (true)":                                                "TEN-8",
+		"ALTER POLICY fence ON outbox USING (true)":                                                                    "TEN-8",
+		"ALTER POLICY fence ON outbox WITH CHECK (true)":                                                               "TEN-8",
+		"ALTER POLICY tenant ON members TO public":                                                                     "TEN-8",
+		"CREATE VIEW all_jobs AS SELECT * FROM jobs":                                                                   "TEN-2",
+		"CREATE MATERIALIZED VIEW all_jobs AS SELECT * FROM jobs":                                                      "TEN-2",
+		"ALTER FUNCTION sys.dispatch RESET search_path":                                                                "TEN-2",
+		"ALTER FUNCTION sys.dispatch OWNER TO CURRENT_USER":                                                            "TEN-2",
+		"ALTER FUNCTION audit SECURITY DEFINER":                                                                        "TEN-2",
+		"GRANT EXECUTE ON FUNCTION sys.job_counts TO PUBLIC":                                                           "TEN-2",
+		"ALTER ROLE mailsweep_ops BYPASSRLS":                                                                           "TEN-3",
+		"GRANT mailsweep_system TO mailsweep_app":                                                                      "TEN-3",
+		"ALTER TABLE notices OWNER TO mailsweep_app":                                                                   "TEN-3",
+		"GRANT TRUNCATE ON jobs TO mailsweep_app":                                                                      "TEN-3",
+		"DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO mailsweep_worker', current_database()); END $$": "TEN-3",
+		"GRANT CREATE ON SCHEMA public TO mailsweep_worker":                                                            "TEN-3",
+		"GRANT SELECT (sealed) ON oauth_tokens TO mailsweep_app":                                                       "TEN-3",
+		"GRANT SELECT ON batches TO mailsweep_scheduler":                                                               "TEN-3",
+		"GRANT SELECT (state) ON jobs TO mailsweep_ops":                                                                "TEN-3",
+		"GRANT UPDATE (data) ON audit_logs TO mailsweep_app":                                                           "TEN-3",
+		"CREATE UNIQUE INDEX one_email ON mailboxes (email)":                                                           "TEN-4",
+		"ALTER TABLE outbox ADD FOREIGN KEY (user_id) REFERENCES users(id)":                                            "TEN-4",
 	} {
 		y.inDoubt(func(tx pgx.Tx) {
 			_, err := tx.Exec(t.Context(), hole)

@@ -126,7 +126,7 @@ func (db *DB) Park(ctx context.Context, c *Claim, until time.Duration, phase str
 		var version int64
 		err := tx.Raw(`UPDATE jobs SET state = ?, run_at = clock_timestamp() + make_interval(secs => ?), phase = ?, lease_until = NULL,
 			checkpoint = coalesce(?, checkpoint), version = version + 1 WHERE customer_id = ? AND id = ? RETURNING version`,
-			string(state), until.Seconds(), phase, checkpoint, dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
+			string(state), until.Seconds(), phase, dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
 		if err != nil {
 			return fmt.Errorf("park job: %w", err)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,9 +64,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
-func wrap(pool *pgxpool.Pool, offset time.Duration) (*DB, error) {
-	// gorm prints parameter values of Scan even when told not to; this filter is where it asks.
+// hideParameters, once a process: gorm prints parameter values of Scan even when told not to, and this filter is where it asks.
+var hideParameters = sync.OnceFunc(func() {
 	logger.RecorderParamsFilter = func(_ context.Context, sql string, _ ...any) (string, []any) { return sql, nil }
+})
+
+func wrap(pool *pgxpool.Pool, offset time.Duration) (*DB, error) {
+	hideParameters()
 	g, err := gorm.Open(postgres.New(postgres.Config{Conn: stdlib.OpenDBFromPool(pool)}), &gorm.Config{
 		SkipDefaultTransaction: true, TranslateError: true, DisableAutomaticPing: true, Logger: logger.Discard,
 	})

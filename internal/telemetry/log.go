@@ -23,7 +23,7 @@ type Options struct {
 func NewLogger(w io.Writer, o Options) *slog.Logger {
 	out := &redactor{w: w}
 	if o.Format != "json" {
-		return slog.New(contextHandler{tint.NewHandler(out, &tint.Options{
+		return slog.New(contextHandler{tint.NewTextHandler(out, &tint.Options{
 			Level: o.Level, TimeFormat: time.TimeOnly, ReplaceAttr: hideByName, NoColor: !isTerminal(w),
 		})})
 	}

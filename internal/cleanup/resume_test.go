@@ -1,0 +1,173 @@
+package cleanup_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/sim/google"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// everything is a plan of several batches over most of a mailbox.
+const everything = `{"any":[{"unread":true},{"unread":false}]}`
+
+// usurp makes the lease of whoever has the job die, and hands it out anew: what happens when a worker is lost.
+func (c *customer) usurp(t *testing.T, job string) store.Dispatched {
+	t.Helper()
+	c.exec(t, "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 s' WHERE customer_id = $1 AND id = $2", c.Customer.String(), jobID(t, job).String())
+	_, err := c.clerk.DeadLeases(context.Background(), 100)
+	require.NoError(t, err)
+	tasks := c.take(t)
+	require.Len(t, tasks, 1)
+	return tasks[0]
+}
+
+// lostAt loses the worker at a place of the wire: the call hangs there until another claim has ended the job.
+func (c *customer) lostAt(t *testing.T, job sweep.JobView, s stop, answered bool) {
+	t.Helper()
+	reached, over := make(chan struct{}), make(chan struct{})
+	hang := func() { close(reached); <-over }
+	if answered {
+		s.after = hang
+	} else {
+		s.before = hang
+	}
+	c.wire.at(s)
+	tasks := c.take(t)
+	require.Len(t, tasks, 1)
+	var first sync.WaitGroup
+	first.Go(func() { c.run(t, tasks[0]) })
+	select {
+	case <-reached:
+	case <-time.After(20 * time.Second):
+		close(over)
+		require.Fail(t, "the place was not reached")
+	}
+	c.run(t, c.usurp(t, job.ID))
+	version := c.jobVersion(t, job.ID)
+	ledger := c.ledger(t, job.ID)
+	close(over)
+	first.Wait()
+	require.Equal(t, version, c.jobVersion(t, job.ID), "a lost claim writes nothing")
+	require.Equal(t, ledger, c.ledger(t, job.ID))
+}
+
+func (c *customer) jobVersion(t *testing.T, job string) int64 {
+	t.Helper()
+	_, version, err := c.Job(t.Context(), c.Customer, jobID(t, job))
+	require.NoError(t, err)
+	return version
+}
+
+// ledger sums what a job was charged.
+func (c *customer) ledger(t *testing.T, job string) int {
+	t.Helper()
+	return c.count(t, "SELECT coalesce(sum(emails), 0) FROM usage_ledger WHERE customer_id = $1 AND job_id = $2", c.Customer.String(), jobID(t, job).String())
+}
+
+func TestALostWorkersRunIsFinishedByTheNextOnce(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string]struct {
+		stop
+		answered bool
+	}{
+		"while looking, before the first batch": {stop{path: "/history"}, false},
+		"in the first call":                     {stop{path: "/messages/batchModify"}, false},
+		"after the first call":                  {stop{path: "/messages/batchModify"}, true},
+		"in a later call":                       {stop{path: "/messages/batchModify", n: 4}, false},
+		"after a later call":                    {stop{path: "/messages/batchModify", n: 4}, true},
+		"while proving":                         {stop{path: "/history", n: 2}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 5600, Seed: 71})
+			before := c.digest(t)
+			p := c.preview(t, wanted(t, sweep.Trash, everything))
+			plan := c.members(t, p.CleanupPlanID)
+			require.Greater(t, len(plan), 5000)
+			v := c.submit(t, p.CleanupPlanID)
+			c.lostAt(t, v, at.stop, at.answered)
+			v = c.job(t, v.ID)
+			require.Equal(t, sweep.Succeeded, v.State, "%+v", v.Error)
+			res := resultOf(t, v)
+			require.Equal(t, len(plan), res.Cleaned)
+			require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+			require.Equal(t, len(plan), c.ledger(t, v.ID))
+			c.addsUp(t, res)
+			require.Equal(t, len(plan), c.undone(t, v.ID).Restored)
+			require.Equal(t, before, c.digest(t))
+			require.Zero(t, c.usage(t).Used)
+		})
+	}
+}
+
+func TestALostWorkersUndoIsFinishedByTheNextOnce(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 5; n += 2 {
+		for _, answered := range []bool{false, true} {
+			t.Run(fmt.Sprintf("call %d, answered %v", n, answered), func(t *testing.T) {
+				t.Parallel()
+				c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 5600, Seed: 72})
+				before := c.digest(t)
+				p := c.preview(t, wanted(t, sweep.Trash, everything))
+				job, res := c.executed(t, p.CleanupPlanID)
+				v, err := c.SubmitUndo(t.Context(), c.Actor, jobID(t, job), cleanup.Idempotency{})
+				require.NoError(t, err)
+				c.lostAt(t, v, stop{path: "/messages/batchModify", n: n}, answered)
+				v = c.job(t, v.ID)
+				require.Equal(t, sweep.Succeeded, v.State, "%+v", v.Error)
+				require.Equal(t, before, c.digest(t))
+				require.Equal(t, -res.Cleaned, c.ledger(t, v.ID))
+				require.Zero(t, c.usage(t).Used)
+			})
+		}
+	}
+}
+
+func TestAWorkerThatShutsDownHandsItsRunBack(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 5600, Seed: 73})
+	p := c.preview(t, wanted(t, sweep.Archive, everything))
+	plan := c.members(t, p.CleanupPlanID)
+	v := c.submit(t, p.CleanupPlanID)
+	ctx, quit := context.WithCancel(context.Background())
+	c.wire.at(stop{path: "/messages/batchModify", n: 2, before: func() { quit(); c.stopSeen(t) }})
+	task := c.take(t)[0]
+	require.NoError(t, c.runner.Run(ctx, task.Customer, task.Job, task.Epoch))
+	require.Equal(t, sweep.Queued, c.job(t, v.ID).State)
+	var res sweep.ExecuteResult
+	c.succeeded(t, v, &res)
+	require.Equal(t, len(plan), res.Cleaned)
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+	c.addsUp(t, res)
+}
+
+// stopSeen waits until the heartbeat has had time to see what was just asked: it looks twice a second.
+func (c *customer) stopSeen(*testing.T) {
+	timer := time.NewTimer(1200 * time.Millisecond)
+	defer timer.Stop()
+	<-timer.C
+}
+
+func TestAStaleTaskDoesNothing(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 200, Seed: 74})
+	p := c.preview(t, wanted(t, sweep.Trash, everything))
+	v := c.submit(t, p.CleanupPlanID)
+	task := c.take(t)[0]
+	task.Epoch--
+	c.run(t, task)
+	require.Equal(t, sweep.Queued, c.job(t, v.ID).State)
+	task.Epoch++
+	c.run(t, task)
+	version := c.jobVersion(t, v.ID)
+	c.run(t, task)
+	require.Equal(t, version, c.jobVersion(t, v.ID))
+}

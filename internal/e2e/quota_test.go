@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/sim/google"
+)
+
+func TestQuotaIsNeverOversold(t *testing.T) {
+	t.Parallel()
+	const plans, each, fit = 100, 5, 7
+	const limit = fit*each + each - 1
+	r := start(t, speedy(), map[string]string{"PLAN_LIMITS": limits(limit)})
+	u := r.signUp(t, "ada")
+	_, err := r.Sim.AddGenerated(u.Email, google.Generate{Messages: 50, Seed: 1, Now: time.Now()})
+	require.NoError(t, err)
+	for i := range plans * each {
+		_, err := r.Sim.Deliver(u.Email, google.Incoming{From: sender(i % plans), Subject: "offer", Labels: []string{"INBOX", "CATEGORY_PROMOTIONS"}, Size: 4000,
+			Date: time.Now().AddDate(0, -2, 0)})
+		require.NoError(t, err)
+	}
+	require.NoError(t, u.Connect(u.ctx(), u.Email))
+	u.run("/api/v1/gmail/analyze", object{})
+
+	frozen := u.plans(plans)
+	for _, p := range frozen {
+		require.Equal(t, each, p.ToClean)
+	}
+	answers := u.executeAtOnce(frozen)
+
+	admitted := 0
+	for _, a := range answers {
+		if a.status == http.StatusAccepted {
+			admitted++
+			u.finish(read[customer.Job](t, a.body))
+			continue
+		}
+		p := a.problem(t, http.StatusPaymentRequired, "quota_exceeded")
+		require.NotNil(t, p.Quota)
+		require.Equal(t, limit, p.Quota.Limit)
+		require.LessOrEqual(t, p.Quota.Used+p.Quota.Reserved, limit)
+		require.Equal(t, limit-p.Quota.Used-p.Quota.Reserved, p.Quota.Remaining)
+		require.Less(t, p.Quota.Remaining, each, "what fits is not refused")
+		require.True(t, p.Quota.PartialPossible)
+		require.Equal(t, time.Now().UTC().AddDate(0, 0, 1-time.Now().UTC().Day()).AddDate(0, 1, 0).Format("2006-01"), p.Quota.ResetsAt.Format("2006-01"))
+	}
+	require.Equal(t, fit, admitted)
+	require.Equal(t, usage{Plan: "pro", Period: time.Now().UTC().Format("2006-01"), Limit: limit, Used: fit * each, Remaining: limit - fit*each}, u.usage())
+	require.Len(t, u.changes(), fit*each)
+}
+
+func sender(i int) string { return fmt.Sprintf("Shop %d <news@shop%d.example>", i, i) }
+
+// plans previews one cleanup per sender.
+func (u *user) plans(n int) (frozen []preview) {
+	u.t.Helper()
+	var jobs []customer.Job
+	for i := range n {
+		jobs = append(jobs, u.post("/api/v1/gmail/cleanup/dry-run", object{"action": "trash", "criteria": object{"from": fmt.Sprintf("news@shop%d.example", i)}}))
+	}
+	for _, j := range jobs {
+		frozen = append(frozen, read[preview](u.t, u.finish(j).Result))
+	}
+	return frozen
+}
+
+// executeAtOnce lets all requests go at the same moment and watches the usage meanwhile.
+func (u *user) executeAtOnce(frozen []preview) []answer {
+	u.t.Helper()
+	answers := make([]answer, len(frozen))
+	seen := make([]usage, len(frozen))
+	var all sync.WaitGroup
+	gate := make(chan struct{})
+	for i, p := range frozen {
+		all.Go(func() {
+			<-gate
+			answers[i] = u.call("POST", "/api/v1/gmail/cleanup/execute", fmt.Sprintf(`{"cleanup_plan_id":%q}`, p.ID))
+			a := u.call("GET", "/api/v1/gmail/usage", "")
+			a.err = json.Unmarshal(a.body, &seen[i])
+		})
+	}
+	close(gate)
+	all.Wait()
+	for i := range answers {
+		require.NoError(u.t, answers[i].err)
+		require.LessOrEqual(u.t, seen[i].Used+seen[i].Reserved, seen[i].Limit)
+		require.GreaterOrEqual(u.t, seen[i].Remaining, 0)
+		require.NotZero(u.t, seen[i].Limit)
+	}
+	return answers
+}
