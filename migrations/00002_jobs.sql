@@ -244,8 +244,11 @@ CREATE TABLE dispatch_clock (one boolean PRIMARY KEY DEFAULT true CHECK (one), v
 INSERT INTO dispatch_clock DEFAULT VALUES;
 
 -- Monthly partitions of all partitioned tables from p_month on, each fenced like its parent (policies are not inherited).
+-- It locks whole tables, in an order that others' transactions may cross: it gives up long before the deadlock detector would choose a
+-- victim among them, and its caller tries again.
 -- +goose StatementBegin
-CREATE FUNCTION ensure_partitions(p_month date, p_months int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+CREATE FUNCTION ensure_partitions(p_month date, p_months int) RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+  SET search_path = public, pg_temp SET lock_timeout = '200ms' AS $$
 DECLARE t text; m date; part text; made int := 0;
 BEGIN
   IF p_months < 1 OR p_months > 36 THEN RAISE EXCEPTION 'between 1 and 36 months'; END IF;

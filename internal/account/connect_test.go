@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,6 +16,7 @@ import (
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
 )
 
 func TestConnectingSealsTheTokenToTheWorker(t *testing.T) {
@@ -263,10 +265,18 @@ func TestParallelConnectionsDoNotPassThePlansLimit(t *testing.T) {
 	r.exec(t, "UPDATE customers SET trial_ends_at = now()")
 	states := []string{r.park(t, a, sweep.ID{}, "one@gmail.example"), r.park(t, a, sweep.ID{}, "two@gmail.example")}
 	errs := make([]error, 2)
+	gate, err := r.root.Begin(t.Context()) // both are held up until both have begun
+	require.NoError(t, err)
+	_, err = gate.Exec(t.Context(), "SELECT FROM customers FOR UPDATE")
+	require.NoError(t, err)
 	var all sync.WaitGroup
 	for i := range states {
 		all.Go(func() { _, errs[i] = r.CompleteConnect(t.Context(), a, states[i]) })
 	}
+	testkit.Eventually(t, 10*time.Second, func() bool {
+		return r.count(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") == 2
+	}, "both wait")
+	require.NoError(t, gate.Commit(t.Context()))
 	all.Wait()
 	require.ElementsMatch(t, []sweep.Code{"", sweep.MailboxLimit}, []sweep.Code{code(errs[0]), code(errs[1])})
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM mailboxes"))

@@ -29,12 +29,18 @@ func TestTheKeepListIsCanonicalAndOnesOwn(t *testing.T) {
 	require.ErrorAs(t, err, &e)
 	require.Len(t, e.Fields, 5)
 	require.Equal(t, "entries[1]", e.Fields[0].Location)
-	_, err = r.PutKeepList(t.Context(), a, make([]string, 1001))
+	var many []string
+	for i := range 1001 {
+		many = append(many, numbered(i))
+	}
+	_, err = r.PutKeepList(t.Context(), other, many)
 	require.Equal(t, sweep.Invalid, code(err))
+	_, err = r.PutKeepList(t.Context(), other, many[:1000])
+	require.NoError(t, err)
 	stored, err = r.KeepList(t.Context(), a.Customer)
 	require.NoError(t, err)
 	require.Equal(t, kept, stored, "a refused list changed it")
 	_, err = r.PutKeepList(t.Context(), a, nil)
 	require.NoError(t, err)
-	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM keep_list"))
+	require.Equal(t, 1000, r.count(t, "SELECT count(*) FROM keep_list"), "an empty list empties one's own")
 }

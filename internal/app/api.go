@@ -59,7 +59,7 @@ func (p *parts) api(listener *store.Listener, hint func()) (*httpapi.API, error)
 	if err != nil {
 		return nil, err
 	}
-	requests := &ratelimit.Requests{Redis: p.redis, Prefix: "http:", Log: p.log}
+	requests := &ratelimit.Requests{Redis: p.redis, Prefix: "http", Log: p.log}
 	url := p.cfg.HTTP.PublicURL
 	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
 		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log,

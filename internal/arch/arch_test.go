@@ -50,7 +50,7 @@ var may = map[string][]string{
 	"internal/sim/google/query": {},
 	"internal/sim/smtp":         {},
 
-	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/stack", "internal/dev/customer", "internal/sim/google"},
+	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/sim/google"},
 	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp"},
 	"internal/dev/customer": {"internal/sim/smtp"},
 	"internal/dev/local":    {},

@@ -25,6 +25,12 @@ const (
 // saveEvery is how many units of sender work are done between two saves of the index: what a killed worker repeats at most.
 const saveEvery = 5_000
 
+// margin is what calls already under way may still spend when the budget is looked at: nothing new begins below it.
+const margin = parallel * (unitsOfRead + 2*unitsOfPage)
+
+// errSpent ends a sweep whose next page the budget does not cover.
+var errSpent = errors.New("the budget is spent")
+
 // analyze lists the mailbox, or follows its history, learns senders within the plan's budget, and reports.
 func (w *work) analyze(ctx context.Context) error {
 	ix, err := w.current(ctx)
@@ -45,6 +51,7 @@ func (w *work) analyze(ctx context.Context) error {
 	}
 	report := ix.Analysis(mailindex.SelectOptions{Now: w.c.Now, KeepList: w.keep, OurLabels: w.target.LabelsMade})
 	report.UnitsSpent = w.beat.spent()
+	report.Whole()
 	sealed, err := seal(w.box, report, mailboxPart(w.target.Mailbox, "analysis"))
 	if err != nil {
 		return err
@@ -76,7 +83,7 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	chance := rand.New(rand.NewPCG(seed.Sum64(), 1))
 	all := int64(ix.Unattributed())*unitsOfRead <= left()
 	saved := w.beat.spent()
-	for ix.Unattributed() > 0 && left() > parallel*(unitsOfRead+2*unitsOfPage) {
+	for ix.Unattributed() > 0 && left() > margin {
 		batch := ix.NextUnknown(parallel*4, chance)
 		if len(batch) == 0 {
 			return nil
@@ -107,8 +114,8 @@ func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.Mes
 			mu.Lock()
 			known := ix.Attributed(id)
 			mu.Unlock()
-			if known || left() < unitsOfRead+2*unitsOfPage {
-				return nil // swept meanwhile with a sibling's sender
+			if known || left() < margin {
+				return nil // swept meanwhile with a sibling's sender, or enough
 			}
 			address, err := w.read(ctx, ix, &mu, id)
 			if err != nil || address == "" || !sweeping {
@@ -121,7 +128,7 @@ func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.Mes
 			if again {
 				return nil
 			}
-			return w.sweepSender(ctx, ix, &mu, address)
+			return w.sweepSender(ctx, ix, &mu, address, left)
 		})
 	}
 	return g.Wait()
@@ -150,13 +157,22 @@ func (w *work) read(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, id
 
 // sweepSender attributes what Gmail's search finds from an address to it: 5 units per 500 messages instead of 20 each. The search
 // matches runs of words, so what it finds is not exact until it is read.
-func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string) error {
+func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string, left func() int64) error {
 	search, ok := gmail.SearchOf(sweep.Criteria{Op: sweep.ByFrom, Text: address})
 	if !ok {
 		return nil
 	}
-	found, err := w.collect(ctx, search)
-	if err != nil {
+	var found []sweep.MessageID
+	err := w.mbox.ListAll(ctx, search, func(refs []mailindex.Ref) error {
+		for _, r := range refs {
+			found = append(found, r.ID)
+		}
+		if left() < parallel*unitsOfPage {
+			return errSpent
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errSpent) {
 		return err
 	}
 	mu.Lock()

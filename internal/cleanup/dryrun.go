@@ -124,6 +124,7 @@ func (w *work) freezeSet(ix *mailindex.Index, spec sweep.CleanupSpec, s mailinde
 		Quota:            sweep.QuotaUse{Uses: len(p.set), RemainingAfter: max(0, quota.Remaining()-len(p.set))},
 		EstimatedSeconds: secondsFor(10 + float64(len(p.set))*0.055), Exact: sum.Exact, UnitsSpent: w.beat.spent(),
 	}}
+	p.head.Preview.Whole()
 	p.row = store.PlanRow{ID: id, Mailbox: w.target.Mailbox, Account: w.target.Account, Generation: w.target.Generation, Action: spec.Action,
 		Messages: len(p.set), Bytes: sum.Bytes.Estimate, HistoryID: ix.HistoryID, MadeBy: w.c.ID, MadeAt: w.c.Now, ExpiresAt: expires}
 	kept := map[sweep.Reason]ids{}

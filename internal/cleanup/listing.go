@@ -2,6 +2,7 @@ package cleanup
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,7 +71,16 @@ func (w *work) build(ctx context.Context) (*mailindex.Index, error) {
 	if err := w.listDimensions(ctx, ix, w.dimensions(labels)); err != nil {
 		return nil, err
 	}
+	ix.Categories = ix.Len() == 0 || hasCategories(ix)
 	return ix, nil
+}
+
+// hasCategories says whether any message carries a category: without Gmail's smart features none does.
+func hasCategories(ix *mailindex.Index) bool {
+	return slices.ContainsFunc(sweep.Categories(), func(c sweep.Category) bool {
+		carries := ix.Dimension(mailindex.LabelDimension(c.CategoryLabel()))
+		return carries != nil && !carries.IsEmpty()
+	})
 }
 
 // known marks the labels that we made.

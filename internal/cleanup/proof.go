@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"mailsweep/internal/gmail"
 	"mailsweep/internal/mailindex"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -65,8 +66,9 @@ func union(a, b []string) []string {
 	return out
 }
 
-// prove reads the history of the run. Without it (consent gone, history expired, Gmail away) what was settled stays as asked: proven is false.
-func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bool) {
+// prove reads the history of the run. Without it (consent gone, history expired, Gmail away) what was answered counts as asked: proven is
+// false. An error means that the proof has to wait.
+func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bool, err error) {
 	add, remove := x.plan.Action.Change(x.labelID)
 	e = evidence{ix: x.ix, asked: map[sweep.MessageID]group{}, add: add, remove: remove, protect: x.head.Spec.Protect,
 		changed: map[sweep.MessageID]group{}, late: map[sweep.MessageID]bool{}, shield: map[sweep.MessageID]bool{}}
@@ -78,18 +80,25 @@ func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bo
 		}
 	}
 	if len(e.asked) == 0 {
-		return e, x.ix.HistoryID, true
+		return e, x.ix.HistoryID, true, nil
 	}
-	to, err := x.mbox.History(ctx, x.run.HistoryFrom, func(c []mailindex.Change) error {
+	if x.unusable != nil {
+		return e, 0, false, nil
+	}
+	to, err = x.mbox.History(ctx, x.run.HistoryFrom, func(c []mailindex.Change) error {
 		x.ix.Apply(c)
 		return e.note(c)
 	})
+	var wait *gmail.Wait
+	if errors.As(err, &wait) || err != nil && ctx.Err() != nil {
+		return e, 0, false, err
+	}
 	if err != nil {
 		x.Log.WarnContext(ctx, "no proof by history", "error", err.Error())
-		return e, 0, false
+		return e, 0, false, nil
 	}
 	x.ix.HistoryID = max(x.ix.HistoryID, to)
-	return e, to, true
+	return e, to, true, nil
 }
 
 // putBack reverses what was changed although it was protected before our change reached it.
@@ -116,18 +125,20 @@ func (x *execution) putBack(ctx context.Context, e *evidence) error {
 
 // settle proves what was done, corrects the charge downwards, keeps what undo needs, freezes what is left and ends the job.
 func (x *execution) settle(ctx context.Context, e store.Ending) error {
-	proof, to, proven := x.prove(ctx)
+	proof, to, proven, err := x.prove(ctx)
+	if err != nil {
+		return err
+	}
 	if proven {
 		if err := x.putBack(ctx, &proof); err != nil && errors.Is(err, store.ErrFenced) {
 			return err
 		}
-	} else {
-		proof.changed = proof.asked
 	}
-	if err := x.settleInFlight(ctx, proof); err != nil {
+	x.sortUnanswered(&proof, proven)
+	if err := x.settleInFlight(ctx); err != nil {
 		return err
 	}
-	left := x.left(e.State)
+	left := x.left()
 	res := x.outcome(proof, to, proven)
 	if e.State == sweep.Succeeded && x.c.Reserved == 0 && len(left) == len(x.set) && len(x.set) > 0 {
 		e = store.Ending{State: sweep.Failed, Code: sweep.QuotaExceeded, Detail: "nothing was reserved for this run"}
@@ -135,25 +146,44 @@ func (x *execution) settle(ctx context.Context, e store.Ending) error {
 	return x.finish(ctx, &res, e, func(tx *store.Tx) error { return x.write(tx, &res, &e, proof, to, left) })
 }
 
-// settleInFlight charges batches whose call was answered by nobody but had an effect.
-func (x *execution) settleInFlight(ctx context.Context, proof evidence) error {
+// sortUnanswered decides about batches whose call nobody answered: proven ones count, the others were not asked. Without a proof what was
+// answered counts as asked, and what was not stays with the run for its undo, which looks at each message.
+func (x *execution) sortUnanswered(proof *evidence, proven bool) {
 	for n, set := range x.asked {
-		hit := slices.ContainsFunc(set.ids(), func(id sweep.MessageID) bool {
-			c := proof.changed[id]
-			return len(c.Added)+len(c.Removed) > 0
-		})
-		if !hit {
+		hit := proven && slices.ContainsFunc(set.ids(), func(id sweep.MessageID) bool { _, ok := proof.changed[id]; return ok })
+		if !x.done[n] && !hit {
+			x.unsure[n] = set
+			delete(x.asked, n)
 			continue
 		}
-		if err := x.DB.SettleBatch(ctx, x.c, n, len(set.ids()), "settle", x.beat.done(), x.c.Now); err != nil {
-			return err
+		for _, id := range set.ids() {
+			if !proven {
+				proof.changed[id] = proof.asked[id]
+			}
+		}
+	}
+	if !proven {
+		return
+	}
+	for n := range x.unsure {
+		x.asked[n] = batchSet{}
+	}
+}
+
+// settleInFlight charges batches whose call was answered by nobody but had an effect.
+func (x *execution) settleInFlight(ctx context.Context) error {
+	for n, set := range x.asked {
+		if all := set.ids(); !x.done[n] && len(all) > 0 {
+			if err := x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.beat.done(), x.c.Now); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // left is what the run neither asked for nor had a reason to skip.
-func (x *execution) left(sweep.JobState) (left ids) {
+func (x *execution) left() (left ids) {
 	asked := map[sweep.MessageID]bool{}
 	for _, set := range x.asked {
 		for _, id := range set.ids() {
@@ -185,10 +215,12 @@ func (x *execution) outcome(proof evidence, to uint64, proven bool) sweep.Execut
 		}
 		res.Skipped.ByReason[reason]++
 	}
-	for id := range proof.asked {
-		_, changed := proof.changed[id]
-		if _, skipped := x.skipped[id]; !changed && !skipped {
-			res.AlreadyGone++ // asked, but Gmail's history shows no change: it was gone, or as wanted
+	for _, set := range x.asked {
+		for _, id := range set.ids() {
+			_, changed := proof.changed[id]
+			if _, skipped := x.skipped[id]; !changed && !skipped {
+				res.AlreadyGone++ // asked, but Gmail's history shows no change: it was gone, or as wanted
+			}
 		}
 	}
 	res.Bytes = x.ix.Summary(x.ix.Rows(keys(proof.changed)), x.c.Now).Bytes.Estimate
@@ -215,7 +247,7 @@ func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Endin
 	if err := x.keepForUndo(tx, proof); err != nil {
 		return err
 	}
-	remainder, err := x.freezeLeft(tx, settled > 0, left)
+	remainder, err := x.freezeLeft(tx, res.Cleaned > 0, left)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ func (w *work) follow(ctx context.Context, ix *mailindex.Index, since uint64) (m
 		return touched, err
 	}
 	ix.HistoryID = max(ix.HistoryID, end)
+	ix.Categories = ix.Categories || hasCategories(ix)
 	return touched, nil
 }
 

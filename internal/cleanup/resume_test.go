@@ -13,6 +13,7 @@ import (
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
 )
 
 // everything is a plan of several batches over most of a mailbox.
@@ -21,11 +22,14 @@ const everything = `{"any":[{"unread":true},{"unread":false}]}`
 // usurp makes the lease of whoever has the job die, and hands it out anew: what happens when a worker is lost.
 func (c *customer) usurp(t *testing.T, job string) store.Dispatched {
 	t.Helper()
-	c.exec(t, "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 s' WHERE customer_id = $1 AND id = $2", c.Customer.String(), jobID(t, job).String())
-	_, err := c.clerk.DeadLeases(context.Background(), 100)
-	require.NoError(t, err)
-	tasks := c.take(t)
-	require.Len(t, tasks, 1)
+	var tasks []store.Dispatched
+	testkit.Eventually(t, 10*time.Second, func() bool { // what else the lost worker had in flight renews the lease
+		c.exec(t, "UPDATE jobs SET lease_until = clock_timestamp() - interval '1 s' WHERE customer_id = $1 AND id = $2", c.Customer.String(), jobID(t, job).String())
+		_, err := c.clerk.DeadLeases(context.Background(), 100)
+		require.NoError(t, err)
+		tasks = c.take(t)
+		return len(tasks) == 1
+	}, "the job is handed out again")
 	return tasks[0]
 }
 

@@ -43,7 +43,7 @@ type rig struct {
 	*cleanup.Service
 	runner *cleanup.Runner
 	worker *store.DB
-	clerk  *store.DB // the scheduler's login: hands jobs out
+	clerk  *store.DB     // the scheduler's login: hands jobs out
 	root   *pgxpool.Pool // sees every tenant
 	google *google.Sim
 	wire   *wire
@@ -300,4 +300,3 @@ func (l *lines) text() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
-

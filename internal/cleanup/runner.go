@@ -45,6 +45,7 @@ type work struct {
 	keep     []string
 	mbox     *gmail.Mailbox
 	params   params
+	unusable error // why the mailbox cannot be worked on; an execute that began settles its account all the same
 	beat     *beat
 }
 
@@ -76,6 +77,9 @@ func (w *work) run(ctx context.Context) error {
 	if w.c.Canceled {
 		w.beat.stopWith(errCanceled)
 	}
+	if w.unusable != nil && w.c.Kind != sweep.Execute {
+		return w.unusable
+	}
 	switch w.c.Kind {
 	case sweep.Analyze:
 		return w.analyze(ctx)
@@ -95,26 +99,23 @@ func (w *work) open(ctx context.Context) error {
 		if w.standing, err = tx.Standing(); err != nil {
 			return err
 		}
-		if w.target, err = tx.Target(w.c.MailboxID); err != nil {
-			return err
-		}
 		if w.keep, err = tx.Keep(); err != nil {
 			return err
 		}
-		token, err = tx.RefreshToken(w.c.MailboxID)
+		token, err = w.reach(tx)
 		return err
 	})
 	if err != nil {
 		return err
-	}
-	if w.target.State != "active" {
-		return sweep.Errorf(sweep.MailboxNeedsReconnect, "this mailbox has to be connected again: its consent at Google is gone")
 	}
 	if w.box, err = w.Vault.Box(w.standing.DataKey, w.c.CustomerID.String()); err != nil {
 		return fmt.Errorf("open data key: %w", err)
 	}
 	if err := unseal(w.box, w.c.Params, jobPart(w.c.ID, "params"), &w.params); err != nil {
 		return err
+	}
+	if w.unusable != nil {
+		return nil
 	}
 	account := hex.EncodeToString(w.target.Account)
 	refresh, err := w.Opener.Open(token, TokenPlace(w.c.CustomerID, w.target.Account))
@@ -124,6 +125,28 @@ func (w *work) open(ctx context.Context) error {
 	w.mbox = w.Gmail.Open(string(refresh), account)
 	w.beat.units = w.mbox.Units
 	return nil
+}
+
+// reach reads the mailbox and its token, or why it cannot be worked on.
+func (w *work) reach(tx *store.Tx) (token []byte, err error) {
+	w.target, err = tx.Target(w.c.MailboxID)
+	switch sweep.CodeOf(err) {
+	case sweep.NotFound:
+		w.target, w.unusable = store.Target{Mailbox: w.c.MailboxID, Account: w.c.Account}, err
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if w.target.State != "active" {
+		w.unusable = sweep.Errorf(sweep.MailboxNeedsReconnect, "this mailbox has to be connected again: its consent at Google is gone")
+		return nil, nil
+	}
+	token, err = tx.RefreshToken(w.c.MailboxID)
+	if sweep.CodeOf(err) == sweep.MailboxNeedsReconnect {
+		w.unusable, err = err, nil
+	}
+	return token, err
 }
 
 // TokenPlace is where a sealed refresh token belongs.
@@ -168,13 +191,19 @@ func (w *work) park(ctx context.Context, d time.Duration, phase string) error {
 
 // fail ends the job with a code and a sentence; what has no code is internal, logged and not shown.
 func (w *work) fail(ctx context.Context, err error) error {
+	e := failure(err)
+	w.Log.ErrorContext(ctx, "job failed", "reason", string(e.Code), "error", err.Error())
+	return w.end(ctx, e)
+}
+
+// failure is how a job ends of an error.
+func failure(err error) store.Ending {
 	var known *sweep.Error
 	e := store.Ending{State: sweep.Failed, Code: sweep.Internal, Detail: "something went wrong on our side"}
 	if errors.As(err, &known) {
 		e.Code, e.Detail = known.Code, known.Detail
 	}
-	w.Log.ErrorContext(ctx, "job failed", "reason", string(e.Code), "error", err.Error())
-	return w.end(ctx, e)
+	return e
 }
 
 // end finishes the job without a result; a mailbox that lost its consent is marked, its owner told once.

@@ -240,6 +240,7 @@ func (s *Service) refused(ctx context.Context, o *order, sub store.Submission, v
 	case v.ReplayAnswer != nil:
 		var first sweep.JobView
 		err := unseal(o.box, v.ReplayAnswer, "idempotency_keys|"+sub.Route+"|"+sub.Key, &first)
+		first.Replayed = true
 		return first, err
 	case !v.SameJob.IsZero():
 		view, _, err := s.Job(ctx, sub.Customer, v.SameJob)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,33 +19,28 @@ import (
 // reversal is one undo at work.
 type reversal struct {
 	*work
-	run     store.RunRow
-	period  bool // the run was charged to the period that is running: the quota comes back
-	groups  []group
-	set     int
-	gone    map[sweep.MessageID]bool
-	moved   map[sweep.MessageID]bool // changed since: somebody else decided, we leave it
-	asked   map[int]group
-	done    map[int]bool
-	history uint64
+	run    store.RunRow
+	period bool // the run was charged to the period that is running: the quota comes back
+	groups []group
+	set    int
+	gone   map[sweep.MessageID]bool
+	moved  map[sweep.MessageID]bool // changed since: somebody else decided, we leave it
+	mine   map[sweep.MessageID]bool // in a batch of an earlier claim of this undo
+	asked  map[int]group
+	mu     sync.Mutex
+	done   map[int]bool
 }
 
 // undo reverses the labels that a run changed, on messages that are still as the run left them.
 func (w *work) undo(ctx context.Context) error {
-	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
+	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, mine: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if len(r.asked) == 0 {
-		if err := r.look(ctx); err != nil {
-			return err
-		}
-	}
-	profile, err := w.mbox.Profile(ctx)
-	if err != nil {
+	if err := r.look(ctx); err != nil {
 		return err
 	}
-	r.history = profile.HistoryID
+	r.plan()
 	if err := r.restoreAll(ctx); err != nil {
 		return err
 	}
@@ -103,6 +100,9 @@ func (r *reversal) resume(own []store.Batch) error {
 			return err
 		}
 		r.asked[b.N], r.done[b.N] = g, b.Done
+		for _, id := range g.IDs {
+			r.mine[id] = true
+		}
 	}
 	for _, g := range r.groups {
 		r.set += len(g.IDs)
@@ -130,29 +130,47 @@ func (r *reversal) lookByHistory(ctx context.Context) error {
 			member[id] = group{Added: g.Added, Removed: g.Removed}
 		}
 	}
+	has := map[sweep.MessageID]map[string]bool{}
 	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
 		for _, c := range changes {
-			g, ours := member[c.ID]
-			if !ours {
+			if _, ours := member[c.ID]; !ours || r.mine[c.ID] {
 				continue
 			}
 			if c.Kind == mailindex.Deleted {
 				r.gone[c.ID] = true
 				continue
 			}
-			if disturbed(g, c) {
-				r.moved[c.ID] = true
+			if has[c.ID] == nil {
+				has[c.ID] = map[string]bool{}
+			}
+			for _, l := range c.Added {
+				has[c.ID][l] = true
+			}
+			for _, l := range c.Removed {
+				has[c.ID][l] = false
 			}
 		}
 		return nil
 	})
+	for id, labels := range has {
+		if disturbed(member[id], labels) {
+			r.moved[id] = true
+		}
+	}
 	return err
 }
 
-// disturbed says that somebody changed the labels of the run again, or moved the message to Trash or Spam.
-func disturbed(g group, c mailindex.Change) bool {
-	moved := slices.Contains(c.Added, sweep.LabelSpam) || slices.Contains(c.Added, sweep.LabelTrash)
-	return moved || len(common(c.Removed, g.Added)) > 0 || len(common(c.Added, g.Removed)) > 0
+// disturbed says of labels changed since the run, as they are now, that they are not as the run left them, or that the message was moved
+// to Trash or Spam.
+func disturbed(g group, now map[string]bool) bool {
+	for label, on := range now {
+		added := slices.Contains(g.Added, label)
+		away := label == sweep.LabelSpam || label == sweep.LabelTrash
+		if on && (away && !added || slices.Contains(g.Removed, label)) || !on && added {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *reversal) lookByListing(ctx context.Context) error {
@@ -182,6 +200,9 @@ func (r *reversal) lookByListing(ctx context.Context) error {
 
 func (r *reversal) labelled(ctx context.Context, label string) (map[sweep.MessageID]bool, error) {
 	found, err := r.collect(ctx, gmail.Search{LabelIDs: []string{label}})
+	if errors.Is(err, gmail.ErrLabelGone) {
+		return map[sweep.MessageID]bool{}, nil
+	}
 	set := make(map[sweep.MessageID]bool, len(found))
 	for _, id := range found {
 		set[id] = true
@@ -202,6 +223,9 @@ func (r *reversal) compare(ctx context.Context, g group, present, trashed, spam 
 	}
 	ownTrash := slices.Contains(g.Added, sweep.LabelTrash)
 	for _, id := range g.IDs {
+		if r.mine[id] {
+			continue
+		}
 		lacks := slices.ContainsFunc(g.Added, func(l string) bool { return !have[l][id] })
 		again := slices.ContainsFunc(g.Removed, func(l string) bool { return have[l][id] })
 		switch {
@@ -216,27 +240,33 @@ func (r *reversal) compare(ctx context.Context, g group, present, trashed, spam 
 
 // restoreAll gives the labels back in batches of one group each: undo is split by what each message lost.
 func (r *reversal) restoreAll(ctx context.Context) error {
-	if len(r.asked) == 0 {
-		r.plan()
-	}
 	r.beat.phase("restoring", r.set)
-	g, ctx := errgroup.WithContext(ctx)
+	g, failed := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
-	for n := range len(r.asked) {
+	for _, n := range slices.Sorted(maps.Keys(r.asked)) {
+		batch := r.asked[n]
 		if r.done[n] {
-			r.beat.advance(len(r.asked[n].IDs))
+			r.beat.advance(len(batch.IDs))
 			continue
 		}
-		g.Go(func() error { return r.restore(ctx, n, r.asked[n]) })
+		g.Go(func() error {
+			if failed.Err() != nil || r.beat.reason() != nil {
+				return nil
+			}
+			return r.restore(ctx, n, batch)
+		})
 	}
 	return g.Wait()
 }
 
-// plan cuts what is to be restored into batches.
+// plan cuts what is to be restored, beside the batches of an earlier claim, into batches.
 func (r *reversal) plan() {
 	n := 0
+	for taken := range r.asked {
+		n = max(n, taken+1)
+	}
 	for _, g := range r.groups {
-		keep := slices.DeleteFunc(slices.Clone(g.IDs), func(id sweep.MessageID) bool { return r.gone[id] || r.moved[id] })
+		keep := slices.DeleteFunc(slices.Clone(g.IDs), func(id sweep.MessageID) bool { return r.gone[id] || r.moved[id] || r.mine[id] })
 		for part := range slices.Chunk(keep, sweep.BatchSize) {
 			r.asked[n] = group{g.Added, g.Removed, slices.Clone(part)}
 			n++
@@ -245,9 +275,6 @@ func (r *reversal) plan() {
 }
 
 func (r *reversal) restore(ctx context.Context, n int, g group) error {
-	if r.beat.reason() != nil {
-		return nil
-	}
 	sealed, err := seal(r.box, g, batchPart(r.c.ID, n))
 	if err != nil {
 		return err
@@ -255,49 +282,76 @@ func (r *reversal) restore(ctx context.Context, n int, g group) error {
 	if err := r.DB.BeginBatch(ctx, r.c, n, sealed, len(g.IDs), r.c.Now); err != nil {
 		return err
 	}
-	if err := r.mbox.Modify(ctx, g.IDs, g.Removed, g.Added); err != nil {
-		return err
-	}
-	r.beat.advance(len(g.IDs))
 	cost := 0
-	if r.period {
+	err = r.mbox.Modify(ctx, g.IDs, g.Removed, g.Added)
+	switch {
+	case errors.Is(err, gmail.ErrLabelGone): // whoever deleted the label took it from the messages
+		r.leave(g)
+	case err != nil:
+		return err
+	case r.period:
 		cost = -len(g.IDs)
 	}
+	r.mu.Lock()
+	r.done[n] = true
+	r.mu.Unlock()
+	r.beat.advance(len(g.IDs))
 	return r.DB.SettleBatch(ctx, r.c, n, cost, "undo", r.beat.done(), r.c.Now)
+}
+
+func (r *reversal) leave(g group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range g.IDs {
+		r.moved[id] = true
+	}
 }
 
 // settle proves what came back and ends the job.
 func (r *reversal) settle(ctx context.Context) error {
-	confirmed := map[sweep.MessageID]bool{}
-	asked := map[sweep.MessageID]bool{}
-	for _, g := range r.asked {
+	asked := map[sweep.MessageID]group{}
+	whole := true
+	for n, g := range r.asked {
+		whole = whole && r.done[n]
 		for _, id := range g.IDs {
-			asked[id] = true
-		}
-	}
-	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
-		for _, c := range changes {
-			if asked[c.ID] && c.Kind == mailindex.Labelled {
-				confirmed[c.ID] = true
+			if r.done[n] && !r.moved[id] {
+				asked[id] = g
 			}
 		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, gmail.ErrHistoryGone) {
+	}
+	restored, err := r.confirmed(ctx, asked)
+	if err != nil {
 		return err
 	}
-	res := sweep.UndoResult{Restored: len(asked), ChangedSince: len(r.moved), AlreadyGone: len(r.gone)}
-	if err == nil && r.run.HistoryTo > 0 {
-		res.Restored, res.AlreadyGone = len(confirmed), len(r.gone)+len(asked)-len(confirmed)
-	}
+	res := sweep.UndoResult{Restored: restored, ChangedSince: len(r.moved), AlreadyGone: len(r.gone) + len(asked) - restored}
 	if err := r.dropLabel(ctx); err != nil {
 		return err
 	}
 	res.UnitsSpent = r.beat.spent()
-	if errors.Is(r.beat.reason(), errCanceled) && len(confirmed) < len(asked) { // what is left can be undone by another undo
+	if !whole { // canceled: what is left can be undone by another undo
 		return r.finish(ctx, res, store.Ending{State: sweep.Canceled}, func(*store.Tx) error { return nil })
 	}
 	return r.finish(ctx, res, store.Ending{State: sweep.Succeeded}, func(tx *store.Tx) error { return tx.Undone(r.run.Job, r.c.ID, res) })
+}
+
+// confirmed counts the messages that Gmail's history shows restored; all of them where there is no such history.
+func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]group) (int, error) {
+	if r.run.HistoryTo == 0 {
+		return len(asked), nil
+	}
+	back := map[sweep.MessageID]bool{}
+	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
+		for _, c := range changes {
+			if g, ours := asked[c.ID]; ours && len(common(c.Added, g.Removed))+len(common(c.Removed, g.Added)) > 0 {
+				back[c.ID] = true
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, gmail.ErrHistoryGone) {
+		return len(asked), nil
+	}
+	return len(back), err
 }
 
 // dropLabel removes a label that the run made, once nothing carries it.

@@ -10,6 +10,7 @@ import (
 
 	"mailsweep/internal/app"
 	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/dev/local"
 	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sweep"
@@ -47,7 +48,8 @@ type walk struct {
 func say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
 
 func start(ctx context.Context, s settings) (*stack.Stack, error) {
-	return stack.Start(ctx, stack.Options{Dir: ".dev", Root: ".", Seed: s.Seed, TimeScale: s.TimeScale, Latency: true, Ports: []int{8000, 8001, 8002, 8003}, Say: say})
+	return stack.Start(ctx, stack.Options{Dir: ".dev", Root: ".", Seed: s.Seed, TimeScale: s.TimeScale, Latency: true, Ports: []int{8000, 8001, 8002, 8003}, Say: say,
+		Services: local.Options{Fresh: true}})
 }
 
 // demo runs the main job end to end on a fresh stack, reports, and stays up unless told otherwise.
@@ -102,8 +104,8 @@ func stay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, email := range []string{"ada@mail.example", "ben@mail.example"} {
-		if _, err := st.Sim.AddGenerated(email, google.Generate{Messages: s.Messages, Seed: s.Seed + uint64(len(email)), Now: time.Now()}); err != nil {
+	for i, email := range []string{"ada@mail.example", "ben@mail.example"} {
+		if _, err := st.Sim.AddGenerated(email, google.Generate{Messages: s.Messages, Seed: s.Seed + uint64(i), Now: time.Now()}); err != nil {
 			return fmt.Errorf("generate %s: %w", email, err)
 		}
 	}

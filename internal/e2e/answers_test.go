@@ -97,11 +97,12 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{ada, "POST", dryRun, `{"action":"trash","criteria":`, 400, "invalid_request"},
 		{ada, "POST", dryRun, `not json`, 400, "invalid_request"},
 		{ada, "POST", dryRun, `{"action":"trash","criteria":{"unread":true},"surprise":1}`, 422, "invalid_request"},
-		{ada, "POST", dryRun, `{"action":"trash","criteria":{"surprise":true}}`, 422, "invalid_request"},
+		{ada, "POST", dryRun, `{"action":"trash","criteria":{"surprise":true}}`, 400, "invalid_request"},
 		{ada, "POST", dryRun, `{"action":"destroy","criteria":{"unread":true}}`, 422, "invalid_request"},
 		{ada, "POST", dryRun, `{"action":"trash","criteria":{"all":[{"unread":true},{"not":{"unread":true}}]}}`, 422, "invalid_request"},
 		{ada, "POST", dryRun, `{"action":"trash","criteria":{"all":[{"older_than_days":90},{"newer_than_days":30}]}}`, 422, "invalid_request"},
-		{ada, "POST", dryRun, `{"action":"trash","criteria":{"all":[]}}`, 422, "confirm_all_required"},
+		{ada, "POST", dryRun, `{"action":"trash","criteria":{"all":[]}}`, 422, "invalid_request"},
+		{ada, "POST", dryRun, `{"action":"trash","criteria":{"in":"anywhere"}}`, 422, "confirm_all_required"},
 		{ada, "POST", execute, `{"action":"trash","criteria":{"unread":true}}`, 422, "invalid_request"}, // without max_messages
 		{ada, "POST", execute, `{"cleanup_plan_id":"pln_short"}`, 404, "not_found"},
 		{eve, "POST", dryRun, `{"mailbox_id":"` + mailbox + `","action":"trash","criteria":{"unread":true}}`, 404, "not_found"},
@@ -122,7 +123,9 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{ada, "DELETE", "/api/v1/gmail/usage", "", 405, "method_not_allowed"},
 		{ada, "POST", dryRun, `{"action":"` + strings.Repeat("x", 70_000) + `"}`, 413, "too_large"},
 	} {
-		c.who.call(c.method, c.path, c.body).problem(t, c.status, c.code)
+		t.Run(c.method+" "+c.path+" "+c.body[:min(60, len(c.body))], func(t *testing.T) {
+			c.who.call(c.method, c.path, c.body).problem(t, c.status, c.code)
+		})
 	}
 	ada.call("POST", dryRun, "action=trash", "Content-Type", "application/x-www-form-urlencoded").problem(t, 415, "unsupported_media_type")
 	require.Equal(t, before, ada.digest())

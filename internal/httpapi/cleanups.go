@@ -69,6 +69,7 @@ type countOutput struct{ Body cleanup.CountResult }
 
 type acceptedOutput struct {
 	Location string `header:"Location" doc:"Of the job"`
+	Replayed string `header:"Idempotent-Replayed" doc:"true: the first answer to this Idempotency-Key, again"`
 	Body     sweep.JobView
 }
 
@@ -77,7 +78,11 @@ func accepted(job sweep.JobView, err error) (*acceptedOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &acceptedOutput{Location: "/api/v1/jobs/" + job.ID, Body: job}, nil
+	out := &acceptedOutput{Location: "/api/v1/jobs/" + job.ID, Body: job}
+	if job.Replayed {
+		out.Replayed = "true"
+	}
+	return out, nil
 }
 
 func (s *server) cleanupRoutes(api huma.API) {

@@ -58,7 +58,7 @@ func (s *server) tell(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		took, status, route := time.Since(start), c.Response().Status, s.routeOf(c)
 		if s.Observe != nil {
-			s.Observe(c.Request().Method, route, status, took)
+			s.Observe(methodOf(c.Request()), route, status, took)
 		}
 		level := slog.LevelInfo
 		switch {
@@ -67,11 +67,20 @@ func (s *server) tell(next echo.HandlerFunc) echo.HandlerFunc {
 		case strings.HasPrefix(route, "/health"):
 			level = slog.LevelDebug
 		}
-		attrs := []slog.Attr{slog.String("method", c.Request().Method), slog.String("route", route), slog.Int("status", status),
+		attrs := []slog.Attr{slog.String("method", methodOf(c.Request())), slog.String("route", route), slog.Int("status", status),
 			slog.Float64("ms", float64(took.Microseconds())/1000), slog.Int64("bytes", c.Response().Size)}
 		s.Log.LogAttrs(c.Request().Context(), level, "request", attrs...)
 		return nil
 	}
+}
+
+// methodOf is the method if it is one of HTTP's own: it becomes the label of a figure, and strangers can send any word.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return r.Method
+	}
+	return "OTHER"
 }
 
 // routeOf is the route's pattern; what matched none is one word, so that strangers cannot fill logs and figures with names.

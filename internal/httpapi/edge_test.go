@@ -152,7 +152,9 @@ func TestRequestIDsFollowTheRequestIntoTheLog(t *testing.T) {
 	}
 	r.call(t, "GET", "/made/up/by/strangers", "", "")
 	require.NotEmpty(t, r.log.with(`"route":"unmatched"`))
-	for _, secret := range []string{"hush-hush", token, good, "made/up"} {
+	r.call(t, "BREW", "/health", "", "")
+	testkit.Eventually(t, 5*time.Second, func() bool { return len(r.log.with(`"method":"OTHER"`)) == 1 }, "the method in our words")
+	for _, secret := range []string{"hush-hush", token, good, "made/up", "BREW"} {
 		require.Empty(t, r.log.with(secret), "no secret and no stranger's words in the log")
 	}
 }

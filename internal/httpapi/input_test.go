@@ -159,6 +159,7 @@ func TestAReplayGivesTheFirstAnswer(t *testing.T) {
 	const path, body = "/api/v1/gmail/cleanup/dry-run", `{"action":"archive","criteria":` + promotions + `}`
 	first := r.submit(t, token, path, body, "Idempotency-Key", "k-1")
 	require.Equal(t, first, r.submit(t, token, path, body, "Idempotency-Key", "k-1"))
+	require.Equal(t, "true", r.call(t, "POST", path, token, body, "Idempotency-Key", "k-1").Header.Get("Idempotent-Replayed"))
 	require.NotEqual(t, first.ID, r.submit(t, token, path, body, "Idempotency-Key", "k-2").ID)
 	other := strings.Replace(body, "archive", "trash", 1)
 	problem(t, r.call(t, "POST", path, token, other, "Idempotency-Key", "k-1"), 422, "idempotency_mismatch")

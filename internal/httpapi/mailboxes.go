@@ -125,7 +125,6 @@ func (s *server) analysis(ctx context.Context, in *MailboxPath) (*analysisOutput
 		return nil, err
 	}
 	a, err := s.Cleanup.Analysis(ctx, actorOf(ctx).Customer, id)
-	a.Senders, a.Domains, a.Suggestions, a.BySize = listed(a.Senders), listed(a.Domains), listed(a.Suggestions), listed(a.BySize)
 	return &analysisOutput{Body: a}, err
 }
 

@@ -79,7 +79,7 @@ func (db *DB) Renew(ctx context.Context, c *Claim, b Beat) (o Orders, err error)
 			  version = version + CASE WHEN (phase, done, total) IS DISTINCT FROM ($5, $6, $7) THEN 1 ELSE 0 END
 			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING cancel_requested, version, kind, customer_id, id
 		) SELECT cancel_requested,
-			EXISTS (SELECT FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = j.kind OR scope = 'customer' AND value = $10)),
+			EXISTS (SELECT FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = j.kind OR scope = 'customer' AND value IN ($10, $1::uuid::text))),
 			pg_notify('job', customer_id || ' ' || id || ' ' || version) FROM j`,
 			dbID(c.CustomerID), dbID(c.ID), c.Fence, sweep.Lease.Seconds(), b.Phase, b.Done, b.Total, b.PerSecond, b.Units, sweep.CustomerID.Show(c.CustomerID)).
 			Query(func(rows pgx.Rows) error {
@@ -116,7 +116,7 @@ func (db *DB) Fenced(ctx context.Context, c *Claim, f func(*Tx) error) error {
 }
 
 // Park gives the worker's slot back: the job goes on at until (waiting), or at once by another worker (queued) when until is zero.
-// A writing job keeps its lane.
+// A writing job keeps its lane. A job that was asked to stop meanwhile does not wait.
 func (db *DB) Park(ctx context.Context, c *Claim, until time.Duration, phase string, checkpoint []byte) error {
 	return db.Fenced(ctx, c, func(tx *Tx) error {
 		state := sweep.Queued
@@ -124,9 +124,10 @@ func (db *DB) Park(ctx context.Context, c *Claim, until time.Duration, phase str
 			state = sweep.Waiting
 		}
 		var version int64
-		err := tx.Raw(`UPDATE jobs SET state = ?, run_at = clock_timestamp() + make_interval(secs => ?), phase = ?, lease_until = NULL,
+		err := tx.Raw(`UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'queued' ELSE ? END, phase = ?, lease_until = NULL,
+			run_at = clock_timestamp() + CASE WHEN cancel_requested THEN interval '0' ELSE make_interval(secs => ?) END,
 			checkpoint = coalesce(?, checkpoint), version = version + 1 WHERE customer_id = ? AND id = ? RETURNING version`,
-			string(state), until.Seconds(), phase, dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
+			string(state), phase, until.Seconds(), dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
 		if err != nil {
 			return fmt.Errorf("park job: %w", err)
 		}

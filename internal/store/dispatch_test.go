@@ -429,3 +429,32 @@ func TestAMailTaskDeliveredTwiceIsTakenOnce(t *testing.T) {
 	write(func(tx *store.Tx) error { return tx.MailingSent(post) })
 	require.True(t, ask[bool](y, "SELECT state = 'done' AND data IS NULL AND sent_at IS NOT NULL AND error = '' FROM outbox WHERE id = $1", post.String()))
 }
+
+// Making partitions locks jobs and batches in one order, a worker's transaction in the other: the worker must not be the victim.
+func TestMakingPartitionsStepsBackForWork(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	work, err := pgx.Connect(t.Context(), y.d.Bootstrap)
+	require.NoError(t, err)
+	defer work.Close(context.Background())
+	tx, err := work.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "UPDATE batches SET ids = NULL")
+	require.NoError(t, err)
+	made := make(chan int, 1)
+	go func() {
+		n, err := db.EnsurePartitions(context.Background(), time.Date(2039, 1, 1, 0, 0, 0, 0, time.UTC), 1)
+		if err != nil {
+			t.Error(err)
+		}
+		made <- n
+	}()
+	testkit.Eventually(t, 5*time.Second, func() bool {
+		return ask[bool](y, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'jobs'::regclass AND mode = 'AccessExclusiveLock' AND granted)")
+	}, "jobs are locked, batches are not yet")
+	_, err = tx.Exec(t.Context(), "UPDATE jobs SET version = version + 1")
+	require.NoError(t, err, "the worker goes on")
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, 4, <-made)
+}

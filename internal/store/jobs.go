@@ -110,7 +110,7 @@ func (tx *Tx) Jobs(kind sweep.JobKind, states []string, before sweep.ID, limit i
 	return jobs, nil
 }
 
-// RequestCancel asks a job to stop: one that no worker has is over at once and its reservation released (released = true);
+// RequestCancel asks a job to stop: one that no worker has is over at once and its reservation released;
 // a running one is told at its next heartbeat. What is over already is Conflict.
 func (tx *Tx) RequestCancel(id sweep.ID) error {
 	var row struct{ State string }

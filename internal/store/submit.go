@@ -74,7 +74,7 @@ WITH k AS (
       (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'execute' AND plan_id = @plan::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS plan_job,
     coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust::uuid AND job_id = @undo_of::uuid),
       (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'undo' AND undo_of = @undo_of::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS undo_job,
-    (SELECT reason FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = @kind::text OR scope = 'customer' AND value = @cust_text::text) LIMIT 1) AS halted,
+    (SELECT reason FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = @kind::text OR scope = 'customer' AND value IN (@cust_text::text, @cust::uuid::text)) LIMIT 1) AS halted,
     coalesce((SELECT used FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS used,
     coalesce((SELECT reserved FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS reserved
 ), ok AS (
@@ -124,7 +124,8 @@ func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 	var fresh *bool
 	var sameJob, planJob, undoJob dbID
 	err := db.batch(ctx, s.Customer, func(b *pgx.Batch) {
-		b.Queue("SELECT 1 FROM customers WHERE id = $1 FOR UPDATE", dbID(s.Customer))
+		// NO KEY: a worker that holds the usage row may insert a row whose foreign key looks at this customer
+		b.Queue("SELECT 1 FROM customers WHERE id = $1 FOR NO KEY UPDATE", dbID(s.Customer))
 		b.Queue(submitSQL, args).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&v.Admitted, &v.Reserved, &same, &v.ReplayAnswer, &fresh, &sameJob, &planJob, &undoJob,
 				&v.TooManyOpen, &v.TooManyRuns, &v.Halted, &v.Quota.Used, &v.Quota.Reserved, new(int64))

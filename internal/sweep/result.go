@@ -202,3 +202,18 @@ type UndoResult struct {
 	ChangedSince int   `json:"changed_since"`
 	UnitsSpent   int64 `json:"units_spent"`
 }
+
+// Whole replaces lists and maps that are nil by empty ones: callers never see null for a list.
+func (a *Analysis) Whole() {
+	a.BySize, a.Senders, a.Domains, a.Suggestions = orEmpty(a.BySize), orEmpty(a.Senders), orEmpty(a.Domains), orEmpty(a.Suggestions)
+}
+
+// Whole does the same for a preview.
+func (r *DryRunResult) Whole() { r.BySender, r.Samples = orEmpty(r.BySender), orEmpty(r.Samples) }
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

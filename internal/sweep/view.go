@@ -20,6 +20,7 @@ type JobView struct {
 	UnitsSpent   int64           `json:"units_spent"`
 	Result       json.RawMessage `json:"result,omitempty"`
 	Error        *JobError       `json:"error,omitempty"`
+	Replayed     bool            `json:"-"` // the first answer to this Idempotency-Key, again
 }
 
 // View is j as the API shows it: internal states are mapped, ids carry their prefixes.

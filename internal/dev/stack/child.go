@@ -16,6 +16,7 @@ type Child struct {
 	Done chan struct{} // closed when the program has ended
 
 	name string
+	ops  string // base URL of its operations listener
 	cmd  *exec.Cmd
 	log  string
 	err  error

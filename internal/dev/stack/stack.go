@@ -100,13 +100,17 @@ func (st *Stack) SpawnAlso(program, name string) error {
 		return err
 	}
 	env := maps.Clone(st.Env)
-	env[strings.ToUpper(program)+"_OPS_ADDR"] = fmt.Sprintf("127.0.0.1:%d", port[0])
+	env[opsSettings[program]] = fmt.Sprintf("127.0.0.1:%d", port[0])
 	return st.spawn(program, name, env)
 }
+
+// opsSettings name the settings of where a program tells whether it is ready.
+var opsSettings = map[string]string{"api": "OPS_ADDR", "worker": "WORKER_OPS_ADDR", "scheduler": "SCHEDULER_OPS_ADDR"}
 
 func (st *Stack) spawn(program, name string, env map[string]string) error {
 	c, err := spawn(st.o.Dir, filepath.Join(st.o.Bin, program), name, env)
 	if err == nil {
+		c.ops = "http://" + env[opsSettings[program]]
 		st.Children[name] = c
 	}
 	return err
@@ -202,17 +206,17 @@ func freePort(wanted int) (l net.Listener, err error) {
 	return nil, fmt.Errorf("find a free port: %w", err)
 }
 
-// Await asks programs until they are ready, and gives up when one has died.
-func (st *Stack) Await(ctx context.Context, programs ...string) error {
-	at := map[string]string{"api": st.API, "worker": st.WorkerOps, "scheduler": st.SchedulerOps}
-	for _, name := range programs {
+// Await asks children until they are ready, and gives up when one has died.
+func (st *Stack) Await(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		c := st.Children[name]
 		deadline := time.Now().Add(30 * time.Second)
-		for !ready(ctx, at[name]) {
-			if err := st.Children[name].Failed(); err != nil {
+		for !ready(ctx, c.ops) {
+			if err := c.Failed(); err != nil {
 				return err
 			}
 			if ctx.Err() != nil || time.Now().After(deadline) {
-				return fmt.Errorf("%s is not ready; the end of its log:\n%s", name, st.Children[name].Tail())
+				return fmt.Errorf("%s is not ready; the end of its log:\n%s", name, c.Tail())
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
