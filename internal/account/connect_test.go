@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/account"
@@ -265,7 +266,10 @@ func TestParallelConnectionsDoNotPassThePlansLimit(t *testing.T) {
 	r.exec(t, "UPDATE customers SET trial_ends_at = now()")
 	states := []string{r.park(t, a, sweep.ID{}, "one@gmail.example"), r.park(t, a, sweep.ID{}, "two@gmail.example")}
 	errs := make([]error, 2)
-	gate, err := r.root.Begin(t.Context()) // both are held up until both have begun
+	other, err := pgx.Connect(t.Context(), r.database.Bootstrap)
+	require.NoError(t, err)
+	defer other.Close(t.Context())
+	gate, err := other.Begin(t.Context()) // both are held up until both have begun
 	require.NoError(t, err)
 	_, err = gate.Exec(t.Context(), "SELECT FROM customers FOR UPDATE")
 	require.NoError(t, err)

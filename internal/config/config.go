@@ -119,7 +119,7 @@ type Keys struct {
 	PseudonymKey Key    `env:"PSEUDONYM_KEY" need:"api,worker" desc:"base64 of at least 32 random bytes; hashes addresses, IPs and Google account ids"`
 	TokenPublic  Secret `env:"TOKEN_KEYSET_PUBLIC" need:"api" only:"api" desc:"file with the keyset that seals Gmail tokens; outside production also the JSON itself or its base64"`
 	TokenPrivate Secret `env:"TOKEN_KEYSET_PRIVATE" need:"worker" only:"worker" desc:"file (mode 0600) with the keyset that opens Gmail tokens; given to the worker alone"`
-	Index        Secret `env:"INDEX_KEYSET" need:"api,worker" desc:"file (mode 0600) with the keyset that wraps each customer's data key"`
+	Index        Secret `env:"INDEX_KEYSET" need:"api,worker,scheduler" desc:"file (mode 0600) with the keyset that wraps each customer's data key"`
 	BcryptCost   int    `env:"BCRYPT_COST" envDefault:"12" desc:"bcrypt cost of passwords; at least 12 in production"`
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -59,9 +58,9 @@ func demo(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("Mailsweep demo: real PostgreSQL, Redis and programs; a simulated Google whose clock runs %gx (a quota minute takes %.3g s, every ratio stays).\n\n", s.TimeScale, 60/s.TimeScale)
-	if s.Mbox != "" {
-		if _, err := os.Stat(s.Mbox); err != nil {
-			return fmt.Errorf("MBOX=%s cannot be read: %w", s.Mbox, errors.Unwrap(err))
+	if s.Mbox != "" { // before anything is started: a person should not wait for this answer
+		if _, err := google.New(google.Config{}).AddMbox("check@mail.example", s.Mbox); err != nil {
+			return fmt.Errorf("MBOX=%s: %w", s.Mbox, err)
 		}
 	}
 	fmt.Println("Starting")

@@ -16,7 +16,7 @@ type Child struct {
 	Done chan struct{} // closed when the program has ended
 
 	name string
-	ops  string // base URL of its operations listener
+	at   string // base URL of where it tells whether it is ready
 	cmd  *exec.Cmd
 	log  string
 	err  error

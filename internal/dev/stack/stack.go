@@ -93,24 +93,24 @@ func Start(ctx context.Context, o Options) (st *Stack, err error) {
 // Spawn starts one of the programs, again after it has ended.
 func (st *Stack) Spawn(name string) error { return st.spawn(name, name, st.Env) }
 
-// SpawnAlso starts one more of a program under a name of its own, with its operations listener on a free port.
+// SpawnAlso starts one more worker or scheduler under a name of its own, with its operations listener on a free port.
 func (st *Stack) SpawnAlso(program, name string) error {
 	port, err := freePorts(0)
 	if err != nil {
 		return err
 	}
 	env := maps.Clone(st.Env)
-	env[opsSettings[program]] = fmt.Sprintf("127.0.0.1:%d", port[0])
+	env[readyAt[program]] = fmt.Sprintf("127.0.0.1:%d", port[0])
 	return st.spawn(program, name, env)
 }
 
-// opsSettings name the settings of where a program tells whether it is ready.
-var opsSettings = map[string]string{"api": "OPS_ADDR", "worker": "WORKER_OPS_ADDR", "scheduler": "SCHEDULER_OPS_ADDR"}
+// readyAt names the settings of where each program tells whether it is ready.
+var readyAt = map[string]string{"api": "API_ADDR", "worker": "WORKER_OPS_ADDR", "scheduler": "SCHEDULER_OPS_ADDR"}
 
 func (st *Stack) spawn(program, name string, env map[string]string) error {
 	c, err := spawn(st.o.Dir, filepath.Join(st.o.Bin, program), name, env)
 	if err == nil {
-		c.ops = "http://" + env[opsSettings[program]]
+		c.at = "http://" + env[readyAt[program]]
 		st.Children[name] = c
 	}
 	return err
@@ -211,7 +211,7 @@ func (st *Stack) Await(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		c := st.Children[name]
 		deadline := time.Now().Add(30 * time.Second)
-		for !ready(ctx, c.ops) {
+		for !ready(ctx, c.at) {
 			if err := c.Failed(); err != nil {
 				return err
 			}
