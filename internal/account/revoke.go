@@ -41,14 +41,17 @@ func (r *Revoker) revoke(ctx context.Context, customer, mailbox sweep.ID) error 
 	var box store.Mailbox
 	var sealed []byte
 	err := r.DB.Tenant(ctx, customer, func(tx *store.Tx) (err error) {
-		if box, err = tx.Mailbox(mailbox); err != nil {
-			return err
+		if box, err = tx.Mailbox(mailbox); err != nil || box.State != "disconnected" {
+			return err // connected again meanwhile: its consent is wanted
 		}
 		sealed, err = tx.RefreshToken(mailbox)
 		return err
 	})
 	if err != nil && sweep.CodeOf(err) != sweep.MailboxNeedsReconnect { // that code: there is no token any more
 		return err
+	}
+	if box.State != "disconnected" {
+		return nil
 	}
 	if sealed != nil {
 		token, err := r.Opener.Open(sealed, secret.Context{Customer: customer.String(), Provider: "google", Account: hex.EncodeToString(box.Account), Field: "refresh_token"})

@@ -142,7 +142,9 @@ func TestAWorkerThatShutsDownHandsItsRunBack(t *testing.T) {
 	plan := c.members(t, p.CleanupPlanID)
 	v := c.submit(t, p.CleanupPlanID)
 	ctx, quit := context.WithCancel(context.Background())
-	c.wire.at(stop{path: "/messages/batchModify", n: 2, before: func() { quit(); c.stopSeen(t) }})
+	for n := 2; n <= 4; n++ {
+		c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() { quit(); c.heard(t, v.ID) }})
+	}
 	task := c.take(t)[0]
 	require.NoError(t, c.runner.Run(ctx, task.Customer, task.Job, task.Epoch))
 	require.Equal(t, sweep.Queued, c.job(t, v.ID).State)
@@ -153,11 +155,18 @@ func TestAWorkerThatShutsDownHandsItsRunBack(t *testing.T) {
 	c.addsUp(t, res)
 }
 
-// stopSeen waits until the heartbeat has had time to see what was just asked: it looks twice a second.
-func (c *customer) stopSeen(*testing.T) {
-	timer := time.NewTimer(1200 * time.Millisecond)
-	defer timer.Stop()
-	<-timer.C
+// heard waits until the heartbeat of a running job has told what was asked just now: it has by the second renewal of the lease.
+func (c *customer) heard(t *testing.T, job string) {
+	for range 2 {
+		was := c.lease(t, job)
+		testkit.Eventually(t, 10*time.Second, func() bool { return c.lease(t, job).After(was) }, "the heartbeat")
+	}
+}
+
+func (c *customer) lease(t *testing.T, job string) (until time.Time) {
+	t.Helper()
+	require.NoError(t, c.root.QueryRow(context.Background(), "SELECT lease_until FROM jobs WHERE id = $1", jobID(t, job).String()).Scan(&until))
+	return until
 }
 
 func TestAStaleTaskDoesNothing(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/cleanup"
+	"mailsweep/internal/mail"
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sweep"
 )
@@ -145,7 +146,7 @@ func TestWhatDoesNotFitIsLeftAsAPlanAndBothPartsCanBeUndone(t *testing.T) {
 	require.Equal(t, 500, res.Cleaned)
 	c.addsUp(t, res)
 	require.Equal(t, plan[500:], c.members(t, res.RemainderPlanID), "oldest first, the rest in order")
-	require.Equal(t, 1, c.posts.count("quota_warning"))
+	require.Equal(t, 1, c.posts.count(mail.QuotaWarning))
 	c.onPlan(t, sweep.Pro)
 	rest, second := c.executed(t, res.RemainderPlanID)
 	require.Equal(t, len(plan)-500, second.Cleaned)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // wire is the connection to Google with places to stop at: what happens on either side of the n-th call of a kind.
@@ -59,3 +60,6 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return answer, err
 }
+
+// testNow is an instant for mailboxes that have to be equal.
+var testNow = time.Now().UTC().Truncate(time.Hour)

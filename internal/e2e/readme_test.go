@@ -22,11 +22,7 @@ var (
 // walkScript is every shell block of the README's walk, in their order.
 func walkScript(t *testing.T) string {
 	t.Helper()
-	name := filepath.Join(root, "README.md")
-	if other := os.Getenv("README"); other != "" {
-		name = other
-	}
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
 	var script strings.Builder
 	for _, walk := range walks.FindAllStringSubmatch(string(text), -1) {

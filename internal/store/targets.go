@@ -147,11 +147,12 @@ func (tx *Tx) SetPlan(tier sweep.Tier) error {
 	return nil
 }
 
-// Revoked deletes the tokens of a disconnected mailbox: its consent at Google is taken back.
+// Revoked deletes the tokens of a mailbox that is still disconnected: its consent at Google is taken back.
 func (tx *Tx) Revoked(mailbox sweep.ID) error {
-	err := tx.Exec(`WITH t AS (DELETE FROM oauth_tokens WHERE customer_id = ? AND mailbox_id = ?)
-		UPDATE mailboxes SET revoked_at = ? WHERE customer_id = ? AND id = ? AND state = 'disconnected'`,
-		dbID(tx.Customer), dbID(mailbox), tx.Now, dbID(tx.Customer), dbID(mailbox)).Error
+	err := tx.Exec(`WITH m AS (
+		UPDATE mailboxes SET revoked_at = ? WHERE customer_id = ? AND id = ? AND state = 'disconnected' RETURNING customer_id, id
+	) DELETE FROM oauth_tokens t USING m WHERE t.customer_id = m.customer_id AND t.mailbox_id = m.id`,
+		tx.Now, dbID(tx.Customer), dbID(mailbox)).Error
 	if err != nil {
 		return fmt.Errorf("delete revoked tokens: %w", err)
 	}

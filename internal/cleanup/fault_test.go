@@ -1,0 +1,177 @@
+package cleanup_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/mail"
+	"mailsweep/internal/sim/google"
+	"mailsweep/internal/sweep"
+)
+
+// prepared is a customer with a frozen plan of several batches.
+func prepared(t *testing.T, action sweep.Action) (c *customer, p sweep.DryRunResult, plan []string) {
+	t.Helper()
+	c = newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 4600, Seed: 81})
+	p = c.preview(t, wanted(t, action, everything))
+	plan = c.members(t, p.CleanupPlanID)
+	require.Greater(t, len(plan), 2000)
+	return c, p, plan
+}
+
+func TestARunCanceledInTheMiddleLeavesARemainderAndCanBeUndone(t *testing.T) {
+	t.Parallel()
+	c, p, plan := prepared(t, sweep.Trash)
+	before := c.digest(t)
+	v := c.submit(t, p.CleanupPlanID)
+	for n := 2; n <= 4; n++ {
+		c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() {
+			_, err := c.Cancel(context.Background(), c.Actor, jobID(t, v.ID))
+			require.NoError(t, err)
+			c.heard(t, v.ID)
+		}})
+	}
+	v = c.finished(t, v)
+	require.Equal(t, sweep.Canceled, v.State)
+	res := resultOf(t, v)
+	require.Positive(t, res.Cleaned)
+	require.Less(t, res.Cleaned, len(plan))
+	require.NotEmpty(t, res.RemainderPlanID)
+	c.addsUp(t, res)
+	require.Equal(t, res.Cleaned, c.touchedAtMost(t, plan))
+	_, err := c.SubmitExecute(t.Context(), c.Actor, cleanup.ExecuteRequest{Plan: planID(t, p.CleanupPlanID)}, cleanup.Idempotency{})
+	require.Equal(t, sweep.AlreadyExecuted, sweep.CodeOf(err), "the plan is consumed: its rest is another")
+	rest, second := c.executed(t, res.RemainderPlanID)
+	require.Equal(t, len(plan)-res.Cleaned, second.Cleaned)
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+	c.undone(t, rest)
+	c.undone(t, v.ID)
+	require.Equal(t, before, c.digest(t))
+	require.Zero(t, c.usage(t).Used)
+}
+
+func TestARunCanceledBeforeAnyChangeGivesItsPlanBack(t *testing.T) {
+	t.Parallel()
+	c, p, plan := prepared(t, sweep.Archive)
+	v := c.submit(t, p.CleanupPlanID)
+	require.Equal(t, len(plan), c.usage(t).Reserved)
+	c.wire.at(stop{path: "/history", before: func() {
+		_, err := c.Cancel(context.Background(), c.Actor, jobID(t, v.ID))
+		require.NoError(t, err)
+		c.heard(t, v.ID)
+	}})
+	require.Equal(t, sweep.Canceled, c.finished(t, v).State)
+	require.Zero(t, c.usage(t).Reserved)
+	queued := c.submit(t, p.CleanupPlanID)
+	canceled, err := c.Cancel(t.Context(), c.Actor, jobID(t, queued.ID))
+	require.NoError(t, err)
+	require.Equal(t, sweep.Canceled, canceled.State)
+	require.Zero(t, c.usage(t).Reserved)
+	_, res := c.executed(t, p.CleanupPlanID)
+	require.Equal(t, len(plan), res.Cleaned)
+}
+
+// reconnect is the customer's new consent.
+func (c *customer) reconnect(t *testing.T) {
+	t.Helper()
+	var account []byte
+	require.NoError(t, c.root.QueryRow(t.Context(), "SELECT account FROM mailboxes WHERE id = $1", c.mailbox.String()).Scan(&account))
+	c.consent(t, account)
+}
+
+func TestAConsentRevokedInTheMiddleEndsTheRunAndReconnectingFinishesIt(t *testing.T) {
+	t.Parallel()
+	for name, parked := range map[string]bool{"at work": false, "while parked": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, p, plan := prepared(t, sweep.Trash)
+			before := c.digest(t)
+			v := c.submit(t, p.CleanupPlanID)
+			if parked {
+				c.wire.at(stop{path: "/messages/batchModify", n: 4, before: func() {
+					c.google.Inject(google.Fault{Method: "messages.batchModify", Status: 429, RetryAfter: 200 * time.Second, Times: 6})
+				}})
+				c.run(t, c.take(t)[0])
+				require.Equal(t, sweep.Waiting, c.job(t, v.ID).State)
+				require.NoError(t, c.google.Revoke(c.email))
+			} else {
+				c.wire.at(stop{path: "/messages/batchModify", n: 4, before: func() { require.NoError(t, c.google.Revoke(c.email)) }})
+			}
+			v = c.finished(t, v)
+			require.Equal(t, sweep.Failed, v.State)
+			require.Equal(t, sweep.MailboxNeedsReconnect, v.Error.Code)
+			res := resultOf(t, v)
+			require.Positive(t, res.Cleaned)
+			require.NotEmpty(t, res.RemainderPlanID)
+			c.addsUp(t, res)
+			require.LessOrEqual(t, res.Cleaned, c.touchedAtMost(t, plan), "what nobody answered is not charged")
+			require.Equal(t, 1, c.posts.count(mail.NeedsReconnect))
+			_, err := c.SubmitExecute(t.Context(), c.Actor, cleanup.ExecuteRequest{Plan: planID(t, res.RemainderPlanID)}, cleanup.Idempotency{})
+			require.Equal(t, sweep.MailboxNeedsReconnect, sweep.CodeOf(err))
+			c.reconnect(t)
+			rest, second := c.executed(t, res.RemainderPlanID)
+			require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+			require.LessOrEqual(t, res.Cleaned+second.Cleaned, len(plan))
+			c.undone(t, rest)
+			c.undone(t, v.ID)
+			require.Equal(t, before, c.digest(t))
+			require.Zero(t, c.usage(t).Used)
+		})
+	}
+}
+
+func TestTroubleAtGmailDelaysARunAndChangesNothingTwice(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]google.Fault{
+		"a storm of 429":     {{Status: 429, Probability: 0.4, Times: 30}},
+		"a storm of 403":     {{Status: 403, Reason: "rateLimitExceeded", Probability: 0.4, Times: 30}},
+		"503":                {{Status: 503, Times: 3}, {Method: "history.list", HTML503: true, Times: 2}},
+		"reset after effect": {{Method: "messages.batchModify", ResetAfterEffect: true, Times: 3}},
+		"half an answer":     {{TruncateJSON: true, Times: 4}, {Method: "messages.batchModify", ResetBefore: true, Times: 2}},
+		"a token refused":    {{Method: "messages.batchModify", Status: 401, Nth: 2, Times: 1}},
+		"a wait told":        {{Method: "messages.batchModify", Status: 429, RetryAfter: 60 * time.Second, Nth: 3, Times: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, p, plan := prepared(t, sweep.Archive)
+			before := c.digest(t)
+			for _, f := range faults {
+				c.google.Inject(f)
+			}
+			job, res := c.executed(t, p.CleanupPlanID)
+			require.Equal(t, len(plan), res.Cleaned)
+			require.Equal(t, len(plan), res.Proof.Confirmed)
+			require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+			require.Equal(t, len(plan), c.ledger(t, job))
+			c.addsUp(t, res)
+			c.google.ClearFaults()
+			for _, f := range faults {
+				c.google.Inject(f)
+			}
+			c.undone(t, job)
+			require.Equal(t, before, c.digest(t))
+			require.Zero(t, c.usage(t).Used)
+		})
+	}
+}
+
+func TestAWaitLongerThanPatienceFreesTheWorkerAndTheRunGoesOn(t *testing.T) {
+	t.Parallel()
+	c, p, plan := prepared(t, sweep.Trash)
+	c.google.Inject(google.Fault{Method: "messages.batchModify", Status: 429, RetryAfter: 90 * time.Second, Nth: 3, Times: 1})
+	v := c.submit(t, p.CleanupPlanID)
+	c.run(t, c.take(t)[0])
+	waiting := c.job(t, v.ID)
+	require.Equal(t, sweep.Waiting, waiting.State)
+	require.NotNil(t, waiting.WaitingUntil)
+	require.Positive(t, c.usage(t).Reserved, "a waiting run keeps its reservation")
+	var res sweep.ExecuteResult
+	c.succeeded(t, v, &res)
+	require.Equal(t, len(plan), res.Cleaned)
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+	c.addsUp(t, res)
+}
