@@ -142,6 +142,7 @@ func TestAWorkerThatShutsDownHandsItsRunBack(t *testing.T) {
 	plan := c.members(t, p.CleanupPlanID)
 	v := c.submit(t, p.CleanupPlanID)
 	ctx, quit := context.WithCancel(context.Background())
+	defer quit()
 	for n := 2; n <= 4; n++ {
 		c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() { quit(); c.heard(t, v.ID) }})
 	}

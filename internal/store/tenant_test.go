@@ -69,6 +69,10 @@ func TestATransactionIsUndoneByAnErrorAndByAPanic(t *testing.T) {
 	})
 	require.Equal(t, int64(0), ask[int64](y, "SELECT count(*) FROM keep_list"))
 	require.NoError(t, db.Tenant(t.Context(), p.customer, write))
+	y.admit(db, y.submission(p, sweep.DryRun, 0))
+	left, err := db.Left(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, make([]string, len(left)), left, "no connection keeps a tenant")
 	require.Equal(t, int64(1), ask[int64](y, "SELECT count(*) FROM keep_list"))
 }
 
@@ -155,4 +159,10 @@ func TestATenantNeverStaysOnItsConnection(t *testing.T) {
 	all.Wait()
 	require.Equal(t, [2]int32{172, 57}, [2]int32{looked.Load(), nobody.Load()})
 	require.LessOrEqual(t, db.Stat().TotalConns(), int32(4))
+	left, err := db.Left(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, left)
+	for _, tenant := range left {
+		require.Empty(t, tenant, "a tenant outlived its transaction")
+	}
 }
