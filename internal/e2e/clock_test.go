@@ -215,7 +215,9 @@ func (s *story) closed(due time.Time) (times int) {
 func (s *story) catchUp() {
 	t := s.t
 	once := [3]int{1, 1, 0}
-	until(t, patience, "the mail of both duties", func() bool { return s.told(s.ada) == once && s.told(s.ben) == once })
+	for _, u := range []*user{s.ada, s.ben} {
+		until(t, patience, "the mail of both duties", func() bool { told := s.told(u); return told[0] > 0 && told[1] > 0 })
+	}
 	until(t, patience, "the monthly duty is done", func() bool { return s.closed(s.before.End) > 0 })
 	s.r.signUp(t, "cleo") // her mail goes through the same outbox, after any second copy
 	require.Equal(t, [2][3]int{once, once}, [2][3]int{s.told(s.ada), s.told(s.ben)})
@@ -227,7 +229,7 @@ func (s *story) catchUp() {
 func (s *story) nextTurn() {
 	t := s.t
 	require.NotZero(t, s.ada.usedIn(s.after))
-	until(t, patience, "the month's turn", func() bool { return s.told(s.ada) == [3]int{2, 1, 0} && s.closed(s.after.End) > 0 })
+	until(t, patience, "the month's turn", func() bool { return s.told(s.ada)[0] > 1 && s.closed(s.after.End) > 0 })
 	s.r.signUp(t, "dora")
 	require.Equal(t, [3]int{2, 1, 0}, s.told(s.ada))
 	require.Equal(t, [3]int{1, 1, 0}, s.told(s.ben), "who used nothing hears nothing")

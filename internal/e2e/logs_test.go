@@ -137,9 +137,7 @@ func (r *rig) secrets(t *testing.T) (all []string) {
 		if !regexp.MustCompile(`KEY|PEPPER|SECRET`).MatchString(name) {
 			continue
 		}
-		for _, part := range regexp.MustCompile(`[A-Za-z0-9+/=_-]{16,}`).FindAllString(value, -1) {
-			all = append(all, part)
-		}
+		all = append(all, regexp.MustCompile(`[A-Za-z0-9+/=_-]{16,}`).FindAllString(value, -1)...)
 	}
 	require.Greater(t, len(all), 8, "the keys were found")
 	return all

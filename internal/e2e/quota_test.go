@@ -12,6 +12,7 @@ import (
 
 	"mailsweep/internal/dev/customer"
 	"mailsweep/internal/sim/google"
+	"mailsweep/internal/sweep"
 )
 
 func TestQuotaIsNeverOversold(t *testing.T) {
@@ -36,7 +37,7 @@ func TestQuotaIsNeverOversold(t *testing.T) {
 	}
 	answers := u.executeAtOnce(frozen)
 
-	admitted := 0
+	admitted, month := 0, sweep.PeriodAt(time.Now())
 	for _, a := range answers {
 		if a.status == http.StatusAccepted {
 			admitted++
@@ -50,10 +51,10 @@ func TestQuotaIsNeverOversold(t *testing.T) {
 		require.Equal(t, limit-p.Quota.Used-p.Quota.Reserved, p.Quota.Remaining)
 		require.Less(t, p.Quota.Remaining, each, "what fits is not refused")
 		require.True(t, p.Quota.PartialPossible)
-		require.Equal(t, time.Now().UTC().AddDate(0, 0, 1-time.Now().UTC().Day()).AddDate(0, 1, 0).Format("2006-01"), p.Quota.ResetsAt.Format("2006-01"))
+		require.Equal(t, month.End, p.Quota.ResetsAt)
 	}
 	require.Equal(t, fit, admitted)
-	require.Equal(t, usage{Plan: "pro", Period: time.Now().UTC().Format("2006-01"), Limit: limit, Used: fit * each, Remaining: limit - fit*each}, u.usage())
+	require.Equal(t, usage{Plan: "pro", Period: month.Start.Format("2006-01"), Limit: limit, Used: fit * each, Remaining: limit - fit*each}, u.usage())
 	require.Len(t, u.changes(), fit*each)
 }
 

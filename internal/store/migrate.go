@@ -37,10 +37,11 @@ func Migrate(ctx context.Context, url string, passwords Passwords) error {
 	return up(ctx, conn.Config())
 }
 
-// roles are cluster-wide, so two databases that migrate at once would trip over each other's catalogue rows: one lock for all.
+// roles are cluster-wide, so two databases that migrate at once would trip over each other's catalogue rows. An advisory lock holds
+// within one database only; the table of the roles is shared by all.
 func roles(ctx context.Context, conn *pgx.Conn, passwords Passwords) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(7281001)"); err != nil {
+		if _, err := tx.Exec(ctx, "LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE"); err != nil {
 			return fmt.Errorf("lock roles: %w", err)
 		}
 		if _, err := tx.Exec(ctx, migrations.Roles); err != nil {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,6 +42,21 @@ func TestMigrationsGoUpDownAndUpAgain(t *testing.T) {
 		require.NoError(t, store.Down(t.Context(), d.Bootstrap))
 	}
 	require.NoError(t, migrate(t.Context(), d.Bootstrap))
+}
+
+// The roles and their passwords belong to the whole cluster.
+func TestDatabasesOfOneClusterMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	for range 4 {
+		d := testkit.EmptyPostgres(t)
+		all.Go(func() {
+			if err := migrate(t.Context(), d.Bootstrap); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestOpenRefusesSuperuserOwnerAndOldSchema(t *testing.T) {
