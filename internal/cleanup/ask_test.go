@@ -88,16 +88,24 @@ func resultOf(t *testing.T, v sweep.JobView) (res sweep.ExecuteResult) {
 // members are the ids of a frozen plan.
 func (c *customer) members(t *testing.T, plan string) (ids []string) {
 	t.Helper()
-	for cursor := ""; ; {
-		page, next, err := c.PlanMessages(t.Context(), c.Customer, planID(t, plan), "", cursor, false)
-		require.NoError(t, err)
-		for _, m := range page {
-			ids = append(ids, m.ID)
+	err := c.worker.Tenant(context.Background(), c.Customer, func(tx *store.Tx) error {
+		row, err := tx.Plan(planID(t, plan))
+		if err != nil {
+			return err
 		}
-		if cursor = next; next == "" {
-			return ids
+		standing, err := tx.Standing()
+		if err != nil {
+			return err
 		}
-	}
+		box, err := c.Vault.Box(standing.DataKey, c.Customer.String())
+		if err != nil {
+			return err
+		}
+		ids, err = cleanup.MembersOf(box, row)
+		return err
+	})
+	require.NoError(t, err)
+	return ids
 }
 
 // changes says how often each message was really changed through the API.

@@ -19,6 +19,7 @@ func TestAPreviewChangesNothingAndItsRunTouchesExactlyThePlan(t *testing.T) {
 	plan := c.members(t, p.CleanupPlanID)
 	require.Len(t, plan, p.ToClean)
 	require.Positive(t, p.ToClean)
+	require.Equal(t, plan, c.pages(t, p.CleanupPlanID))
 	job, res := c.executed(t, p.CleanupPlanID)
 	require.Equal(t, len(plan), res.Cleaned)
 	require.Equal(t, len(plan), res.Proof.Confirmed)
@@ -28,4 +29,20 @@ func TestAPreviewChangesNothingAndItsRunTouchesExactlyThePlan(t *testing.T) {
 	require.Equal(t, len(plan), undo.Restored)
 	require.Equal(t, before, c.digest(t))
 	require.Zero(t, c.usage(t).Used)
+}
+
+// pages are the ids of a frozen plan as it is shown.
+func (c *customer) pages(t *testing.T, plan string) (ids []string) {
+	t.Helper()
+	for cursor := ""; ; {
+		page, next, err := c.PlanMessages(t.Context(), c.Customer, planID(t, plan), "", cursor, false)
+		require.NoError(t, err)
+		for _, m := range page {
+			require.NotEmpty(t, m.Sender)
+			ids = append(ids, m.ID)
+		}
+		if cursor = next; next == "" {
+			return ids
+		}
+	}
 }

@@ -243,9 +243,10 @@ func (r *reversal) restoreAll(ctx context.Context) error {
 	r.beat.phase("restoring", r.set)
 	g, failed := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
+	before := maps.Clone(r.done)
 	for _, n := range slices.Sorted(maps.Keys(r.asked)) {
 		batch := r.asked[n]
-		if r.done[n] {
+		if before[n] {
 			r.beat.advance(len(batch.IDs))
 			continue
 		}

@@ -47,9 +47,9 @@ func TestMigrationsGoUpDownAndUpAgain(t *testing.T) {
 // The roles and their passwords belong to the whole cluster.
 func TestDatabasesOfOneClusterMigrateAtOnce(t *testing.T) {
 	t.Parallel()
+	databases := []testkit.Database{testkit.EmptyPostgres(t), testkit.EmptyPostgres(t), testkit.EmptyPostgres(t), testkit.EmptyPostgres(t)}
 	var all sync.WaitGroup
-	for range 4 {
-		d := testkit.EmptyPostgres(t)
+	for _, d := range databases {
 		all.Go(func() {
 			if err := migrate(t.Context(), d.Bootstrap); err != nil {
 				t.Error(err)

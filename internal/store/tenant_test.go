@@ -92,6 +92,25 @@ func TestBusinessTimeIsTheDatabasesPlusTheOffset(t *testing.T) {
 	}))
 }
 
+// look wants to see so many rows, all of the customer.
+func look(t *testing.T, customer string, rows int) func(*store.Tx) error {
+	return func(tx *store.Tx) error {
+		var seen []string
+		if err := tx.Raw("SELECT customer_id::text FROM keep_list").Scan(&seen).Error; err != nil {
+			return err
+		}
+		if len(seen) != rows {
+			t.Errorf("%q saw %d rows instead of %d", customer, len(seen), rows)
+		}
+		for _, c := range seen {
+			if c != customer {
+				t.Errorf("%q saw a row of %s", customer, c)
+			}
+		}
+		return nil
+	}
+}
+
 // TEN-7: four connections, 400 transactions at once, some canceled, some panicking, some without a tenant: never a foreign row,
 // never an empty answer where rows are.
 func TestATenantNeverStaysOnItsConnection(t *testing.T) {
@@ -114,23 +133,6 @@ func TestATenantNeverStaysOnItsConnection(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			defer func() { _ = recover() }()
-			look := func(customer string, rows int) func(*store.Tx) error {
-				return func(tx *store.Tx) error {
-					var seen []string
-					if err := tx.Raw("SELECT customer_id::text FROM keep_list").Scan(&seen).Error; err != nil {
-						return err
-					}
-					if len(seen) != rows {
-						t.Errorf("transaction %d saw %d rows instead of %d", i, len(seen), rows)
-					}
-					for _, c := range seen {
-						if c != customer {
-							t.Errorf("transaction %d of %s saw a row of %s", i, customer, c)
-						}
-					}
-					return nil
-				}
-			}
 			switch i % 7 {
 			case 1: // canceled in the middle
 				_ = db.Tenant(ctx, p.customer, func(tx *store.Tx) error {
@@ -140,7 +142,7 @@ func TestATenantNeverStaysOnItsConnection(t *testing.T) {
 			case 2:
 				_ = db.Tenant(ctx, p.customer, func(*store.Tx) error { panic("boom") })
 			case 3:
-				if err := db.System(ctx, look("", 0)); err != nil {
+				if err := db.System(ctx, look(t, "", 0)); err != nil {
 					t.Error(err)
 				}
 				nobody.Add(1)
@@ -149,7 +151,7 @@ func TestATenantNeverStaysOnItsConnection(t *testing.T) {
 					t.Error(err)
 				}
 			default:
-				if err := db.Tenant(ctx, p.customer, look(p.customer.String(), n+1)); err != nil {
+				if err := db.Tenant(ctx, p.customer, look(t, p.customer.String(), n+1)); err != nil {
 					t.Error(err)
 				}
 				looked.Add(1)
