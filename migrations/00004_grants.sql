@@ -37,7 +37,8 @@ GRANT UPDATE (state, finished_at) ON cleanup_runs TO mailsweep_app; -- canceling
 GRANT INSERT ON audit_logs, security_events TO mailsweep_app;
 
 -- The worker: the only one that reads tokens.
-GRANT SELECT ON plan_quotas, halts, customers, users, members, keep_list, audit_logs TO mailsweep_worker;
+GRANT SELECT ON plan_quotas, halts, customers, members, keep_list, audit_logs TO mailsweep_worker;
+GRANT SELECT (id, email, name) ON users TO mailsweep_worker; -- no password
 GRANT SELECT, INSERT ON notices, usage_ledger TO mailsweep_worker;
 GRANT SELECT, DELETE ON oauth_tokens TO mailsweep_worker;
 GRANT SELECT, UPDATE ON mailboxes, jobs TO mailsweep_worker;
@@ -46,7 +47,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON mailbox_indexes TO mailsweep_worker;
 GRANT INSERT ON audit_logs, security_events TO mailsweep_worker;
 
 -- The scheduler: turns periods over, ends trials, sweeps. No token, no index content.
-GRANT SELECT ON plan_quotas, halts, users, members, usage_ledger, audit_logs, dispatch_clock TO mailsweep_scheduler;
+GRANT SELECT ON plan_quotas, halts, members, usage_ledger, audit_logs, dispatch_clock TO mailsweep_scheduler;
 GRANT SELECT, UPDATE ON customers, mailboxes, jobs, cleanup_runs TO mailsweep_scheduler;
 GRANT SELECT (customer_id, id, mailbox_id, expires_at, consumed_by, messages, made_at), UPDATE (ids, kept, head), DELETE ON cleanup_plans TO mailsweep_scheduler;
 GRANT SELECT (customer_id, job_id, created_at), UPDATE (ids) ON batches TO mailsweep_scheduler;

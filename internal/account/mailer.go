@@ -89,9 +89,8 @@ func (m *Mailer) compose(tx *store.Tx, mailing store.Mailing) (mail.Message, err
 	if reader.IsZero() {
 		reader, err = tx.Owner()
 	}
-	var user store.User
 	if err == nil {
-		user, err = tx.User(reader)
+		letter.To, err = tx.Address(reader)
 	}
 	if sweep.CodeOf(err) == sweep.NotFound {
 		return letter, fmt.Errorf("find the reader: %w", errAlien)
@@ -99,7 +98,6 @@ func (m *Mailer) compose(tx *store.Tx, mailing store.Mailing) (mail.Message, err
 	if err != nil {
 		return letter, err
 	}
-	letter.To = user.Email
 	return letter, m.open(customer, mailing, &letter.Data)
 }
 

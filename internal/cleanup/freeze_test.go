@@ -11,7 +11,7 @@ import (
 
 func TestAPreviewChangesNothingAndItsRunTouchesExactlyThePlan(t *testing.T) {
 	t.Parallel()
-	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 1500, Seed: 7})
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 500, Seed: 7})
 	before := c.digest(t)
 	c.analyzed(t)
 	p := c.preview(t, protected(t, sweep.Archive, `{"category":"promotions"}`))

@@ -41,7 +41,7 @@ func Migrate(ctx context.Context, url string, passwords Passwords) error {
 // within one database only; the table of the roles is shared by all.
 func roles(ctx context.Context, conn *pgx.Conn, passwords Passwords) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		if err := lockRoles(ctx, tx); err != nil {
 			return fmt.Errorf("lock roles: %w", err)
 		}
 		if _, err := tx.Exec(ctx, migrations.Roles); err != nil {
@@ -59,6 +59,17 @@ func roles(ctx context.Context, conn *pgx.Conn, passwords Passwords) error {
 		}
 		return nil
 	})
+}
+
+// lockRoles makes migrations of one cluster wait for each other. Only a superuser may lock the table of the roles; another bootstrap
+// login has one database to migrate, where the migration's own lock is enough.
+func lockRoles(ctx context.Context, tx pgx.Tx) error {
+	var super bool
+	if err := tx.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil || !super {
+		return err
+	}
+	_, err := tx.Exec(ctx, "LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE")
+	return err
 }
 
 func up(ctx context.Context, cfg *pgx.ConnConfig) error {

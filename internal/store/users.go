@@ -62,6 +62,18 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), CreatedAt: r.CreatedAt.UTC()}, nil
 }
 
+// Address is where a member's mail goes: what the worker may know of a person. NotFound.
+func (tx *Tx) Address(id sweep.ID) (email string, err error) {
+	found := tx.Raw("SELECT u.email FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = ? AND u.id = ?", dbID(tx.Customer), dbID(id)).Scan(&email)
+	if found.Error != nil {
+		return "", fmt.Errorf("read address: %w", found.Error)
+	}
+	if found.RowsAffected == 0 {
+		return "", sweep.Errorf(sweep.NotFound, "there is no such user")
+	}
+	return email, nil
+}
+
 // VerifyUser marks the address as proven, if it is still the user's.
 func (tx *Tx) VerifyUser(id sweep.ID, email string) (bool, error) {
 	done := tx.Exec("UPDATE users SET verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?", tx.Now, dbID(id), email)
