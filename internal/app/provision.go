@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -20,7 +21,9 @@ func Provision(ctx context.Context, bootstrap string) (map[string]string, error)
 	if err != nil {
 		return nil, err
 	}
-	password := hex.EncodeToString(chance(16))
+	// Roles are the cluster's, so every stack on one cluster has to give them the same password; only who knows the bootstrap login knows it.
+	sum := sha256.Sum256([]byte("mailsweep roles of " + bootstrap))
+	password := hex.EncodeToString(sum[:16])
 	env := map[string]string{}
 	passwords := store.Passwords{}
 	for role, variable := range map[string]string{"app": "API_DATABASE_URL", "worker": "WORKER_DATABASE_URL", "scheduler": "SCHEDULER_DATABASE_URL", "ops": "OPS_DATABASE_URL"} {

@@ -28,6 +28,9 @@ const saveEvery = 5_000
 // margin is what calls already under way may still spend when the budget is looked at: nothing new begins below it.
 const margin = parallel * (unitsOfRead + 2*unitsOfPage)
 
+// errYield parks an analysis while a writing job works on the mailbox: it goes on from the saved index.
+var errYield = errors.New("another job works on this mailbox")
+
 // errSpent ends a sweep whose next page the budget does not cover.
 var errSpent = errors.New("the budget is spent")
 
@@ -84,6 +87,9 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	all := int64(ix.Unattributed())*unitsOfRead <= left()
 	saved := w.beat.spent()
 	for ix.Unattributed() > 0 && left() > margin {
+		if w.beat.mustYield() {
+			return errors.Join(errYield, w.keepIndex(ctx, ix))
+		}
 		batch := ix.NextUnknown(parallel*4, chance)
 		if len(batch) == 0 {
 			return nil

@@ -144,6 +144,9 @@ func TestAnalyzingAgainFollowsTheMailbox(t *testing.T) {
 	require.NoError(t, err)
 	var inbox, unread []string
 	for _, m := range c.messages(t) {
+		if labelled(m, sweep.LabelSpam) {
+			c.relabel(t, m.ID, "STARRED") // history tells of mail that no listing shows
+		}
 		if labelled(m, sweep.LabelUnread) && !slices.Contains(ids, m.ID) {
 			unread = append(unread, m.ID)
 		} else if labelled(m, sweep.LabelInbox) {

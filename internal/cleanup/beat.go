@@ -23,6 +23,7 @@ type beat struct {
 	before int64
 	units  func() int64
 	cause  error
+	yield  bool // a writing job wants the mailbox
 	cancel context.CancelCauseFunc
 }
 
@@ -55,6 +56,9 @@ func (b *beat) spent() int64 { return b.before + b.units() }
 
 // reason is why the claim is to stop; nil while it goes on.
 func (b *beat) reason() error { b.mu.Lock(); defer b.mu.Unlock(); return b.cause }
+
+// mustYield says that a writing job of the customer wants the mailbox: an analysis gives way between two steps.
+func (b *beat) mustYield() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.yield }
 
 // stopWith notes the first reason. What reads is interrupted at once; what writes looks at reason at each batch's edge.
 func (b *beat) stopWith(cause error) {
@@ -127,6 +131,9 @@ func (b *beat) renew(ctx context.Context, w *work, next store.Beat) (store.Order
 }
 
 func (b *beat) obey(o store.Orders, err error, cancel context.CancelCauseFunc) {
+	b.mu.Lock()
+	b.yield = o.Yield
+	b.mu.Unlock()
 	switch {
 	case err == store.ErrFenced:
 		b.stopWith(store.ErrFenced)

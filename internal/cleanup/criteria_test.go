@@ -23,7 +23,7 @@ func TestAPlanHoldsWhatANaiveLookAtEachMessageFinds(t *testing.T) {
 	sender, word := a.Senders[2].Address, words(list[40].Subject)[0]
 	_, domain, _ := strings.Cut(sender, "@")
 	label := c.userLabelName(t)
-	for _, text := range []string{
+	for i, text := range []string{
 		`{"category":"primary"}`,
 		`{"all":[{"category":"promotions"},{"older_than_days":90},{"not":{"from":"` + sender + `"}}]}`,
 		`{"from":"@` + domain + `"}`,
@@ -39,7 +39,7 @@ func TestAPlanHoldsWhatANaiveLookAtEachMessageFinds(t *testing.T) {
 		`{"replied":true}`,
 		`{"all":[{"replied":false},{"category":"updates"},{"any":[{"larger_than":30000},{"from":"` + sender + `"}]}]}`,
 	} {
-		for _, action := range []sweep.Action{sweep.Trash, sweep.Archive, sweep.MarkRead} {
+		for _, action := range []sweep.Action{sweep.Trash, []sweep.Action{sweep.Archive, sweep.MarkRead}[i%2]} {
 			r := wanted(t, action, text)
 			p := c.preview(t, r)
 			expected := c.naively(t, r.Spec, c.planned(t, p).MadeAt)

@@ -30,11 +30,11 @@ type execution struct {
 	set     ids // the frozen set; batch n is its n-th thousand
 	labelID string
 	run     store.RunRow
-	asked   map[int]batchSet // per batch, what was or is being asked of Gmail
+	asked   map[int]batchSet // per batch, what was, is or is about to be asked of Gmail
 	done    map[int]bool
 	skipped map[sweep.MessageID]sweep.Reason
 	away    map[sweep.MessageID]string // in Trash or Spam by a listing, which the index of a new listing does not hold
-	unsure  map[int]batchSet           // begun, and neither answered nor proven
+	unsure  map[int]batchSet           // neither answered nor proven: perhaps not even begun
 	touched mailindex.Touched
 	looked  bool // history was followed from the freeze on
 	anyMay  bool // history did not reach back to the freeze: every message may have changed

@@ -2,6 +2,7 @@ package cleanup_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -127,6 +128,10 @@ func TestALostWorkersUndoIsFinishedByTheNextOnce(t *testing.T) {
 				c.lostAt(t, v, stop{path: "/messages/batchModify", n: n}, answered)
 				v = c.job(t, v.ID)
 				require.Equal(t, sweep.Succeeded, v.State, "%+v", v.Error)
+				var undo sweep.UndoResult
+				require.NoError(t, json.Unmarshal(v.Result, &undo))
+				require.Equal(t, res.Cleaned, undo.Restored)
+				require.Zero(t, undo.ChangedSince+undo.AlreadyGone)
 				require.Equal(t, before, c.digest(t))
 				require.Equal(t, -res.Cleaned, c.ledger(t, v.ID))
 				require.Zero(t, c.usage(t).Used)

@@ -172,6 +172,8 @@ func (w *work) conclude(ctx context.Context, err error) error {
 		return w.park(ctx, 5*time.Second, "halted by an operator")
 	case errors.Is(cause, context.Canceled):
 		return w.park(ctx, 0, "handed back")
+	case errors.Is(err, errYield):
+		return w.park(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
 	case errors.As(err, &wait):
 		return w.park(ctx, time.Until(wait.Until), "Gmail asked us to wait")
 	}

@@ -2,6 +2,7 @@ package cleanup_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -110,9 +111,14 @@ func TestTheKeepListCountsAsOfTheRun(t *testing.T) {
 func TestAgesAreFixedAtTheFreeze(t *testing.T) {
 	t.Parallel()
 	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 600, Seed: 43})
+	_, err := c.google.Deliver(c.email, google.Incoming{From: "old@shop.example", Date: time.Now().AddDate(0, 0, -397)})
+	require.NoError(t, err)
 	p := c.preview(t, wanted(t, sweep.MarkRead, `{"newer_than_days":400}`))
+	for _, id := range c.members(t, p.CleanupPlanID) {
+		c.relabel(t, id, "IMPORTANT") // so that each is looked at again
+	}
 	later := *c.runner
-	later.DB = open(t, c.url("mailsweep_worker"), 6*24*60*60*1e9)
+	later.DB = open(t, c.url("mailsweep_worker"), 6*24*time.Hour)
 	c.runner = &later
 	_, res := c.executed(t, p.CleanupPlanID)
 	require.Equal(t, p.ToClean, res.Cleaned)
@@ -140,4 +146,26 @@ func TestHistoryThatExpiredSinceTheFreezeIsReplacedByAListing(t *testing.T) {
 	c.undone(t, job)
 	require.Equal(t, after, c.digest(t))
 	require.NotEqual(t, before, after)
+}
+
+func TestWhatHappenedBetweenTheLookAndTheCallIsToldByTheProof(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 500, Seed: 45})
+	r := wanted(t, sweep.Archive, everything)
+	r.Spec.Protect.Starred = true
+	p := c.preview(t, r)
+	plan := c.lone(t, c.members(t, p.CleanupPlanID), 2)
+	c.wire.at(stop{path: "/messages/batchModify", before: func() {
+		c.relabel(t, plan[0], "STARRED")
+		require.NoError(t, c.google.Delete(c.email, plan[1:]))
+	}})
+	job, res := c.executed(t, p.CleanupPlanID)
+	require.Equal(t, map[sweep.Reason]int{sweep.ProtectedLate: 1}, res.Skipped.ByReason)
+	require.Equal(t, 1, res.AlreadyGone)
+	require.Equal(t, res.Planned-2, res.Cleaned)
+	require.Equal(t, res.Cleaned, res.Proof.Confirmed)
+	c.addsUp(t, res)
+	require.Contains(t, c.message(t, plan[0]).Labels, "INBOX", "put back")
+	require.Equal(t, res.Cleaned, c.undone(t, job).Restored)
+	require.Zero(t, c.usage(t).Used)
 }

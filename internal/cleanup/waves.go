@@ -2,7 +2,6 @@ package cleanup
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,9 +32,6 @@ func (x *execution) sweepAll(ctx context.Context) error {
 	return nil
 }
 
-// turn is how far this claim came with a batch.
-type turn struct{ begun, answered bool }
-
 // wave changes batches from..to-1, three in flight. After a failure no further call is made; those in flight are awaited, because a
 // change that nobody awaits is one whose effect is unknown.
 func (x *execution) wave(ctx context.Context, from, to int) error {
@@ -44,7 +40,7 @@ func (x *execution) wave(ctx context.Context, from, to int) error {
 	if err != nil {
 		return err
 	}
-	turns, before := make([]turn, to-from), maps.Clone(x.asked)
+	answered := make([]bool, to-from)
 	g, failed := errgroup.WithContext(ctx)
 	g.SetLimit(inFlight)
 	for n := from; n < to; n++ {
@@ -61,29 +57,14 @@ func (x *execution) wave(ctx context.Context, from, to int) error {
 			if failed.Err() != nil || x.beat.reason() != nil {
 				return nil
 			}
-			return x.change(ctx, n, set, &turns[n-from])
+			return x.change(ctx, n, set, &answered[n-from])
 		})
 	}
 	err = g.Wait()
-	for i, t := range turns {
-		x.took(from+i, t, before)
+	for i, yes := range answered {
+		x.done[from+i] = x.done[from+i] || yes
 	}
 	return err
-}
-
-// took notes how far a batch came. What was not begun was not asked, unless by an earlier claim.
-func (x *execution) took(n int, t turn, before map[int]batchSet) {
-	if t.answered {
-		x.done[n] = true
-	}
-	if x.done[n] || t.begun {
-		return
-	}
-	if was, inFlight := before[n]; inFlight {
-		x.asked[n] = was
-	} else {
-		delete(x.asked, n)
-	}
 }
 
 func (x *execution) sizeOf(n int) int {
@@ -151,7 +132,7 @@ func (x *execution) byLabels(chosen ids) (groups []group) {
 }
 
 // change is one batch: ids in flight are written, one Gmail call, then progress and ledger together.
-func (x *execution) change(ctx context.Context, n int, set batchSet, t *turn) error {
+func (x *execution) change(ctx context.Context, n int, set batchSet, answered *bool) error {
 	all := set.ids()
 	sealed, err := seal(x.box, set, batchPart(x.c.ID, n))
 	if err != nil {
@@ -160,12 +141,11 @@ func (x *execution) change(ctx context.Context, n int, set batchSet, t *turn) er
 	if err := x.DB.BeginBatch(ctx, x.c, n, sealed, len(all), x.c.Now); err != nil {
 		return err
 	}
-	t.begun = true
 	add, remove := x.plan.Action.Change(x.labelID)
 	if err := x.mbox.Modify(ctx, all, add, remove); err != nil {
 		return err
 	}
-	t.answered = true
+	*answered = true
 	x.beat.advance(x.sizeOf(n))
 	return x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.beat.done(), x.c.Now)
 }

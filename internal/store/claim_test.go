@@ -276,3 +276,20 @@ func TestUndoGivesQuotaBackWithUndoRowsOnly(t *testing.T) {
 	w.requireUsage(0, 0)
 	require.Equal(t, "settle 60, undo -60", ask[string](w.yard, "SELECT string_agg(kind || ' ' || emails, ', ' ORDER BY kind) FROM usage_ledger"), "a batch of an earlier period writes no row")
 }
+
+func TestWhatOnlyReadsIsToldToGiveWayToAWriter(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	reads := w.submission(w.p, sweep.Analyze, 0)
+	w.admit(w.app, reads)
+	analysis := w.claim(w.worker, w.p, reads.Job)
+	yields := func(c *store.Claim) bool {
+		orders, err := w.worker.Renew(t.Context(), c, store.Beat{Phase: "finding senders"})
+		require.NoError(t, err)
+		return orders.Yield
+	}
+	require.True(t, yields(analysis), "an execute runs on the same mailbox")
+	require.False(t, yields(w.c), "the writer gives way to nobody")
+	w.finish(sweep.Succeeded)
+	require.False(t, yields(analysis))
+}

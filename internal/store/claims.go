@@ -68,6 +68,7 @@ type Beat struct {
 type Orders struct {
 	Cancel bool // the customer asked
 	Halt   bool // ops asked
+	Yield  bool // a writing job of this customer wants the same mailbox: what only reads gives way
 }
 
 // Renew renews the lease and shows progress; ErrFenced when the claim is not in force any more.
@@ -77,15 +78,16 @@ func (db *DB) Renew(ctx context.Context, c *Claim, b Beat) (o Orders, err error)
 		q.Queue(`WITH j AS (
 			UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => $4), phase = $5, done = $6, total = $7, per_second = $8, units = $9,
 			  version = version + CASE WHEN (phase, done, total) IS DISTINCT FROM ($5, $6, $7) THEN 1 ELSE 0 END
-			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING cancel_requested, version, kind, customer_id, id
+			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING cancel_requested, version, kind, customer_id, id, account
 		) SELECT cancel_requested,
 			EXISTS (SELECT FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = j.kind OR scope = 'customer' AND value IN ($10, $1::uuid::text))),
+			EXISTS (SELECT FROM jobs o WHERE o.customer_id = $1 AND o.account = j.account AND o.id <> j.id AND o.rank <= 1 AND o.state IN ('queued','dispatched','running')),
 			pg_notify('job', customer_id || ' ' || id || ' ' || version) FROM j`,
 			dbID(c.CustomerID), dbID(c.ID), c.Fence, sweep.Lease.Seconds(), b.Phase, b.Done, b.Total, b.PerSecond, b.Units, sweep.CustomerID.Show(c.CustomerID)).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					found = true
-					if err := rows.Scan(&o.Cancel, &o.Halt, nil); err != nil {
+					if err := rows.Scan(&o.Cancel, &o.Halt, &o.Yield, nil); err != nil {
 						return err
 					}
 				}
