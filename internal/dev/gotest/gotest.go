@@ -46,7 +46,8 @@ func Run(ctx context.Context, o Options) int {
 	}
 	defer stop()
 	t := newTally(out)
-	args := append([]string{"test", "-json", "-timeout", binaryLimit}, race(ctx, o, out)...)
+	// -count=1: the scenarios build programs that the test cache does not see
+	args := append([]string{"test", "-json", "-count=1", "-timeout", binaryLimit}, race(ctx, o, out)...)
 	args = append(args, withPackages(o.Args)...)
 	out.line("go %s", strings.Join(args, " "))
 	err = t.run(ctx, out, args, append(os.Environ(), env...))
