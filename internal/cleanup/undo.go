@@ -320,7 +320,7 @@ func (r *reversal) settle(ctx context.Context) error {
 			}
 		}
 	}
-	restored, err := r.confirmed(ctx, asked)
+	ix, restored, err := r.confirmed(ctx, asked)
 	if err != nil {
 		return err
 	}
@@ -329,30 +329,58 @@ func (r *reversal) settle(ctx context.Context) error {
 		return err
 	}
 	res.UnitsSpent = r.beat.spent()
-	if !whole { // canceled: what is left can be undone by another undo
-		return r.finish(ctx, res, store.Ending{State: sweep.Canceled}, func(*store.Tx) error { return nil })
+	e := store.Ending{State: sweep.Succeeded}
+	if !whole {
+		e.State = sweep.Canceled // what is left can be undone by another undo
 	}
-	return r.finish(ctx, res, store.Ending{State: sweep.Succeeded}, func(tx *store.Tx) error { return tx.Undone(r.run.Job, r.c.ID, res) })
+	return r.finish(ctx, res, e, func(tx *store.Tx) error {
+		if ix != nil {
+			if err := saveIndex(tx, r.box, r.target.Mailbox, ix); err != nil {
+				return err
+			}
+		}
+		if !whole {
+			return nil
+		}
+		return tx.Undone(r.run.Job, r.c.ID, res)
+	})
 }
 
-// confirmed counts the messages that Gmail's history shows restored; all of them where there is no such history.
-func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]group) (int, error) {
+// confirmed counts the messages that Gmail's history shows restored; all of them where there is no such history. The index follows
+// the same history, so that senders and counts show the mailbox as it is again; nil when it cannot.
+func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]group) (ix *mailindex.Index, restored int, err error) {
 	if r.run.HistoryTo == 0 {
-		return len(asked), nil
+		return nil, len(asked), nil
+	}
+	err = r.DB.Tenant(ctx, r.c.CustomerID, func(tx *store.Tx) (err error) {
+		ix, err = loadIndex(tx, r.box, r.target.Mailbox)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if ix != nil && ix.HistoryID < r.run.HistoryTo {
+		ix = nil // it would miss what came in between; the next job follows from where it stands
 	}
 	back := map[sweep.MessageID]bool{}
-	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
+	end, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
 		for _, c := range changes {
 			if g, ours := asked[c.ID]; ours && len(common(c.Added, g.Removed))+len(common(c.Removed, g.Added)) > 0 {
 				back[c.ID] = true
 			}
 		}
+		if ix != nil {
+			ix.Apply(changes)
+		}
 		return nil
 	})
 	if errors.Is(err, gmail.ErrHistoryGone) {
-		return len(asked), nil
+		return nil, len(asked), nil
 	}
-	return len(back), err
+	if ix != nil {
+		ix.HistoryID = max(ix.HistoryID, end)
+	}
+	return ix, len(back), err
 }
 
 // dropLabel removes a label that the run made, once nothing carries it.

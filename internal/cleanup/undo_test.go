@@ -42,6 +42,25 @@ func TestUndoRestoresEveryActionExactly(t *testing.T) {
 	}
 }
 
+func TestUndoIsSeenInTheIndexAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c := r.customer(t, "seen@gmail.example", google.Generate{Messages: 900, Seed: 61})
+	criteria, err := sweep.ParseCriteria([]byte(`{"category":"promotions"}`))
+	require.NoError(t, err)
+	count := func() int {
+		n, err := c.Count(t.Context(), c.Actor.Customer, cleanup.Target{}, criteria)
+		require.NoError(t, err)
+		return n.Matched
+	}
+	p := c.preview(t, wanted(t, sweep.Trash, `{"category":"promotions"}`))
+	before := count()
+	job, res := c.executed(t, p.CleanupPlanID)
+	require.Equal(t, before-res.Cleaned, count(), "what was trashed is not counted")
+	c.undone(t, job)
+	require.Equal(t, before, count())
+}
+
 func (c *customer) hasLabel(t *testing.T, name string) bool {
 	t.Helper()
 	labels, err := c.runner.Gmail.Open(c.grant(t), "another client").Labels(t.Context())
