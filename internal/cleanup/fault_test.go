@@ -174,3 +174,22 @@ func TestAWaitLongerThanPatienceFreesTheWorkerAndTheRunGoesOn(t *testing.T) {
 	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
 	c.addsUp(t, res)
 }
+
+func TestAnOutageAtGmailIsWaitedForAndTheRunGoesOn(t *testing.T) {
+	t.Parallel()
+	c, p, plan := prepared(t, sweep.Trash)
+	before := c.digest(t)
+	c.google.Inject(google.Fault{Method: "messages.batchModify", Status: 503, HTML503: true, Probability: 1})
+	v := c.submit(t, p.CleanupPlanID)
+	c.run(t, c.take(t)[0])
+	waiting := c.job(t, v.ID)
+	require.Equal(t, sweep.Waiting, waiting.State, "%+v", waiting.Error)
+	require.Positive(t, c.usage(t).Reserved, "a waiting run keeps its reservation")
+	c.google.ClearFaults()
+	var res sweep.ExecuteResult
+	c.succeeded(t, v, &res)
+	require.Equal(t, len(plan), res.Cleaned)
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+	c.undone(t, v.ID)
+	require.Equal(t, before, c.digest(t))
+}

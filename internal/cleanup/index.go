@@ -107,12 +107,21 @@ func (s *Service) Count(ctx context.Context, customer sweep.ID, t Target, c swee
 		if err := categoriesKnown(ix, c); err != nil {
 			return err
 		}
-		verdict := ix.Evaluate(c.Freeze(tx.Now), nil)
+		verdict := ix.Evaluate(plannable(c.Freeze(tx.Now)), nil)
 		r = CountResult{Matched: int(verdict.Yes.GetCardinality()), Undetermined: int(verdict.Maybe.GetCardinality()), AsOf: ix.AsOf}
 		r.Exact = r.Undetermined == 0
 		return nil
 	})
 	return r, err
+}
+
+// plannable leaves out what never enters a plan, so that a live count is the plan's before protections.
+func plannable(c sweep.Criteria) sweep.Criteria {
+	all := []sweep.Criteria{c}
+	for _, label := range []string{sweep.LabelTrash, sweep.LabelSpam, sweep.LabelSent, sweep.LabelDraft} {
+		all = append(all, sweep.Criteria{Op: sweep.Not, Kids: []sweep.Criteria{{Op: sweep.ByLabel, Text: label}}})
+	}
+	return sweep.Criteria{Op: sweep.All, Kids: all}
 }
 
 // categoriesKnown refuses category leaves for a mailbox without categories, also under not.

@@ -175,8 +175,25 @@ func (w *work) conclude(ctx context.Context, err error) error {
 		return w.park(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
 	case errors.As(err, &wait):
 		return w.park(ctx, time.Until(wait.Until), "Gmail asked us to wait")
+	case w.away(err):
+		return w.park(ctx, w.awayFor(), "Gmail does not answer: trying again")
 	}
 	return w.fail(ctx, err)
+}
+
+// An outage at Gmail is waited for: tried again this often, and given up this long after the job was asked for.
+const (
+	awayRetry = 30 * time.Second
+	awayLimit = 24 * time.Hour
+)
+
+// away says that Gmail did not answer, also after the adapter's own tries, and that it is worth waiting for.
+func (w *work) away(err error) bool {
+	return sweep.CodeOf(err) == sweep.Unavailable && w.c.Now.Sub(w.c.CreatedAt) < awayLimit
+}
+
+func (w *work) awayFor() time.Duration {
+	return time.Duration(float64(awayRetry) / max(1, w.Gmail.TimeScale))
 }
 
 func (w *work) park(ctx context.Context, d time.Duration, phase string) error {
