@@ -185,7 +185,7 @@ func (p *Problem) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", problemType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) // whoever went away cannot be told
 }
 
 // setHooks gives huma our problems. Its hooks belong to the whole process and know no server, so nothing here depends on one:
