@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -21,7 +22,7 @@ import (
 	"mailsweep/internal/config"
 )
 
-// OpsServer is the private listener of a process: its health, its figures, and where Queues is set the queue page. On loopback it
+// OpsServer is the private listener of a process: its health, its figures, its profiles, and where Queues is set the queue page. On loopback it
 // needs no password but answers only under a loopback name; on any other address everything but /health wants one of Users.
 type OpsServer struct {
 	Addr    string
@@ -71,10 +72,23 @@ func (o *OpsServer) Handler() http.Handler {
 		writeState(w, state, ready)
 	})
 	mux.Handle("GET /metrics", o.guard(o.Metrics))
+	mux.Handle("GET /debug/pprof/", o.guard(profiles()))
 	if o.Queues != nil {
 		mux.Handle("/ops/queues", o.guard(o.Queues))
 		mux.Handle("/ops/queues/", o.guard(o.Queues))
 	}
+	return mux
+}
+
+// profiles are the runtime's own. The package hangs them into http.DefaultServeMux too, which nothing of ours may serve: a test of
+// internal/arch sees to it.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
 }
 
