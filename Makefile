@@ -13,7 +13,7 @@ DEV := .dev/bin/dev
 progress = awk '/^go: downloading / { print; fflush(); next } \
 	/^[^ :]+$$/ { if (++n % 50 == 0) { print "  compiled " n " packages"; fflush() } next } { print; fflush() }'
 
-.PHONY: help demo run test check build fmt clean dev
+.PHONY: help demo run test bench check build fmt clean dev
 
 help: ## Show what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ run: dev ## Start the whole stack without the walk
 
 test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 	@exec $(DEV) test $(ARGS)
+
+bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs)
+	@exec $(DEV) bench
 
 check: dev ## gofmt, vet, staticcheck, the import arrows, generated files
 	@echo 'check: gofmt'

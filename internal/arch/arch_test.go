@@ -50,9 +50,10 @@ var may = map[string][]string{
 	"internal/sim/google/query": {},
 	"internal/sim/smtp":         {},
 
-	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/sim/google"},
+	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/dev/bench", "internal/sim/google"},
 	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp"},
 	"internal/dev/customer": {"internal/sim/smtp"},
+	"internal/dev/bench":    {"internal/dev/local", "internal/dev/stack", "internal/secret", "internal/sweep"},
 	"internal/dev/local":    {},
 	"internal/dev/gotest":   {"internal/dev/local"},
 	"internal/testkit":      {"internal/dev/local"},
@@ -63,7 +64,7 @@ var may = map[string][]string{
 // owners lists the outside modules that only some packages may import. testkit stands for test support.
 var owners = map[string][]string{
 	"gorm.io/":                            {"internal/store"},
-	"github.com/jackc/pgx":                {"internal/store", "internal/testkit"},
+	"github.com/jackc/pgx":                {"internal/store", "internal/testkit", "internal/dev/bench"},
 	"github.com/pressly/goose":            {"internal/store"},
 	"github.com/hibiken/":                 {"internal/queue"},
 	"github.com/redis/go-redis":           {"internal/queue", "internal/ratelimit", "internal/app", "internal/testkit"},

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
+	"mailsweep/internal/dev/bench"
 	"mailsweep/internal/dev/gotest"
 )
 
@@ -28,10 +30,13 @@ func run(args []string) int {
 		return report(serveGoogle(ctx))
 	case "check":
 		return report(check())
+	case "bench":
+		return report(bench.Run(ctx, bench.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")),
+			Full: os.Getenv("FULL") != "", Report: "BENCH.md"}))
 	case "test":
 		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
 	}
-	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | google")
+	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | bench | google")
 	return 2
 }
 

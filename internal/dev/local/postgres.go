@@ -32,7 +32,7 @@ func startPostgres(ctx context.Context, o Options, p *place, prog *program, exit
 		return nil, err
 	}
 	s := &Server{
-		name: "PostgreSQL", as: p.as, exited: exited, logPath: filepath.Join(p.dir, "postgres.log"),
+		name: "PostgreSQL", as: p.as, tools: prog, exited: exited, logPath: filepath.Join(p.dir, "postgres.log"),
 		stopSignal: syscall.SIGINT, deathSignal: syscall.SIGQUIT,
 		command: func(port int) *exec.Cmd { return postgresCommand(o, prog, data, port) },
 		ready:   func(_ context.Context, s *Server) bool { return postmasterReady(data, s.current().pid) },

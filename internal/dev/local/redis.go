@@ -30,7 +30,7 @@ func startRedis(ctx context.Context, o Options, p *place, prog *program, exited 
 	}
 	o.log("Redis %s from %s%s", prog.version, prog.dir, p.as.suffix())
 	s := &Server{
-		name: "Redis", as: p.as, exited: exited, logPath: filepath.Join(p.dir, "redis.log"),
+		name: "Redis", as: p.as, tools: prog, exited: exited, logPath: filepath.Join(p.dir, "redis.log"),
 		stopSignal: syscall.SIGTERM, deathSignal: syscall.SIGTERM,
 		command: func(port int) *exec.Cmd { return redisCommand(o, prog, data, port) },
 		ready:   func(_ context.Context, s *Server) bool { return redisReady(s.port, s.current().pid) },

@@ -27,6 +27,7 @@ type Server struct {
 	stopSignal  syscall.Signal
 	deathSignal syscall.Signal
 	as          *account
+	tools       *program
 	logPath     string
 	logFrom     int64 // where the running child's lines begin
 	exited      chan<- error
@@ -173,6 +174,11 @@ func (s *Server) Restart(ctx context.Context) error {
 		return err
 	}
 	return s.start(ctx, s.port)
+}
+
+// Tool is a program of the same installation as the server, such as pgbench, ready to run in the folder for temporary files.
+func (s *Server) Tool(name string, args ...string) *exec.Cmd {
+	return s.tools.command(os.TempDir(), name, args...)
 }
 
 func (s *Server) end(sig syscall.Signal) error {

@@ -1,0 +1,105 @@
+// Package bench measures the figures that the platform promises, each as a ratio to a limit that is measured in the same run on the
+// same machine: absolute numbers say more about the machine than about us.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"mailsweep/internal/dev/stack"
+)
+
+// Options say what to measure.
+type Options struct {
+	Dir    string   // where data, programs and logs lie
+	Root   string   // of the source tree, to build from
+	Only   []string // names of rows; none means all
+	Full   bool     // also what takes long: growth up to 10^7 jobs
+	Report string   // the file whose table is replaced after a run of all rows; "" writes none
+}
+
+// row measures one figure, or a few that share their load.
+type row struct {
+	name string
+	run  func(context.Context, *bench) ([]line, error)
+}
+
+// rows in the order of the table.
+func rows() []row {
+	return []row{
+		{"submit", submit}, {"status", status},
+	}
+}
+
+// bench is one run.
+type bench struct {
+	Options
+	bin string // of our programs and of the peers'
+}
+
+// Run measures, prints the table and writes the report. A row that cannot be measured is an error at the end; the others are told.
+func Run(ctx context.Context, o Options) error {
+	chosen, err := choose(o.Only)
+	if err != nil {
+		return err
+	}
+	b := &bench{Options: o, bin: filepath.Join(o.Dir, "bench", "bin")}
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	var table []line
+	var failed []error
+	for _, r := range chosen {
+		say("measuring %s", r.name)
+		began := time.Now()
+		lines, err := r.run(ctx, b)
+		table = append(table, lines...)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
+			say("  failed: %v", err)
+		}
+		say("  %s took %.0f s", r.name, time.Since(began).Seconds())
+	}
+	fmt.Print(machine(), "\n\n", render(table), "\n")
+	if len(o.Only) == 0 && o.Report != "" && len(failed) == 0 {
+		failed = append(failed, write(o.Report, machine()+"\n\n"+render(table)))
+	}
+	return errors.Join(failed...)
+}
+
+func choose(only []string) (chosen []row, err error) {
+	var names []string
+	for _, r := range rows() {
+		names = append(names, r.name)
+		if len(only) == 0 || slices.Contains(only, r.name) {
+			chosen = append(chosen, r)
+		}
+	}
+	for _, name := range only {
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("there is no row %q: ONLY takes %s", name, strings.Join(names, ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// build makes our programs and the peers'. The peers have a module of their own, so that ours does not depend on them.
+func (b *bench) build(ctx context.Context) error {
+	say("building api, worker, scheduler and the peers")
+	if err := stack.Build(ctx, b.Root, b.bin); err != nil {
+		return err
+	}
+	bin, err := filepath.Abs(b.bin)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", b.bin, err)
+	}
+	return run(ctx, filepath.Join(b.Root, "internal/tools/bench"), os.Stderr, "go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "peers"), ".")
+}
+
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
