@@ -30,7 +30,7 @@ type parts struct {
 	cfg      config.Config
 	log      *slog.Logger
 	db       *store.DB
-	redis    *redis.Client
+	redis    redis.UniversalClient
 	vault    *secret.Vault
 	plans    sweep.Plans
 	registry *prometheus.Registry
@@ -53,7 +53,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 }
 
 func (p *parts) connect(ctx context.Context) (err error) {
-	if p.redis, err = queue.Connect(p.cfg.RedisURL.Reveal()); err != nil {
+	if p.redis, err = queue.Connect(redisAt(p.cfg.Redis)); err != nil {
 		return err
 	}
 	if err := queue.CheckRedis(ctx, p.redis, p.log); err != nil {
@@ -71,6 +71,11 @@ func (p *parts) connect(ctx context.Context) (err error) {
 	}
 	override(p.plans, p.cfg.Limits.Plans)
 	return nil
+}
+
+func redisAt(r config.Redis) queue.Redis {
+	return queue.Redis{URL: r.URL.Reveal(), Addrs: r.Addrs, Cluster: r.Mode == config.Cluster, Master: r.Master,
+		SentinelUser: r.SentinelUser, SentinelPassword: r.SentinelPassword.Reveal(), CA: r.CA}
 }
 
 func (p *parts) close() {

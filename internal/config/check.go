@@ -22,6 +22,7 @@ func (c *Config) check(found *problems) {
 	c.checkAddresses(found)
 	c.checkKeys(found)
 	c.checkOps(found)
+	c.checkRedis(found)
 	c.checkNumbers(found)
 	if c.Env.IsProduction() {
 		c.checkSeams(found)
@@ -39,6 +40,7 @@ func (c *Config) checkWords(found *problems) {
 	oneOf("ENV", string(c.Env), string(Development), string(Test), string(Production))
 	oneOf("LOG_FORMAT", c.Log.Format, "json", "text")
 	oneOf("GMAIL_TARIFF", c.Gmail.Tariff, "total_query_cost", "default")
+	oneOf("REDIS_MODE", c.Redis.Mode, Standalone, Sentinel, Cluster)
 	oneOf("SMTP_TLS", c.Mail.TLS, "none", "starttls", "tls")
 	if _, err := mail.ParseAddress(c.Mail.From); err != nil {
 		found.add("MAIL_FROM", "is not a mail address")
@@ -115,7 +117,7 @@ func (c *Config) urls() map[string]string {
 func (c *Config) stores() map[string]Secret {
 	return map[string]Secret{
 		"DATABASE_URL": c.DB.URL, "API_DATABASE_URL": c.DB.APIURL, "WORKER_DATABASE_URL": c.DB.WorkerURL,
-		"SCHEDULER_DATABASE_URL": c.DB.SchedulerURL, "OPS_DATABASE_URL": c.DB.OpsURL, "REDIS_URL": c.RedisURL,
+		"SCHEDULER_DATABASE_URL": c.DB.SchedulerURL, "OPS_DATABASE_URL": c.DB.OpsURL, "REDIS_URL": c.Redis.URL,
 	}
 }
 

@@ -41,7 +41,7 @@ type Config struct {
 	HTTP        HTTP          `section:"HTTP"`
 	Ops         Ops           `section:"Operations"`
 	DB          DB            `section:"PostgreSQL"`
-	RedisURL    Secret        `env:"REDIS_URL" envDefault:"redis://127.0.0.1:6379/0" desc:"Redis for queues and rate limits; needs maxmemory-policy noeviction"`
+	Redis       Redis         `section:"Redis"`
 	JWT         JWT           `section:"Access tokens"`
 	Keys        Keys          `section:"Keys"`
 	Google      Google        `section:"Google sign-in"`
@@ -105,6 +105,25 @@ func (d DB) For(process string) Secret {
 	}
 	return d.URL
 }
+
+// Redis holds queues and rate limits. Without a mode it is one server.
+type Redis struct {
+	URL              Secret   `env:"REDIS_URL" envDefault:"redis://127.0.0.1:6379/0" desc:"where Redis is: redis://user:password@host:port/database, rediss:// for TLS; every server must have maxmemory-policy noeviction"`
+	Mode             string   `env:"REDIS_MODE" envDefault:"standalone" desc:"standalone, sentinel or cluster; REDIS_URL then names the first Sentinel or node, with the login of the servers"`
+	Addrs            []string `env:"REDIS_ADDRS" desc:"comma-separated host:port of the other Sentinels or nodes"`
+	Master           string   `env:"REDIS_MASTER" desc:"name under which the Sentinels watch the master; needed in mode sentinel"`
+	SentinelUser     string   `env:"REDIS_SENTINEL_USER" desc:"user at the Sentinels themselves; empty means the default user"`
+	SentinelPassword Secret   `env:"REDIS_SENTINEL_PASSWORD" desc:"password at the Sentinels themselves; empty means no login"`
+	CAFile           string   `env:"REDIS_CA" desc:"file with the certificates (PEM) of the authority that signed the certificates of a rediss:// server; empty means the system's"`
+	CA               []byte
+}
+
+// The modes of Redis.
+const (
+	Standalone = "standalone"
+	Sentinel   = "sentinel"
+	Cluster    = "cluster"
+)
 
 // JWT signs and checks access tokens.
 type JWT struct {

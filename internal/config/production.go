@@ -66,6 +66,9 @@ func (c *Config) checkProductionSecrets(found *problems) {
 	if wellKnown(c.Google.ClientSecret.Reveal()) {
 		found.add("GOOGLE_CLIENT_SECRET", "is an example value")
 	}
+	if wellKnown(c.Redis.SentinelPassword.Reveal()) {
+		found.add("REDIS_SENTINEL_PASSWORD", "is an example value")
+	}
 	if wellKnown(c.Mail.Password.Reveal()) {
 		found.add("SMTP_PASSWORD", "is an example value")
 	}

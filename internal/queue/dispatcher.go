@@ -24,7 +24,7 @@ const (
 // one, one leads and the others stand by; two at once do no harm.
 type Dispatcher struct {
 	DB          *store.DB
-	Redis       *redis.Client
+	Redis       redis.UniversalClient
 	Interactive int // at most so many analyses and dry runs are in Redis or running
 	Bulk        int // at most so many executes and undos
 	Log         *slog.Logger

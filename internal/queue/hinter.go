@@ -11,7 +11,7 @@ import (
 type Hinter struct{ hints *hints }
 
 // NewHinter makes a Hinter; Run publishes what Hint asks for.
-func NewHinter(c *redis.Client, log *slog.Logger) *Hinter { return &Hinter{newHints(c, log)} }
+func NewHinter(c redis.UniversalClient, log *slog.Logger) *Hinter { return &Hinter{newHints(c, log)} }
 
 // Hint never blocks and may be lost.
 func (h *Hinter) Hint() { poke(h.hints.out) }

@@ -11,18 +11,24 @@ import (
 
 // hints tell dispatchers, here and in other processes, that looking is worth while. They are never waited for and may be lost.
 type hints struct {
-	redis *redis.Client
+	redis redis.UniversalClient
 	log   *slog.Logger
 	here  chan struct{} // full: look
 	out   chan struct{} // full: tell the others
 }
 
-func newHints(c *redis.Client, log *slog.Logger) *hints {
+func newHints(c redis.UniversalClient, log *slog.Logger) *hints {
 	return &hints{redis: c, log: log, here: make(chan struct{}, 1), out: make(chan struct{}, 1)}
 }
 
-// channel names the database too: published messages cross Redis' numbered databases.
-func (h *hints) channel() string { return fmt.Sprintf("mailsweep:hint:%d", h.redis.Options().DB) }
+// channel names the database too: published messages cross Redis' numbered databases. A cluster has number 0 only.
+func (h *hints) channel() string {
+	database := 0
+	if c, numbered := h.redis.(*redis.Client); numbered {
+		database = c.Options().DB
+	}
+	return fmt.Sprintf("mailsweep:hint:%d", database)
+}
 
 func poke(c chan struct{}) {
 	select {

@@ -24,17 +24,14 @@ const maxPageSize = 100
 // tasks a page, and shows of a task its type and ids only. It knows no users: mount it behind something that does.
 type MonitorHandler struct{ inner *asynqmon.HTTPHandler }
 
-// Monitor gives the queue page. Close it when it is served no more.
-func Monitor(c *redis.Client) *MonitorHandler {
+// Monitor gives the queue page. It uses c as long as it is served, and leaves the closing to its owner.
+func Monitor(c redis.UniversalClient) *MonitorHandler {
 	return &MonitorHandler{inner: asynqmon.New(asynqmon.Options{
-		RootPath: MonitorPath, RedisConnOpt: sharedOptions(c), ReadOnly: true,
+		RootPath: MonitorPath, RedisConnOpt: shared{c}, ReadOnly: true,
 		PayloadFormatter: asynqmon.PayloadFormatterFunc(showPayload),
 		ResultFormatter:  asynqmon.ResultFormatterFunc(func(string, []byte) string { return "" }),
 	})}
 }
-
-// Close closes its connections to Redis.
-func (m *MonitorHandler) Close() error { return m.inner.Close() }
 
 func (m *MonitorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

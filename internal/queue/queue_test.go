@@ -91,9 +91,9 @@ func (p *plant) db(role string) *store.DB {
 	return db
 }
 
-func (p *plant) redis() *redis.Client {
+func (p *plant) redis() redis.UniversalClient {
 	p.t.Helper()
-	c, err := queue.Connect(p.url)
+	c, err := queue.Connect(queue.Redis{URL: p.url})
 	require.NoError(p.t, err)
 	p.t.Cleanup(func() { c.Close() })
 	return c
@@ -349,7 +349,7 @@ func TestPostsAndDutiesReachTheirHandlers(t *testing.T) {
 func TestRedisThatMayEvictIsRefused(t *testing.T) {
 	t.Parallel()
 	own := testkit.OwnRedis(t)
-	c, err := queue.Connect(own.URL)
+	c, err := queue.Connect(queue.Redis{URL: own.URL})
 	require.NoError(t, err)
 	defer c.Close()
 	log := slog.New(slog.DiscardHandler)
@@ -358,7 +358,7 @@ func TestRedisThatMayEvictIsRefused(t *testing.T) {
 	require.ErrorContains(t, queue.CheckRedis(t.Context(), c, log), "noeviction")
 	require.NoError(t, c.Do(t.Context(), "ACL", "SETUSER", "default", "-config").Err())
 	require.NoError(t, queue.CheckRedis(t.Context(), c, log), "not permitted to ask")
-	_, err = queue.Connect("http://user:secret@host")
+	_, err = queue.Connect(queue.Redis{URL: "http://user:secret@host"})
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "secret")
 }
@@ -397,7 +397,6 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 	p := newPlant(t, testkit.Redis(t))
 	c := p.redis()
 	m := queue.Monitor(c)
-	t.Cleanup(func() { m.Close() })
 	client := asynq.NewClientFromRedisClient(c)
 	job := newID(t)
 	for n := range 120 {

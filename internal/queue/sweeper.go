@@ -28,7 +28,7 @@ const (
 // one leads.
 type Sweeper struct {
 	DB    *store.DB
-	Redis *redis.Client
+	Redis redis.UniversalClient
 	// Fail ends a poisoned job, releasing what it reserved.
 	Fail  func(ctx context.Context, customer, job sweep.ID, code sweep.Code, detail string) error
 	Every time.Duration // 0: sweep.SweepEvery

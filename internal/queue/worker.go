@@ -23,7 +23,7 @@ import (
 // A handler's context ends when the worker is told to stop (it hands the job back and returns nil), when the task's time is up or
 // when Redis was away so long that the task counts as lost; the handler must not rely on it to know which.
 type Worker struct {
-	Redis       *redis.Client
+	Redis       redis.UniversalClient
 	Concurrency int           // handlers of jobs at once: a quarter for what customers wait for, the rest for what writes
 	Shutdown    time.Duration // how long handlers may take to end; 0: 25 s
 	Job         func(context.Context, Task) error
