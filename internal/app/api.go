@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"mailsweep/internal/account"
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/config"
@@ -67,7 +65,7 @@ func (p *parts) api(listener *store.Listener, hint func()) (*httpapi.API, error)
 	cleanups := &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Changes: listener, Hint: hint, UpgradeURL: url + "/billing",
 		ExecutesPerDay: p.cfg.Limits.ExecutesPerDay, OpenJobs: p.cfg.Limits.OpenJobsPerCustomer, Log: p.log}
 	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
-		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.observeHTTP(), Log: p.log}, nil
+		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.figures.http(), Log: p.log}, nil
 }
 
 func (p *parts) pseudonym() secret.Pseudonym {
@@ -98,16 +96,6 @@ func serve(addr string, h http.Handler, drain time.Duration, draining chan<- str
 		}
 		stop.Wait()
 		return nil
-	}
-}
-
-// observeHTTP counts answers by route; the route is a pattern, so no id becomes a label.
-func (p *parts) observeHTTP() func(method, route string, status int, took time.Duration) {
-	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "mailsweep_http_seconds", Help: "Time of answers by route.", Buckets: prometheus.DefBuckets},
-		[]string{"method", "route", "status"})
-	p.registry.MustRegister(seconds)
-	return func(method, route string, status int, took time.Duration) {
-		seconds.WithLabelValues(method, route, fmt.Sprint(status)).Observe(took.Seconds())
 	}
 }
 

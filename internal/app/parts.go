@@ -10,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"mailsweep/internal/account"
@@ -27,13 +26,13 @@ import (
 
 // parts are what every process has.
 type parts struct {
-	cfg      config.Config
-	log      *slog.Logger
-	db       *store.DB
-	redis    redis.UniversalClient
-	vault    *secret.Vault
-	plans    sweep.Plans
-	registry *prometheus.Registry
+	cfg     config.Config
+	log     *slog.Logger
+	db      *store.DB
+	redis   redis.UniversalClient
+	vault   *secret.Vault
+	plans   sweep.Plans
+	figures figures
 
 	readiness readiness
 }
@@ -44,7 +43,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{cfg: cfg, log: log, db: db, registry: telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}
+	p := &parts{cfg: cfg, log: log, db: db, figures: figures{telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}}
 	if err := p.connect(ctx); err != nil {
 		p.close()
 		return nil, err
@@ -111,15 +110,9 @@ func (p *parts) gmailClient() (*gmail.Client, error) {
 		return nil, fmt.Errorf("read GMAIL_TARIFF: %w", err)
 	}
 	scale := p.cfg.Gmail.TimeScale
-	units := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "mailsweep_gmail_units_total", Help: "Gmail quota units spent."}, []string{"method"})
-	calls := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "mailsweep_gmail_call_seconds", Help: "Time of Gmail calls, without waiting for quota.", Buckets: prometheus.DefBuckets}, []string{"method", "status"})
-	p.registry.MustRegister(units, calls)
 	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale,
-		Pacer: &ratelimit.Governor{Redis: p.redis, Account: accountRate(scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
-		Observe: func(c gmail.Call) {
-			units.WithLabelValues(string(c.Method)).Add(float64(c.Units))
-			calls.WithLabelValues(string(c.Method), fmt.Sprint(c.Status)).Observe(c.Took.Seconds())
-		}}, nil
+		Pacer:   &ratelimit.Governor{Redis: p.redis, Account: accountRate(scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
+		Observe: p.figures.gmail()}, nil
 }
 
 func (p *parts) mailer() *account.Mailer {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"mailsweep/internal/config"
@@ -47,36 +46,8 @@ func (p *parts) ready(ctx context.Context) (map[string]string, bool) {
 
 // ops is the process's private listener: health, figures and the queue page.
 func (p *parts) ops(queues http.Handler) *OpsServer {
-	p.registry.MustRegister(&gauges{p})
+	p.figures.MustRegister(p.own())
 	return &OpsServer{Addr: p.cfg.Ops.Addr(p.cfg.Process), Users: p.cfg.Ops.Users, Queues: queues,
-		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}), Log: p.log,
+		Metrics: promhttp.HandlerFor(p.figures, promhttp.HandlerOpts{}), Log: p.log,
 		Ready: func(ctx context.Context) (any, bool) { return p.ready(ctx) }}
-}
-
-// gauges reads what is counted elsewhere at the moment somebody looks.
-type gauges struct{ p *parts }
-
-var (
-	openJobs  = prometheus.NewDesc("mailsweep_jobs_open", "Jobs that are not over.", []string{"kind", "state"}, nil)
-	poolConns = prometheus.NewDesc("mailsweep_db_connections", "Connections of this process's pool.", []string{"state"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (g *gauges) Describe(c chan<- *prometheus.Desc) { c <- openJobs; c <- poolConns }
-
-// Collect implements prometheus.Collector.
-func (g *gauges) Collect(c chan<- prometheus.Metric) {
-	s := g.p.db.Stat()
-	c <- prometheus.MustNewConstMetric(poolConns, prometheus.GaugeValue, float64(s.AcquiredConns()), "acquired")
-	c <- prometheus.MustNewConstMetric(poolConns, prometheus.GaugeValue, float64(s.IdleConns()), "idle")
-	c <- prometheus.MustNewConstMetric(poolConns, prometheus.GaugeValue, float64(s.MaxConns()), "max")
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	counts, err := g.p.db.JobCounts(ctx)
-	if err != nil {
-		return // the scrape goes on without: the database's absence shows in readiness
-	}
-	for _, n := range counts {
-		c <- prometheus.MustNewConstMetric(openJobs, prometheus.GaugeValue, float64(n.N), string(n.Kind), string(n.State))
-	}
 }

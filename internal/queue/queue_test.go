@@ -451,3 +451,25 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 	res, _ = get(t, m, "GET", "/ops/queues/static/js/main.5adda2da.chunk.js")
 	require.Contains(t, res.Header.Get("Content-Type"), "javascript")
 }
+
+func TestTasksAreCountedByQueueAndState(t *testing.T) {
+	t.Parallel()
+	c := newPlant(t, testkit.Redis(t)).redis()
+	client := asynq.NewClientFromRedisClient(c)
+	for _, at := range []asynq.Option{asynq.ProcessIn(0), asynq.ProcessIn(time.Hour)} {
+		_, err := client.EnqueueContext(t.Context(), asynq.NewTask("job:execute", nil), asynq.Queue("bulk"), at)
+		require.NoError(t, err)
+	}
+	require.NoError(t, c.LPush(t.Context(), "asynq:{mail}:active", "orphan").Err(), "what makes asynq's own count fail")
+	sizes, err := queue.Sizes(t.Context(), c)
+	require.NoError(t, err)
+	require.Len(t, sizes, 20)
+	for _, s := range sizes {
+		want := 0
+		switch s.Queue + " " + s.State {
+		case "bulk pending", "bulk scheduled", "mail active":
+			want = 1
+		}
+		require.Equal(t, want, s.N, "%+v", s)
+	}
+}

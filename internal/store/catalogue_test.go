@@ -36,7 +36,8 @@ var catalogue = []struct{ rule, query string }{
 		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'),
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
-		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts')))`},
+		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts'),
+		('mailsweep_system','sys.open_jobs'), ('mailsweep_system','sys.unsent_posts')))`},
 	{"TEN-2 a function belongs to no superuser and is not for everybody", `SELECT name FROM function WHERE rolsuper OR proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)`},
 	{"TEN-3 a role of ours has no special right", `SELECT rolname FROM pg_roles WHERE rolname LIKE 'mailsweep\_%' AND (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication OR rolinherit
 		OR rolcanlogin AND rolname IN ('mailsweep_system','mailsweep_lookup'))`},
