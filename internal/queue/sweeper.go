@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -19,7 +18,6 @@ const (
 	lostAfter     = 5 * time.Second
 	flushedAfter  = time.Second      // a flush is certain: ask about younger ones too, but not about those on their way
 	stuckAfter    = 20 * time.Second // an active task whose worker died before it claimed
-	sentinelKey   = "mailsweep:sentinel"
 	asynqQueues   = "asynq:queues"
 	poisonMessage = "the job was given up after its worker was lost %d times in a row"
 )
@@ -32,14 +30,18 @@ type Sweeper struct {
 	// Fail ends a poisoned job, releasing what it reserved.
 	Fail  func(ctx context.Context, customer, job sweep.ID, code sweep.Code, detail string) error
 	Every time.Duration // 0: sweep.SweepEvery
-	Log   *slog.Logger
+	// Repaired counts what was put right in Redis or found wrong there, by kind; nil: nobody counts.
+	Repaired func(what string, n int)
+	Log      *slog.Logger
 
 	inspector *asynq.Inspector
+	mender    mender
 }
 
 // Run sweeps until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
 	s.inspector = asynq.NewInspectorFromRedisClient(s.Redis)
+	s.mender = mender{redis: s.Redis, repaired: s.Repaired, log: s.Log, cursors: map[string]string{}}
 	leader := s.DB.Leader("sweeper")
 	defer leader.Resign()
 	every := s.Every
@@ -92,36 +94,23 @@ func (s *Sweeper) tasks(ctx context.Context) error {
 	if err := s.Redis.SAdd(ctx, asynqQueues, lines()).Err(); err != nil {
 		return fmt.Errorf("announce queues: %w", err)
 	}
-	if err := s.mend(ctx); err != nil {
+	if err := s.mender.mend(ctx); err != nil {
 		return err
 	}
-	server, flushed, err := s.flushed(ctx)
+	fresh, err := unmarked(ctx, s.Redis)
 	if err != nil {
 		return err
 	}
-	after := lostAfter
-	if flushed {
-		after = flushedAfter
+	if len(fresh) == 0 {
+		return s.lost(ctx, lostAfter)
 	}
-	if err := s.lost(ctx, after); err != nil || !flushed {
+	if err := CheckRedis(ctx, s.Redis, s.Log); err != nil { // a failover may have brought a server forward that nobody has asked yet
+		s.Log.ErrorContext(ctx, "Redis is not fit for a queue", "error", err)
+	}
+	if err := s.lost(ctx, flushedAfter); err != nil {
 		return err
 	}
-	return s.Redis.Set(ctx, sentinelKey, server, 0).Err()
-}
-
-// flushed says whether Redis was emptied or restarted since the last sweep; server names its present run.
-func (s *Sweeper) flushed(ctx context.Context) (server string, flushed bool, err error) {
-	info, err := s.Redis.Info(ctx, "server").Result()
-	if err != nil {
-		return "", false, fmt.Errorf("ask Redis who it is: %w", err)
-	}
-	_, rest, _ := strings.Cut(info, "run_id:")
-	server, _, _ = strings.Cut(rest, "\r\n")
-	mark, err := s.Redis.Get(ctx, sentinelKey).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", false, fmt.Errorf("read sentinel: %w", err)
-	}
-	return server, mark != server, nil
+	return mark(ctx, s.Redis, fresh)
 }
 
 // lost gives jobs whose task Redis does not have back to the dispatcher. To be wrong does no harm: the old task's epoch is stale then.
@@ -165,31 +154,4 @@ func (s *Sweeper) gone(j store.Dispatched, stuck bool) (bool, error) {
 	}
 	over := info.State == asynq.TaskStateArchived || info.State == asynq.TaskStateCompleted
 	return over || stuck && info.State == asynq.TaskStateActive, nil
-}
-
-// mendScript drops ids from a queue's active list that have no task: one of them makes every listing of every queue fail.
-const mendScript = `
-local n = 0
-for _, id in ipairs(redis.call("LRANGE", KEYS[1], 0, -1)) do
-  if redis.call("HEXISTS", ARGV[1] .. id, "msg") == 0 then
-    redis.call("LREM", KEYS[1], 0, id)
-    redis.call("ZREM", KEYS[2], id)
-    redis.call("DEL", ARGV[1] .. id)
-    n = n + 1
-  end
-end
-return n`
-
-func (s *Sweeper) mend(ctx context.Context) error {
-	for _, line := range lines() {
-		prefix := "asynq:{" + line + "}:"
-		n, err := s.Redis.Eval(ctx, mendScript, []string{prefix + "active", prefix + "lease"}, prefix+"t:").Int()
-		if err != nil {
-			return fmt.Errorf("mend queue: %w", err)
-		}
-		if n > 0 {
-			s.Log.WarnContext(ctx, "ids without a task dropped", "queue", line, "ids", n)
-		}
-	}
-	return nil
 }
