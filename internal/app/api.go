@@ -30,7 +30,7 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	defer p.close()
 	listener := store.NewListener(cfg.DB.APIURL.Reveal(), log)
 	dispatcher := p.dispatcher()
-	api, err := p.api(listener, dispatcher.Hint)
+	api, err := p.api(listener, dispatcher)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	)
 }
 
-func (p *parts) api(listener *store.Listener, hint func()) (*httpapi.API, error) {
+func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*httpapi.API, error) {
 	keyset, err := secret.ReadKeyset(p.cfg.Keys.TokenPublic.Reveal(), p.cfg.Env.IsProduction())
 	if err != nil {
 		return nil, fmt.Errorf("read TOKEN_KEYSET_PUBLIC: %w", err)
@@ -62,7 +62,7 @@ func (p *parts) api(listener *store.Listener, hint func()) (*httpapi.API, error)
 	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
 		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log,
 		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
-	cleanups := &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Changes: listener, Hint: hint, UpgradeURL: url + "/billing",
+	cleanups := &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Changes: listener, Hint: dispatcher.Hint, Order: dispatcher.Order, UpgradeURL: url + "/billing",
 		ExecutesPerDay: p.cfg.Limits.ExecutesPerDay, OpenJobs: p.cfg.Limits.OpenJobsPerCustomer, Log: p.log}
 	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
 		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.figures.http(), Log: p.log}, nil

@@ -11,6 +11,8 @@ import (
 	"mailsweep/internal/config"
 	"mailsweep/internal/queue"
 	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/telemetry"
 )
 
 // RunWorker does jobs and sends mail until ctx ends; then what runs is handed back to PostgreSQL within the shutdown time.
@@ -27,7 +29,8 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	mailer := p.mailer()
 	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, Shutdown: cfg.Shutdown, Log: log,
-		Job: func(ctx context.Context, t queue.Task) error { return runner.Run(ctx, t.Customer, t.Job, t.Epoch) },
+		Job:   func(ctx context.Context, t queue.Task) error { return runner.Run(ctx, t.Customer, t.Job, t.Epoch) },
+		Order: runner.Nudge,
 		Mail: func(ctx context.Context, post queue.Post) error {
 			return mailer.Deliver(ctx, post.Customer, post.ID, post.Epoch)
 		},
@@ -53,7 +56,7 @@ func (p *parts) runner(hint func()) (*cleanup.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cleanup.Runner{DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: workerName(), Log: p.log,
+	return &cleanup.Runner{DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: store.Worker{Name: workerName(), Build: telemetry.ReadBuild().Version}, Log: p.log,
 		Hint: hint, Post: p.mailer().Post}, nil
 }
 

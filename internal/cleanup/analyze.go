@@ -116,11 +116,8 @@ func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.Mes
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, id := range batch {
-		g.Go(func() error {
-			mu.Lock()
-			known := ix.Attributed(id)
-			mu.Unlock()
-			if known || left() < margin {
+		g.Go(safely(func() error {
+			if attributed(ix, &mu, id) || left() < margin {
 				return nil // swept meanwhile with a sibling's sender, or enough
 			}
 			address, err := w.read(ctx, ix, &mu, id)
@@ -135,9 +132,15 @@ func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.Mes
 				return nil
 			}
 			return w.sweepSender(ctx, ix, &mu, address, left)
-		})
+		}))
 	}
 	return g.Wait()
+}
+
+func attributed(ix *mailindex.Index, mu *sync.Mutex, id sweep.MessageID) bool {
+	mu.Lock()
+	defer mu.Unlock()
+	return ix.Attributed(id)
 }
 
 // read learns one message's headers and returns its sender.

@@ -1,17 +1,21 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
 )
 
 // How often progress may be written, and how often the lease is renewed when nothing moves. Lease/3 leaves room for two misses.
 const (
 	beatEvery  = 500 * time.Millisecond
 	renewEvery = 4 * time.Second
+	stallLimit = 10 * time.Minute // no wait for quota and no call takes as long: the work hangs or turns in circles
 )
 
 // beat keeps a claim alive: it renews the lease, shows progress and learns of orders.
@@ -25,11 +29,56 @@ type beat struct {
 	cause  error
 	yield  bool // a writing job wants the mailbox
 	cancel context.CancelCauseFunc
+	nudged chan struct{} // full: ask for orders at once
+	moved  time.Time     // when the work last showed a sign of life
+	stall  time.Duration // 0: stallLimit
 }
 
 func newBeat(c store.Claim) *beat {
 	return &beat{since: time.Now(), before: c.Units, first: c.Progress.Done,
-		now: store.Beat{Phase: c.Phase, Done: c.Progress.Done, Total: c.Progress.Total}, units: func() int64 { return 0 }}
+		now: store.Beat{Phase: c.Phase, Done: c.Progress.Done, Total: c.Progress.Total}, units: func() int64 { return 0 }, nudged: make(chan struct{}, 1)}
+}
+
+// claims are the heartbeats of a worker's claims at work.
+type claims struct {
+	mu    sync.Mutex
+	beats map[sweep.ID]*beat
+}
+
+// add returns what takes the claim out again.
+func (c *claims) add(job sweep.ID, b *beat) (remove func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.beats == nil {
+		c.beats = map[sweep.ID]*beat{}
+	}
+	c.beats[job] = b
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.beats[job] == b {
+			delete(c.beats, job)
+		}
+	}
+}
+
+func (c *claims) nudge(job sweep.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if job.IsZero() {
+		for _, b := range c.beats {
+			b.hurry()
+		}
+	} else if b := c.beats[job]; b != nil {
+		b.hurry()
+	}
+}
+
+func (b *beat) hurry() {
+	select {
+	case b.nudged <- struct{}{}:
+	default:
+	}
 }
 
 // phase begins a new phase of so many steps.
@@ -48,6 +97,15 @@ func (b *beat) advance(n int) {
 	if took := time.Since(b.since).Seconds(); took > 0.1 {
 		b.now.PerSecond = float64(b.now.Done-b.first) / took
 	}
+}
+
+// shown is what the next heartbeat says.
+func (b *beat) shown() store.Beat {
+	units := b.spent()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.now.Units = units
+	return b.now
 }
 
 func (b *beat) done() int    { b.mu.Lock(); defer b.mu.Unlock(); return b.now.Done }
@@ -95,7 +153,7 @@ func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cance
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	var last store.Beat
-	renewed := time.Now()
+	renewed, hurry := time.Now(), false
 	for {
 		select {
 		case <-quit:
@@ -103,13 +161,18 @@ func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cance
 		case <-parent.Done():
 			b.stopWith(context.Canceled)
 			parent = context.WithoutCancel(parent) // go on renewing until the work has reached an edge
+		case <-b.nudged:
+			hurry = true
 		case <-tick.C:
 		}
-		b.mu.Lock()
-		next := b.now
-		b.mu.Unlock()
-		if next == last && time.Since(renewed) < beatEvery*2 {
+		next := b.shown()
+		if !hurry && next == last && time.Since(renewed) < beatEvery*2 {
 			continue
+		}
+		hurry = false
+		if b.stalled(next, last) {
+			b.giveUp(next, cancel)
+			return // the lease runs out, should the work not even hear this
 		}
 		orders, err := b.renew(parent, w, next)
 		switch {
@@ -123,10 +186,24 @@ func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cance
 	}
 }
 
+// stalled says whether the work has shown nothing new for too long.
+func (b *beat) stalled(next, last store.Beat) bool {
+	if next != last || b.moved.IsZero() {
+		b.moved = time.Now()
+	}
+	return time.Since(b.moved) > cmp.Or(b.stall, stallLimit)
+}
+
+// giveUp lets the lease go of a claim that does not get on.
+func (b *beat) giveUp(at store.Beat, cancel context.CancelCauseFunc) {
+	cause := &broken{trouble: fmt.Sprintf("no progress for %s while %s", cmp.Or(b.stall, stallLimit), at.Phase)}
+	b.stopWith(cause)
+	cancel(cause)
+}
+
 func (b *beat) renew(ctx context.Context, w *work, next store.Beat) (store.Orders, error) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), renewEvery)
 	defer stop()
-	next.Units = b.spent()
 	return w.DB.Renew(ctx, w.c, next)
 }
 
@@ -140,6 +217,8 @@ func (b *beat) obey(o store.Orders, err error, cancel context.CancelCauseFunc) {
 		cancel(store.ErrFenced)
 	case o.Cancel:
 		b.stopWith(errCanceled)
+	case o.Pause:
+		b.stopWith(errPaused)
 	case o.Halt:
 		b.stopWith(errHalted)
 	}

@@ -71,7 +71,7 @@ func (w *work) execute(ctx context.Context) error {
 	}
 	var wait *gmail.Wait
 	switch cause := w.beat.reason(); {
-	case errors.Is(err, store.ErrFenced), errors.As(err, &wait), w.away(err) && cause == nil, errors.Is(cause, context.Canceled), errors.Is(cause, errHalted), errors.Is(cause, store.ErrFenced):
+	case errors.Is(err, store.ErrFenced), errors.As(err, &wait), errors.As(err, new(*broken)), w.away(err) && cause == nil, unfinished(cause):
 		return cmp.Or(err, cause) // not over: another claim goes on
 	case errors.Is(cause, errCanceled):
 		return x.settle(ctx, store.Ending{State: sweep.Canceled})

@@ -107,13 +107,13 @@ func (w *work) listSlices(ctx context.Context, b *mailindex.Builder, bounds []ti
 		if i == len(found)-1 {
 			to = time.Time{}
 		}
-		g.Go(func() error {
+		g.Go(safely(func() error {
 			return w.mbox.ListAll(ctx, gmail.During(bounds[i], to), func(refs []mailindex.Ref) error {
 				w.beat.advance(len(refs))
 				found[i] = append(found[i], refs...)
 				return nil
 			})
-		})
+		}))
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -174,7 +174,7 @@ func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []d
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, d := range dims {
-		g.Go(func() (err error) {
+		g.Go(safely(func() (err error) {
 			var found []sweep.MessageID
 			if d.search.Q != "" || len(d.search.LabelIDs) > 0 {
 				if found, err = w.collect(ctx, d.search); err != nil {
@@ -186,7 +186,7 @@ func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []d
 			ix.SetDimension(d.name, found)
 			w.beat.advance(1)
 			return nil
-		})
+		}))
 	}
 	return g.Wait()
 }

@@ -13,13 +13,36 @@ import (
 
 // Cancel stops a job at its next batch's edge; a queued one at once. Canceling what is over is Conflict.
 func (s *Service) Cancel(ctx context.Context, a sweep.Actor, job sweep.ID) (sweep.JobView, error) {
+	return s.order(ctx, a, job, "cancel", (*store.Tx).RequestCancel)
+}
+
+// Pause lets a job rest at its next batch's edge, a queued one at once, until Resume or a cancel; after sweep.PauseLimit it is canceled.
+// It keeps its quota and its mailbox. Pausing what is over is Conflict.
+func (s *Service) Pause(ctx context.Context, a sweep.Actor, job sweep.ID) (sweep.JobView, error) {
+	return s.order(ctx, a, job, "pause", (*store.Tx).RequestPause)
+}
+
+// Resume lets a paused job go on where it was. Resuming what is over is Conflict, what is not paused goes on.
+func (s *Service) Resume(ctx context.Context, a sweep.Actor, job sweep.ID) (sweep.JobView, error) {
+	return s.order(ctx, a, job, "resume", (*store.Tx).Resume)
+}
+
+// order writes what a person wants of a job, tells its worker, and answers with the job as it stands.
+func (s *Service) order(ctx context.Context, a sweep.Actor, job sweep.ID, verb string, ask func(*store.Tx, sweep.ID) error) (sweep.JobView, error) {
 	if err := a.MayRun(); err != nil {
 		return sweep.JobView{}, err
 	}
-	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error { return tx.RequestCancel(job) })
+	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := ask(tx, job); err != nil {
+			return err
+		}
+		return tx.Audit(store.AuditEntry{Actor: a, Action: "job." + verb, Object: sweep.JobID.Show(job)})
+	})
 	if err != nil {
 		return sweep.JobView{}, err
 	}
+	s.Order(job)
+	s.Hint()
 	view, _, err := s.Job(ctx, a.Customer, job)
 	return view, err
 }

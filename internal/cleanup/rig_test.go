@@ -89,9 +89,9 @@ func newRig(t *testing.T) *rig {
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.worker = open(t, r.url("mailsweep_worker"), 0)
 	r.clerk = open(t, r.url("mailsweep_scheduler"), 0)
-	r.Service = &cleanup.Service{DB: open(t, r.url("mailsweep_app"), 0), Vault: vault, Plans: sweep.DefaultPlans(), Hint: func() {},
+	r.Service = &cleanup.Service{DB: open(t, r.url("mailsweep_app"), 0), Vault: vault, Plans: sweep.DefaultPlans(), Hint: func() {}, Order: func(sweep.ID) {},
 		UpgradeURL: "https://page.example/plans", ExecutesPerDay: 100, OpenJobs: 20, Log: log}
-	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log), Plans: r.Plans, Worker: "test", Hint: func() {},
+	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log), Plans: r.Plans, Worker: store.Worker{Name: "test"}, Hint: func() {},
 		Post: r.post, Log: log}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -214,8 +214,12 @@ func (r *rig) count(t *testing.T, query string, args ...any) (n int) {
 // take hands out what is due and gives the tasks.
 func (r *rig) take(t *testing.T) []store.Dispatched {
 	t.Helper()
-	tasks, err := r.clerk.Dispatch(context.Background(), 0, 3, 100)
-	require.NoError(t, err)
+	var tasks []store.Dispatched
+	for _, writes := range []bool{true, false} {
+		jobs, err := r.clerk.Dispatch(context.Background(), store.Line{Writes: writes, Window: 100, Each: 100})
+		require.NoError(t, err)
+		tasks = append(tasks, jobs...)
+	}
 	return tasks
 }
 

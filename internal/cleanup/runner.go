@@ -23,17 +23,25 @@ type Runner struct {
 	Opener *secret.TokenOpener
 	Gmail  *gmail.Client
 	Plans  sweep.Plans
-	Worker string                                                                  // this process, in the job row
+	Worker store.Worker                                                            // this process, in the job row
 	Hint   func()                                                                  // tells the dispatcher that a lane may be free; never awaited
 	Post   func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error // a mail to the customer's owner, with the transaction
 	Log    *slog.Logger
+
+	claims claims
 }
 
-// Why a claim ends early. The first two come from the heartbeat.
+// Why a claim ends early; they come from the heartbeat. After all but a cancel another claim goes on.
 var (
 	errCanceled = errors.New("the customer canceled the job")
+	errPaused   = errors.New("the customer paused the job")
 	errHalted   = errors.New("an operator halted this kind of job")
 )
+
+// unfinished says that the claim ends before its job for a reason of the heartbeat's.
+func unfinished(cause error) bool {
+	return errors.Is(cause, context.Canceled) || errors.Is(cause, errHalted) || errors.Is(cause, errPaused) || errors.Is(cause, store.ErrFenced)
+}
 
 // work is one claim at work.
 type work struct {
@@ -62,12 +70,21 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 	}
 	ctx = telemetry.WithJobID(telemetry.WithRequestID(ctx, c.RequestID), sweep.JobID.Show(job))
 	w := &work{Runner: r, c: &c, beat: newBeat(c)}
-	err = w.run(ctx)
+	defer r.claims.add(job, w.beat)()
+	err = safely(func() error { return w.run(ctx) })()
+	err = w.conclude(ctx, err)
 	r.Hint()
-	return w.conclude(ctx, err)
+	return err
 }
 
+// Nudge lets the claim of a job ask for its orders now instead of at its next heartbeat; the zero id nudges all. It never blocks.
+func (r *Runner) Nudge(job sweep.ID) { r.claims.nudge(job) }
+
 func (w *work) run(ctx context.Context) error {
+	if w.c.Halted && !w.c.Canceled {
+		w.beat.stopWith(errHalted)
+		return errHalted
+	}
 	if err := w.open(ctx); err != nil {
 		return err
 	}
@@ -158,6 +175,7 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var wait *gmail.Wait
+	var broke *broken
 	switch cause := w.beat.reason(); {
 	case err == nil:
 		w.Log.InfoContext(ctx, "job claim ended", "units", w.beat.spent())
@@ -165,18 +183,22 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	case errors.Is(err, store.ErrFenced) || errors.Is(cause, store.ErrFenced):
 		w.Log.WarnContext(ctx, "fenced: another claim has this job")
 		return nil
+	case errors.As(err, &broke):
+		return w.stumble(ctx, broke)
 	case errors.Is(cause, errCanceled):
 		return w.end(ctx, store.Ending{State: sweep.Canceled})
+	case errors.Is(cause, errPaused):
+		return w.park(ctx, store.Parking{Event: sweep.Pause, Phase: "paused"})
 	case errors.Is(cause, errHalted):
-		return w.park(ctx, 5*time.Second, "halted by an operator")
+		return w.wait(ctx, haltRetry, "halted by an operator")
 	case errors.Is(cause, context.Canceled):
-		return w.park(ctx, 0, "handed back")
+		return w.park(ctx, store.Parking{Event: sweep.HandBack, Phase: "handed back"})
 	case errors.Is(err, errYield):
-		return w.park(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
+		return w.wait(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
 	case errors.As(err, &wait):
-		return w.park(ctx, time.Until(wait.Until), "Gmail asked us to wait")
+		return w.wait(ctx, time.Until(wait.Until), "Gmail asked us to wait")
 	case w.away(err):
-		return w.park(ctx, w.awayFor(), "Gmail does not answer: trying again")
+		return w.wait(ctx, w.awayFor(), "Gmail does not answer: trying again")
 	}
 	return w.fail(ctx, err)
 }
@@ -196,15 +218,33 @@ func (w *work) awayFor() time.Duration {
 	return time.Duration(float64(awayRetry) / max(1, w.Gmail.TimeScale))
 }
 
-func (w *work) park(ctx context.Context, d time.Duration, phase string) error {
-	if d > 0 {
-		d = max(d, time.Second)
-	}
-	err := w.DB.Park(ctx, w.c, d, phase, nil)
+// haltRetry is how long a halted job waits at least: the dispatcher lets it lie until the halt is lifted, unless that is of a build.
+const haltRetry = 5 * time.Second
+
+func (w *work) wait(ctx context.Context, d time.Duration, phase string) error {
+	return w.park(ctx, store.Parking{Event: sweep.Wait, For: max(d, time.Second), Phase: phase})
+}
+
+func (w *work) park(ctx context.Context, p store.Parking) error {
+	return fencedIsFine(w.DB.Park(ctx, w.c, p))
+}
+
+// fencedIsFine: what another claim has is that claim's business.
+func fencedIsFine(err error) error {
 	if errors.Is(err, store.ErrFenced) {
 		return nil
 	}
 	return err
+}
+
+// stumble gives back a job over which the work panicked, or gives it up when that happens again and again.
+func (w *work) stumble(ctx context.Context, b *broken) error {
+	w.Log.ErrorContext(ctx, "the work broke", "trouble", b.trouble, "claim", w.c.Fence)
+	poison, err := w.DB.Stumble(ctx, w.c, b.trouble)
+	if err != nil || !poison {
+		return fencedIsFine(err)
+	}
+	return w.end(ctx, store.Ending{State: sweep.Failed, Code: sweep.Internal, Detail: fmt.Sprintf("given up after the work on it broke %d times in a row", sweep.PoisonLimit)})
 }
 
 // fail ends the job with a code and a sentence; what has no code is internal, logged and not shown.
@@ -227,18 +267,16 @@ func failure(err error) store.Ending {
 // end finishes the job without a result; a mailbox that lost its consent is marked, its owner told once.
 func (w *work) end(ctx context.Context, e store.Ending) error {
 	e.Units, e.Done, e.Total = w.beat.spent(), w.beat.done(), w.beat.total()
+	if e.Code != sweep.MailboxNeedsReconnect {
+		return fencedIsFine(w.DB.Finish(ctx, w.c, e))
+	}
 	err := w.DB.Fenced(ctx, w.c, func(tx *store.Tx) error {
-		if e.Code == sweep.MailboxNeedsReconnect {
-			if err := w.lostConsent(tx); err != nil {
-				return err
-			}
+		if err := w.lostConsent(tx); err != nil {
+			return err
 		}
 		return tx.Finish(w.c, e)
 	})
-	if errors.Is(err, store.ErrFenced) {
-		return nil
-	}
-	return err
+	return fencedIsFine(err)
 }
 
 // finish ends the job with its result, which f may still complete, beside what f writes in the same transaction.

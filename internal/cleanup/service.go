@@ -17,6 +17,7 @@ type Service struct {
 	Plans          sweep.Plans
 	Changes        *store.Listener // wakes those who wait for a job
 	Hint           func()          // tells the dispatcher that something is queued; never awaited
+	Order          func(sweep.ID)  // tells the worker of a running job to ask for its orders; never awaited
 	UpgradeURL     string
 	ExecutesPerDay int
 	OpenJobs       int

@@ -117,9 +117,7 @@ func TestAgesAreFixedAtTheFreeze(t *testing.T) {
 	for _, id := range c.members(t, p.CleanupPlanID) {
 		c.relabel(t, id, "IMPORTANT") // so that each is looked at again
 	}
-	later := *c.runner
-	later.DB = open(t, c.url("mailsweep_worker"), 6*24*time.Hour)
-	c.runner = &later
+	c.runner.DB = open(t, c.url("mailsweep_worker"), 6*24*time.Hour)
 	_, res := c.executed(t, p.CleanupPlanID)
 	require.Equal(t, p.ToClean, res.Cleaned)
 }

@@ -45,7 +45,7 @@ func (w *work) undo(ctx context.Context) error {
 		return err
 	}
 	if cause := w.beat.reason(); cause != nil && !errors.Is(cause, errCanceled) {
-		return cause
+		return cause // not over: another claim goes on
 	}
 	return r.settle(ctx)
 }
@@ -250,12 +250,12 @@ func (r *reversal) restoreAll(ctx context.Context) error {
 			r.beat.advance(len(batch.IDs))
 			continue
 		}
-		g.Go(func() error {
+		g.Go(safely(func() error {
 			if failed.Err() != nil || r.beat.reason() != nil {
 				return nil
 			}
 			return r.restore(ctx, n, batch)
-		})
+		}))
 	}
 	return g.Wait()
 }
@@ -297,7 +297,7 @@ func (r *reversal) restore(ctx context.Context, n int, g group) error {
 	r.done[n] = true
 	r.mu.Unlock()
 	r.beat.advance(len(g.IDs))
-	return r.DB.SettleBatch(ctx, r.c, n, cost, "undo", r.beat.done(), r.c.Now)
+	return r.DB.SettleBatch(ctx, r.c, n, cost, "undo", r.c.Now)
 }
 
 func (r *reversal) leave(g group) {

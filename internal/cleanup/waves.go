@@ -53,12 +53,12 @@ func (x *execution) wave(ctx context.Context, from, to int) error {
 			continue
 		}
 		x.asked[n] = set
-		g.Go(func() error {
+		g.Go(safely(func() error {
 			if failed.Err() != nil || x.beat.reason() != nil {
 				return nil
 			}
 			return x.change(ctx, n, set, &answered[n-from])
-		})
+		}))
 	}
 	err = g.Wait()
 	for i, yes := range answered {
@@ -147,7 +147,7 @@ func (x *execution) change(ctx context.Context, n int, set batchSet, answered *b
 	}
 	*answered = true
 	x.beat.advance(x.sizeOf(n))
-	return x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.beat.done(), x.c.Now)
+	return x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.c.Now)
 }
 
 func (x *execution) doneCount() (n int) {

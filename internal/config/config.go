@@ -180,6 +180,7 @@ type Limits struct {
 	SignupsPerHourPerIP  int   `env:"SIGNUPS_PER_HOUR_PER_IP" envDefault:"5" desc:"sign-ups that one IP address may make in an hour"`
 	ExecutesPerDay       int   `env:"EXECUTES_PER_DAY" envDefault:"100" desc:"executes that one customer may start in a day"`
 	OpenJobsPerCustomer  int   `env:"OPEN_JOBS_PER_CUSTOMER" envDefault:"20" desc:"jobs that one customer may have open"`
+	RunningPerCustomer   int   `env:"RUNNING_JOBS_PER_CUSTOMER" envDefault:"6" desc:"jobs of one customer that are handed to workers at a time, of those that write and of those that do not each"`
 	LoginFailuresPerIP   int   `env:"LOGIN_FAILURES_PER_IP" envDefault:"20" desc:"failed sign-ins that one IP address may make in 15 minutes"`
 	LoginFailuresPerUser int   `env:"LOGIN_FAILURES_PER_USER" envDefault:"5" desc:"failed sign-ins to one account in 15 minutes before it slows down"`
 }

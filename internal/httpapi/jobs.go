@@ -57,6 +57,10 @@ func (s *server) jobRoutes(api huma.API) {
 		summary: "Server-sent events: job at each change, then end"}, s.follow)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", name: "cancel-job", tag: "jobs", status: 202, errors: []int{409},
 		summary: "Stop a job at its next batch's edge; what was done can be undone"}, s.cancel)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/pause", name: "pause-job", tag: "jobs", status: 202, errors: []int{409},
+		summary: "Let a job rest at its next batch's edge; it keeps its quota and its mailbox, for a week at most"}, s.pause)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/resume", name: "resume-job", tag: "jobs", status: 202, errors: []int{409},
+		summary: "Let a paused job go on where it was"}, s.resume)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/undo", name: "undo-job", tag: "jobs", status: 202, errors: []int{409, 410, 422},
 		summary: "Restore the labels of every message that an execute changed"}, s.undo)
 }
@@ -108,11 +112,23 @@ func (s *server) await(ctx context.Context, customer, job sweep.ID, since int64,
 }
 
 func (s *server) cancel(ctx context.Context, in *JobPath) (*acceptedOutput, error) {
+	return order(ctx, in, s.Cleanup.Cancel)
+}
+
+func (s *server) pause(ctx context.Context, in *JobPath) (*acceptedOutput, error) {
+	return order(ctx, in, s.Cleanup.Pause)
+}
+
+func (s *server) resume(ctx context.Context, in *JobPath) (*acceptedOutput, error) {
+	return order(ctx, in, s.Cleanup.Resume)
+}
+
+func order(ctx context.Context, in *JobPath, do func(context.Context, sweep.Actor, sweep.ID) (sweep.JobView, error)) (*acceptedOutput, error) {
 	id, err := sweep.JobID.Parse(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return accepted(s.Cleanup.Cancel(ctx, actorOf(ctx), id))
+	return accepted(do(ctx, actorOf(ctx), id))
 }
 
 func (s *server) undo(ctx context.Context, in *undoInput) (*acceptedOutput, error) {

@@ -82,7 +82,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 		Passwords: &secret.Passwords{Peppers: map[string][]byte{"p1": []byte("a pepper for tests only, 32 byte")}, Current: "p1", Cost: 4, Patience: 20 * time.Second},
 		Pseudonym: secret.Pseudonym{Key: []byte("a pseudonym key for tests only..")}, Limits: account.Limits{SignupsPerHourPerIP: 1000},
 	}
-	r.Cleanup = &cleanup.Service{DB: db, Vault: vault, Plans: r.Plans, Changes: startListener(t, d, r.Log), Hint: func() {}, ExecutesPerDay: 100, OpenJobs: 20, Log: r.Log}
+	r.Cleanup = &cleanup.Service{DB: db, Vault: vault, Plans: r.Plans, Changes: startListener(t, d, r.Log), Hint: func() {}, Order: func(sweep.ID) {}, ExecutesPerDay: 100, OpenJobs: 20, Log: r.Log}
 	r.Report = &report.Service{DB: db, Plans: r.Plans}
 	r.PublicURL, r.CORSOrigins, r.Draining, r.AnonymousPerMinute = "https://api.example", []string{page}, r.draining, 100_000
 	for _, c := range change {

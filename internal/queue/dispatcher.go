@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	hintedGap  = 20 * time.Millisecond // between two looks when hinted
+	hintedGap  = 20 * time.Millisecond // between two looks when hinted again
+	busyGap    = 5 * time.Millisecond  // the same after a look that found work
 	idleGap    = 250 * time.Millisecond
 	standbyGap = time.Second
 	postsAtOne = 100
@@ -27,12 +28,15 @@ type Dispatcher struct {
 	Redis       redis.UniversalClient
 	Interactive int // at most so many analyses and dry runs are in Redis or running
 	Bulk        int // at most so many executes and undos
+	Each        int // of one customer at most so many of either
 	Log         *slog.Logger
 
 	once   sync.Once
 	hints  *hints
 	client client
-	broken bool // Redis failed us last time
+	broken bool      // Redis failed us last time
+	hinted time.Time // when a hint was followed last
+	found  bool      // the last look found work
 }
 
 func (d *Dispatcher) init() {
@@ -47,6 +51,12 @@ func (d *Dispatcher) Hint() {
 	poke(d.hints.out)
 }
 
+// Order says that a running job was told to stop or to rest: its worker looks at once. It never blocks.
+func (d *Dispatcher) Order(job sweep.ID) {
+	d.once.Do(d.init)
+	d.hints.order(job)
+}
+
 // Run dispatches until ctx ends.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	d.once.Do(d.init)
@@ -58,27 +68,29 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	side.Go(func() { d.hints.hear(ctx) })
 	for {
 		leads := d.look(ctx, leader)
-		if !d.rest(ctx, leads) {
+		if !leads && !pause(ctx, standbyGap) || leads && !d.rest(ctx) {
 			return nil
 		}
 	}
 }
 
-// rest waits until the next look; false at the end of ctx. A standby does not listen to hints.
-func (d *Dispatcher) rest(ctx context.Context, leads bool) bool {
-	if !leads {
-		return pause(ctx, standbyGap)
-	}
-	if !pause(ctx, hintedGap) {
-		return false
-	}
+// rest waits until the next look; false at the end of ctx. The first hint after a silence is followed at once; those that come behind it
+// are gathered.
+func (d *Dispatcher) rest(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
 	case <-d.hints.here:
-	case <-time.After(idleGap - hintedGap):
+		gap := hintedGap - time.Since(d.hinted)
+		if d.found {
+			gap = busyGap
+		}
+		ok := gap <= 0 || pause(ctx, gap)
+		d.hinted = time.Now()
+		return ok
+	case <-time.After(idleGap):
+		return true
 	}
-	return true
 }
 
 func pause(ctx context.Context, d time.Duration) bool {
@@ -99,19 +111,20 @@ func (d *Dispatcher) look(ctx context.Context, leader *store.Leader) (leads bool
 	if !leads || d.broken && d.Redis.Ping(ctx).Err() != nil {
 		return leads
 	}
-	d.broken = false
-	d.jobs(ctx, sweep.DryRun.Rank(), sweep.Analyze.Rank(), d.Interactive)
-	d.jobs(ctx, sweep.Undo.Rank(), sweep.Execute.Rank(), d.Bulk)
+	d.broken, d.found = false, false
+	d.jobs(ctx, store.Line{Writes: false, Window: d.Interactive, Each: d.Each})
+	d.jobs(ctx, store.Line{Writes: true, Window: d.Bulk, Each: d.Each})
 	d.posts(ctx)
 	return true
 }
 
 // jobs sends what may go. After a failure the rest goes back to the queue; the failed one may have arrived, the sweeper will see.
-func (d *Dispatcher) jobs(ctx context.Context, low, high, window int) {
-	jobs, err := d.DB.Dispatch(ctx, low, high, window)
+func (d *Dispatcher) jobs(ctx context.Context, line store.Line) {
+	jobs, err := d.DB.Dispatch(ctx, line)
 	if err != nil && ctx.Err() == nil {
 		d.Log.ErrorContext(ctx, "dispatch failed", "error", err)
 	}
+	d.found = d.found || len(jobs) > 0
 	for _, j := range jobs {
 		if d.broken {
 			d.back(ctx, j)

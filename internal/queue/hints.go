@@ -7,18 +7,26 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"mailsweep/internal/sweep"
 )
 
-// hints tell dispatchers, here and in other processes, that looking is worth while. They are never waited for and may be lost.
+// hints tell dispatchers, here and in other processes, that looking is worth while, and workers that a job has new orders. They are never
+// waited for and may be lost: both look by themselves before long.
 type hints struct {
-	redis redis.UniversalClient
-	log   *slog.Logger
-	here  chan struct{} // full: look
-	out   chan struct{} // full: tell the others
+	redis   redis.UniversalClient
+	log     *slog.Logger
+	here    chan struct{}      // full: look
+	out     chan struct{}      // full: tell the others
+	orders  chan sweep.ID      // jobs with new orders, for the others
+	ordered func(job sweep.ID) // hears of such jobs; nil: nobody here wants to
 }
 
+// ordersAtOnce is how many orders may wait to be published. One more is dropped: its worker hears at its next heartbeat.
+const ordersAtOnce = 256
+
 func newHints(c redis.UniversalClient, log *slog.Logger) *hints {
-	return &hints{redis: c, log: log, here: make(chan struct{}, 1), out: make(chan struct{}, 1)}
+	return &hints{redis: c, log: log, here: make(chan struct{}, 1), out: make(chan struct{}, 1), orders: make(chan sweep.ID, ordersAtOnce)}
 }
 
 // channel names the database too: published messages cross Redis' numbered databases. A cluster has number 0 only.
@@ -37,16 +45,27 @@ func poke(c chan struct{}) {
 	}
 }
 
+// order says that a job has new orders; the zero id: all may have.
+func (h *hints) order(job sweep.ID) {
+	select {
+	case h.orders <- job:
+	default:
+	}
+}
+
 // tell publishes the hints of this process, many at once as one, until ctx ends.
 func (h *hints) tell(ctx context.Context) {
 	for {
+		message := ""
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.out:
+		case job := <-h.orders:
+			message = job.String()
 		}
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-		if err := h.redis.Publish(short, h.channel(), "").Err(); err != nil {
+		if err := h.redis.Publish(short, h.channel(), message).Err(); err != nil {
 			h.log.DebugContext(ctx, "hint not published", "error", err)
 		}
 		cancel()
@@ -62,11 +81,21 @@ func (h *hints) hear(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case _, open := <-messages:
+		case m, open := <-messages:
 			if !open {
 				return
 			}
-			poke(h.here)
+			h.heard(m.Payload)
 		}
+	}
+}
+
+func (h *hints) heard(message string) {
+	if message == "" {
+		poke(h.here)
+		return
+	}
+	if job, err := sweep.ParseUUID(message); err == nil && h.ordered != nil {
+		h.ordered(job)
 	}
 }

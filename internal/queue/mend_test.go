@@ -86,7 +86,9 @@ func TestATaskThatEndedByHalfIsDroppedAndItsIDIsFree(t *testing.T) {
 	end, task := busy(p)
 	require.EqualValues(t, 1, c.ZRem(t.Context(), "asynq:{bulk}:lease", task).Val())
 	end()
-	testkit.Eventually(t, 5*time.Second, func() bool { return p.count("state = 'succeeded'") == 1 && c.LLen(t.Context(), "asynq:{bulk}:active").Val() == 0 }, "it has ended")
+	testkit.Eventually(t, 5*time.Second, func() bool {
+		return p.count("state = 'succeeded'") == 1 && c.LLen(t.Context(), "asynq:{bulk}:active").Val() == 0
+	}, "it has ended")
 	client, again := asynq.NewClientFromRedisClient(c), asynq.NewTask("job:execute", nil)
 	_, err := client.Enqueue(again, asynq.TaskID(task), asynq.Queue("bulk"))
 	require.ErrorIs(t, err, asynq.ErrTaskIDConflict, "asynq leaves its hash behind for ever")

@@ -29,6 +29,7 @@ type Worker struct {
 	Job         func(context.Context, Task) error
 	Mail        func(context.Context, Post) error
 	Duty        func(ctx context.Context, name string) error
+	Order       func(job sweep.ID) // a job that may run here has new orders; the zero id: all may have; nil: the heartbeats find out
 	Log         *slog.Logger
 }
 
@@ -46,6 +47,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer side.Wait()
 	defer quiet()
 	side.Go(func() { h.hints.tell(telling) })
+	if h.hints.ordered = w.Order; w.Order != nil {
+		side.Go(func() { h.hints.hear(telling) })
+	}
 
 	servers := w.servers()
 	defer func() { shutdown(servers) }()

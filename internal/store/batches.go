@@ -49,13 +49,13 @@ func (db *DB) BeginBatch(ctx context.Context, c *Claim, n int, ids []byte, asked
 }
 
 // SettleBatch records that the call of batch n was answered: the batch is done, the ledger row written and the quota moved from
-// reserved to used, in one statement. Settling twice changes nothing. cost is what the customer is charged: the ids asked for an
+// reserved to used, in one statement. Progress is the heartbeat's to show. Settling twice changes nothing. cost is what the customer is charged: the ids asked for an
 // execute, their negative for an undo, which is given back only within the same period.
-func (db *DB) SettleBatch(ctx context.Context, c *Claim, n, cost int, kind string, done int, now time.Time) error {
+func (db *DB) SettleBatch(ctx context.Context, c *Claim, n, cost int, kind string, now time.Time) error {
 	found := false
 	err := db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
 		q.Queue(`WITH j AS (
-			UPDATE jobs SET done = $8, barren = 0, lease_until = clock_timestamp() + make_interval(secs => $9), version = version + 1,
+			UPDATE jobs SET barren = 0, lease_until = clock_timestamp() + make_interval(secs => $8),
 			  settled = settled + CASE WHEN $5 > 0 AND NOT EXISTS (SELECT FROM usage_ledger WHERE customer_id = $1 AND job_id = $2 AND batch_no = $4 AND kind = $6) THEN $5 ELSE 0 END
 			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING customer_id, id, period_start
 		), b AS (
@@ -66,7 +66,7 @@ func (db *DB) SettleBatch(ctx context.Context, c *Claim, n, cost int, kind strin
 		), u AS (
 			UPDATE usage_tracking u SET used = u.used + l.emails, reserved = u.reserved - greatest(l.emails, 0) FROM l
 			WHERE u.customer_id = $1 AND u.period_start = l.period_start
-		) SELECT 1 FROM j`, dbID(c.CustomerID), dbID(c.ID), c.Fence, n, cost, kind, now, done, sweep.Lease.Seconds()).
+		) SELECT 1 FROM j`, dbID(c.CustomerID), dbID(c.ID), c.Fence, n, cost, kind, now, sweep.Lease.Seconds()).
 			Query(func(rows pgx.Rows) error {
 				for rows.Next() {
 					found = true

@@ -14,12 +14,13 @@ import (
 // dispatch hands a job out without the queue and tells its epoch.
 func (y *yard) dispatch(job sweep.ID) int {
 	y.t.Helper()
+	y.exec("UPDATE jobs SET state = 'queued' WHERE id = $1 AND state = 'running'", job.String())
 	return ask[int](y, "UPDATE jobs SET state = 'dispatched', epoch = epoch + 1, dispatched_at = clock_timestamp() WHERE id = $1 RETURNING epoch", job.String())
 }
 
 func (y *yard) claim(db *store.DB, p place, job sweep.ID) *store.Claim {
 	y.t.Helper()
-	c, ok, err := db.Claim(y.t.Context(), p.customer, job, y.dispatch(job), "worker")
+	c, ok, err := db.Claim(y.t.Context(), p.customer, job, y.dispatch(job), store.Worker{Name: "worker"})
 	require.NoError(y.t, err)
 	require.True(y.t, ok)
 	return &c
@@ -64,7 +65,7 @@ func (w *workshop) begin(n int) {
 
 func (w *workshop) settle(n, cost int) {
 	w.t.Helper()
-	require.NoError(w.t, w.worker.SettleBatch(w.t.Context(), w.c, n, cost, "settle", n, time.Now()))
+	require.NoError(w.t, w.worker.SettleBatch(w.t.Context(), w.c, n, cost, "settle", time.Now()))
 }
 
 func (w *workshop) finish(s sweep.JobState) {
@@ -87,7 +88,7 @@ func TestATaskIsClaimedOnce(t *testing.T) {
 	y := newYard(t)
 	db, p := openFour(t, y.d, "mailsweep_worker"), y.place("a")
 	job := y.job(p, "a", sweep.Analyze, 1)
-	_, ok, err := db.Claim(t.Context(), p.customer, job, 0, "w")
+	_, ok, err := db.Claim(t.Context(), p.customer, job, 0, store.Worker{Name: "w"})
 	require.NoError(t, err)
 	require.False(t, ok, "a job that was not handed out")
 	epoch := y.dispatch(job)
@@ -96,7 +97,7 @@ func TestATaskIsClaimedOnce(t *testing.T) {
 	var won []store.Claim
 	for range 20 {
 		all.Go(func() {
-			c, ok, err := db.Claim(t.Context(), p.customer, job, epoch, "w")
+			c, ok, err := db.Claim(t.Context(), p.customer, job, epoch, store.Worker{Name: "w"})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -112,7 +113,7 @@ func TestATaskIsClaimedOnce(t *testing.T) {
 	require.Equal(t, []any{1, job, "req", sweep.Running, "starting"}, []any{won[0].Fence, won[0].ID, won[0].RequestID, won[0].State, won[0].Phase})
 	y.set(job, "state = 'dispatched', epoch = epoch + 1")
 	for customer, epoch := range map[sweep.ID]int{p.customer: epoch, y.place("a").customer: epoch + 1} { // TEN-10
-		_, ok, err = db.Claim(t.Context(), customer, job, epoch, "w")
+		_, ok, err = db.Claim(t.Context(), customer, job, epoch, store.Worker{Name: "w"})
 		require.NoError(t, err)
 		require.False(t, ok, "an old epoch, and another customer's payload")
 	}
@@ -130,7 +131,7 @@ func TestADeadClaimIsReplacedAndFenced(t *testing.T) {
 	require.Equal(t, store.Orders{}, orders)
 	w.set(w.job, "lease_until = clock_timestamp() - interval '1 second'")
 	epoch := ask[int](w.yard, "SELECT epoch FROM jobs WHERE id = $1", w.job.String())
-	next, ok, err := w.worker.Claim(ctx, w.p.customer, w.job, epoch, "next")
+	next, ok, err := w.worker.Claim(ctx, w.p.customer, w.job, epoch, store.Worker{Name: "next"})
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, []byte("here"), next.Checkpoint)
@@ -140,9 +141,9 @@ func TestADeadClaimIsReplacedAndFenced(t *testing.T) {
 	late := map[string]func() error{
 		"renew":      func() error { _, err := w.worker.Renew(ctx, old, store.Beat{Phase: "late"}); return err },
 		"begin":      func() error { return w.worker.BeginBatch(ctx, old, 1, []byte("late"), 1, time.Now()) },
-		"settle":     func() error { return w.worker.SettleBatch(ctx, old, 0, 7, "settle", 1, time.Now()) },
+		"settle":     func() error { return w.worker.SettleBatch(ctx, old, 0, 7, "settle", time.Now()) },
 		"checkpoint": func() error { return w.worker.Checkpoint(ctx, old, []byte("late")) },
-		"park":       func() error { return w.worker.Park(ctx, old, time.Hour, "late", nil) },
+		"park":       func() error { return w.worker.Park(ctx, old, store.Parking{Event: sweep.Wait, For: time.Hour}) },
 		"fenced":     func() error { return w.worker.Fenced(ctx, old, func(*store.Tx) error { reached = true; return nil }) },
 	}
 	refused := func() {
@@ -171,7 +172,7 @@ func TestABatchIsChargedOnce(t *testing.T) {
 	w.settle(0, 60)
 	w.requireUsage(60, 40)
 	w.set(w.job, "lease_until = clock_timestamp() - interval '1 second'")
-	next, ok, err := w.worker.Claim(t.Context(), w.p.customer, w.job, w.epoch(), "next")
+	next, ok, err := w.worker.Claim(t.Context(), w.p.customer, w.job, w.epoch(), store.Worker{Name: "next"})
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, 60, next.Settled)
@@ -201,7 +202,7 @@ func TestSettlingAtOnceLosesNothing(t *testing.T) {
 					if err := w.worker.BeginBatch(t.Context(), c, n, nil, 7, time.Now()); err != nil {
 						t.Error(err)
 					}
-					if err := w.worker.SettleBatch(t.Context(), c, n, 7, "settle", n, time.Now()); err != nil {
+					if err := w.worker.SettleBatch(t.Context(), c, n, 7, "settle", time.Now()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -267,11 +268,11 @@ func TestUndoGivesQuotaBackWithUndoRowsOnly(t *testing.T) {
 	w.c = w.claim(w.worker, w.p, s.Job)
 	w.begin(0)
 	for range 2 {
-		require.NoError(t, w.worker.SettleBatch(t.Context(), w.c, 0, -60, "undo", 60, time.Now()))
+		require.NoError(t, w.worker.SettleBatch(t.Context(), w.c, 0, -60, "undo", time.Now()))
 	}
 	w.requireUsage(0, 0)
 	w.begin(1)
-	require.NoError(t, w.worker.SettleBatch(t.Context(), w.c, 1, 0, "undo", 61, time.Now()))
+	require.NoError(t, w.worker.SettleBatch(t.Context(), w.c, 1, 0, "undo", time.Now()))
 	w.finish(sweep.Succeeded)
 	w.requireUsage(0, 0)
 	require.Equal(t, "settle 60, undo -60", ask[string](w.yard, "SELECT string_agg(kind || ' ' || emails, ', ' ORDER BY kind) FROM usage_ledger"), "a batch of an earlier period writes no row")

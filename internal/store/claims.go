@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,47 +15,65 @@ import (
 // Claim is one worker's turn at a job. Every write carries its Fence: once a newer claim exists, the writes of this one change nothing.
 type Claim struct {
 	JobRow
-	Fence      int
-	Checkpoint []byte // sealed, of an earlier claim
-	Period     time.Time
-	RequestID  string
-	Canceled   bool // asked to stop before it began
-	Now        time.Time
+	Fence       int
+	Checkpoint  []byte // sealed, of an earlier claim
+	Period      time.Time
+	RequestID   string
+	Traceparent string
+	Canceled    bool // asked to stop before it began
+	Halted      bool // by an operator: give it back
+	Now         time.Time
+	build       string
 }
 
-// Claim takes a dispatched job, or one whose lease is dead, for worker. ok is false when the task is stale or a duplicate: there is
-// nothing to do then.
-func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, worker string) (c Claim, ok bool, err error) {
-	err = db.Tenant(ctx, customer, func(tx *Tx) error {
-		var rows []struct {
-			Row             jobRow `gorm:"embedded"`
-			Fence           int
-			Checkpoint      []byte
-			PeriodStart     time.Time
-			RequestID       string
-			CancelRequested bool
-		}
-		err := tx.Raw(`UPDATE jobs j SET state = 'running', fence = fence + 1, worker = ?, lease_until = clock_timestamp() + make_interval(secs => ?),
-			started_at = coalesce(started_at, ?), phase = CASE WHEN phase IN ('queued','') THEN 'starting' ELSE phase END, version = version + 1
-			WHERE j.customer_id = ? AND j.id = ? AND j.epoch = ? AND (j.state = 'dispatched' OR j.state = 'running' AND j.lease_until < clock_timestamp())
-			RETURNING fence, checkpoint, period_start, request_id, cancel_requested, `+jobColumns,
-			worker, sweep.Lease.Seconds(), tx.Now, dbID(customer), dbID(job), epoch).Scan(&rows).Error
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		r := rows[0]
-		ok = true
-		c = Claim{JobRow: r.Row.job(), Fence: r.Fence, Checkpoint: r.Checkpoint, Period: r.PeriodStart.UTC(), RequestID: r.RequestID, Canceled: r.CancelRequested, Now: tx.Now}
-		return tx.notify(job, c.Version)
+// Worker is who claims: its process's name, and its build, which ops can halt.
+type Worker struct{ Name, Build string }
+
+// claimSQL names what After(sweep.Claim) allows; a running job can be claimed only when its lease is dead. (decisions 15: 15 s.)
+const claimSQL = `UPDATE jobs j SET state = 'running', fence = fence + 1, worker = @worker, lease_until = clock_timestamp() + make_interval(secs => @lease),
+	started_at = coalesce(started_at, now() + @offset::interval), phase = CASE WHEN phase IN ('queued','') THEN 'starting' ELSE phase END, version = version + 1,
+	builds = CASE WHEN @build = ANY(builds) THEN builds ELSE builds || CAST(@build AS text) END
+	WHERE j.customer_id = @customer AND j.id = @job AND j.epoch = @epoch AND j.state = ANY(string_to_array(@from, ','))
+	  AND (j.state <> 'running' OR j.lease_until < clock_timestamp())
+	RETURNING now() + @offset::interval, fence, checkpoint, coalesce(period_start, 'epoch'), request_id, traceparent, cancel_requested,
+	  halted(j.customer_id, j.kind, @build) IS NOT NULL, ` + jobColumns
+
+// Claim takes a dispatched job, or one whose lease is dead, for worker, in one round trip. ok is false when the task is stale or a
+// duplicate: there is nothing to do then.
+func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, w Worker) (c Claim, ok bool, err error) {
+	args := pgx.StrictNamedArgs{"worker": w.Name, "build": w.Build, "lease": sweep.Lease.Seconds(), "offset": db.offset, "customer": dbID(customer), "job": dbID(job),
+		"epoch": epoch, "from": from(sweep.Claim)}
+	var r jobRow
+	err = db.batch(ctx, customer, func(q *pgx.Batch) {
+		ok = false
+		q.Queue(claimSQL, args).QueryRow(func(row pgx.Row) error {
+			err := row.Scan(append([]any{&c.Now, &c.Fence, &c.Checkpoint, &c.Period, &c.RequestID, &c.Traceparent, &c.Canceled, &c.Halted}, r.fields()...)...)
+			ok = err == nil
+			return ignoreNoRows(err)
+		})
 	})
-	if err != nil {
-		return c, false, fmt.Errorf("claim job: %w", err)
+	if err != nil || !ok {
+		return Claim{}, false, doing(err, "claim job")
 	}
-	return c, ok, nil
+	c.JobRow, c.build, c.Now, c.Period = r.job(), w.Build, c.Now.UTC(), c.Period.UTC()
+	db.notifier.put(customer, job, c.Version)
+	return c, true, nil
 }
 
-func (tx *Tx) notify(job sweep.ID, version int64) error {
-	return tx.Exec("SELECT pg_notify('job', ?)", fmt.Sprintf("%s %s %d", tx.Customer, job, version)).Error
+func ignoreNoRows(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// from lists the states in which an event can happen, as statements take them.
+func from(e sweep.Event) string {
+	var states []string
+	for _, s := range e.From() {
+		states = append(states, string(s))
+	}
+	return strings.Join(states, ",")
 }
 
 // Beat is what a heartbeat says: the lease is renewed and the progress shown.
@@ -67,38 +87,36 @@ type Beat struct {
 // Orders is what a heartbeat learns.
 type Orders struct {
 	Cancel bool // the customer asked
+	Pause  bool // the customer asked
 	Halt   bool // ops asked
 	Yield  bool // a writing job of this customer wants the same mailbox: what only reads gives way
 }
 
+const renewSQL = `WITH was AS (
+	SELECT phase, done, total FROM jobs WHERE customer_id = @customer AND id = @job
+), j AS (
+	UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => @lease), phase = @phase, done = @done, total = @total, per_second = @rate, units = @units,
+	  version = version + CASE WHEN (phase, done, total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN 1 ELSE 0 END
+	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running' RETURNING cancel_requested, pause_requested, version, kind, customer_id, id, account
+) SELECT cancel_requested, pause_requested, halted(j.customer_id, j.kind, @build) IS NOT NULL,
+	EXISTS (SELECT FROM jobs o WHERE o.customer_id = @customer AND o.account = j.account AND o.id <> j.id AND o.rank <= 1 AND o.state IN ('queued','dispatched','running')),
+	CASE WHEN (was.phase, was.done, was.total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN version ELSE 0 END FROM j, was`
+
 // Renew renews the lease and shows progress; ErrFenced when the claim is not in force any more.
 func (db *DB) Renew(ctx context.Context, c *Claim, b Beat) (o Orders, err error) {
-	found := false
+	args := pgx.StrictNamedArgs{"customer": dbID(c.CustomerID), "job": dbID(c.ID), "fence": c.Fence, "lease": sweep.Lease.Seconds(), "build": c.build,
+		"phase": b.Phase, "done": b.Done, "total": b.Total, "rate": b.PerSecond, "units": b.Units}
+	var version int64
 	err = db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
-		q.Queue(`WITH j AS (
-			UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => $4), phase = $5, done = $6, total = $7, per_second = $8, units = $9,
-			  version = version + CASE WHEN (phase, done, total) IS DISTINCT FROM ($5, $6, $7) THEN 1 ELSE 0 END
-			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING cancel_requested, version, kind, customer_id, id, account
-		) SELECT cancel_requested,
-			EXISTS (SELECT FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = j.kind OR scope = 'customer' AND value IN ($10, $1::uuid::text))),
-			EXISTS (SELECT FROM jobs o WHERE o.customer_id = $1 AND o.account = j.account AND o.id <> j.id AND o.rank <= 1 AND o.state IN ('queued','dispatched','running')),
-			pg_notify('job', customer_id || ' ' || id || ' ' || version) FROM j`,
-			dbID(c.CustomerID), dbID(c.ID), c.Fence, sweep.Lease.Seconds(), b.Phase, b.Done, b.Total, b.PerSecond, b.Units, sweep.CustomerID.Show(c.CustomerID)).
-			Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					found = true
-					if err := rows.Scan(&o.Cancel, &o.Halt, &o.Yield, nil); err != nil {
-						return err
-					}
-				}
-				return rows.Err()
-			})
+		q.Queue(renewSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&o.Cancel, &o.Pause, &o.Halt, &o.Yield, &version) })
 	})
-	if err != nil {
-		return o, fmt.Errorf("renew lease: %w", err)
-	}
-	if !found {
-		return o, ErrFenced
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Orders{}, ErrFenced
+	case err != nil:
+		return Orders{}, fmt.Errorf("renew lease: %w", err)
+	case version > 0:
+		db.notifier.put(c.CustomerID, c.ID, version)
 	}
 	return o, nil
 }
@@ -117,24 +135,49 @@ func (db *DB) Fenced(ctx context.Context, c *Claim, f func(*Tx) error) error {
 	})
 }
 
-// Park gives the worker's slot back: the job goes on at until (waiting), or at once by another worker (queued) when until is zero.
-// A writing job keeps its lane. A job that was asked to stop meanwhile does not wait.
-func (db *DB) Park(ctx context.Context, c *Claim, until time.Duration, phase string, checkpoint []byte) error {
+// Parking is why a claim gives its worker's slot back before the job is over.
+type Parking struct {
+	Event sweep.Event   // HandBack: by another worker at once; Wait; Pause: when the customer says so
+	For   time.Duration // with Wait, how long at least
+	Phase string        // shown meanwhile
+}
+
+// Park gives the worker's slot back. A writing job keeps its lane. A job that was asked to stop meanwhile does not wait.
+func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
+	if p.Event == sweep.Pause {
+		p.For = sweep.PauseLimit
+	}
 	return db.Fenced(ctx, c, func(tx *Tx) error {
-		state := sweep.Queued
-		if until > 0 {
-			state = sweep.Waiting
+		if _, err := sweep.Running.After(p.Event); err != nil {
+			return err
 		}
 		var version int64
-		err := tx.Raw(`UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'queued' ELSE ? END, phase = ?, lease_until = NULL,
+		err := tx.Raw(`UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'queued' ELSE ? END, phase = ?, lease_until = NULL, pause_requested = false,
 			run_at = clock_timestamp() + CASE WHEN cancel_requested THEN interval '0' ELSE make_interval(secs => ?) END,
-			checkpoint = coalesce(?, checkpoint), version = version + 1 WHERE customer_id = ? AND id = ? RETURNING version`,
-			string(state), phase, until.Seconds(), dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
-		if err != nil {
-			return fmt.Errorf("park job: %w", err)
-		}
-		return tx.notify(c.ID, version)
+			version = version + 1 WHERE customer_id = ? AND id = ? RETURNING version`,
+			string(p.Event.To()), p.Phase, p.For.Seconds(), dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
+		tx.notify(c.ID, version)
+		return doing(err, "park job")
 	})
+}
+
+// Stumble puts a job whose worker broke over it back into the queue, a little later each time, and notes why for operators. poison is
+// true once that has happened sweep.PoisonLimit times in a row without a new batch: the job is left running for the caller to fail.
+func (db *DB) Stumble(ctx context.Context, c *Claim, trouble string) (poison bool, err error) {
+	err = db.Fenced(ctx, c, func(tx *Tx) error {
+		var row struct {
+			Barren  int
+			Version int64
+		}
+		err := tx.Raw(`UPDATE jobs SET barren = barren + 1, trouble = ?, state = CASE WHEN barren + 1 >= ? THEN state ELSE 'queued' END, phase = 'handed back',
+			lease_until = CASE WHEN barren + 1 >= ? THEN lease_until END, run_at = clock_timestamp() + make_interval(secs => 2 ^ barren), version = version + 1
+			WHERE customer_id = ? AND id = ? RETURNING barren, version`,
+			trouble, sweep.PoisonLimit, sweep.PoisonLimit, dbID(c.CustomerID), dbID(c.ID)).Scan(&row).Error
+		poison = row.Barren >= sweep.PoisonLimit
+		tx.notify(c.ID, row.Version)
+		return doing(err, "put job back")
+	})
+	return poison && err == nil, err
 }
 
 // Checkpoint saves where the job is, sealed; what a later claim begins with.
@@ -155,12 +198,39 @@ type Ending struct {
 	Units  int64
 }
 
+const finishSQL = `UPDATE jobs SET result = @result, units = @units, done = @done, total = @total
+	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running'`
+
+func (e Ending) args(c *Claim) map[string]any {
+	return map[string]any{"result": dbBytes(e.Result), "units": e.Units, "done": e.Done, "total": e.Total, "customer": dbID(c.CustomerID), "job": dbID(c.ID), "fence": c.Fence}
+}
+
 // Finish ends a claimed job inside a Fenced transaction: the final state, the release of what was reserved too much, the lane.
 func (tx *Tx) Finish(c *Claim, e Ending) error {
-	err := tx.Exec("UPDATE jobs SET result = ?, units = ?, done = ?, total = ? WHERE customer_id = ? AND id = ?",
-		e.Result, e.Units, e.Done, e.Total, dbID(c.CustomerID), dbID(c.ID)).Error
-	if err != nil {
+	if err := tx.Exec(finishSQL, e.args(c)).Error; err != nil {
 		return fmt.Errorf("write result: %w", err)
 	}
 	return tx.end(c.ID, e.State, e.Code, e.Detail)
+}
+
+// Finish ends a claimed job that has nothing more to write, in one round trip; ErrFenced when the claim is not in force any more.
+func (db *DB) Finish(ctx context.Context, c *Claim, e Ending) error {
+	var version int64
+	err := db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
+		q.Queue(finishSQL, pgx.StrictNamedArgs(e.args(c)))
+		db.queueEnd(q, c, e, &version)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrFenced
+	}
+	if err == nil {
+		db.notifier.put(c.CustomerID, c.ID, version)
+	}
+	return doing(err, "end job")
+}
+
+func (db *DB) queueEnd(q *pgx.Batch, c *Claim, e Ending, version *int64) {
+	args := endArgs(c.CustomerID, c.ID, e.State, e.Code, e.Detail)
+	args["fence"], args["now"], args["offset"] = c.Fence, nil, db.offset
+	q.Queue(endSQL, pgx.StrictNamedArgs(args)).QueryRow(func(row pgx.Row) error { return row.Scan(version, nil) })
 }

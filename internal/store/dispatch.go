@@ -36,10 +36,17 @@ func (r dispatchedRow) value() Dispatched {
 	}
 }
 
-// Dispatch takes the next jobs of the ranks lowRank..highRank by virtual time, until window of them are in flight. A writing job
-// gets its Google account's lane with it. Safe beside other dispatchers.
-func (db *DB) Dispatch(ctx context.Context, lowRank, highRank, window int) ([]Dispatched, error) {
-	return db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch(?, ?, ?)", lowRank, highRank, window)
+// Line is what a dispatcher serves on its own: jobs that write, or those that somebody waits for.
+type Line struct {
+	Writes bool
+	Window int // at most so many jobs are in flight
+	Each   int // of one customer at most so many
+}
+
+// Dispatch takes the next jobs of a line by virtual time. A writing job gets its Google account's lane with it; what ops halted or
+// paused stays. Safe beside other dispatchers.
+func (db *DB) Dispatch(ctx context.Context, l Line) ([]Dispatched, error) {
+	return db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch_line(?, ?, ?)", l.Writes, l.Window, l.Each)
 }
 
 // Unclaimed lists at most 1,000 jobs that were dispatched longer than after ago and that no worker has claimed. Without request ids.
@@ -77,6 +84,7 @@ func (db *DB) DeadLeases(ctx context.Context, poison int) (dead []DeadLease, err
 	rows, err := systemRows[row](ctx, db, "sweep dead leases", "SELECT * FROM sys.dead_leases(?)", poison)
 	for _, r := range rows {
 		dead = append(dead, DeadLease{Customer: sweep.ID(r.CustomerID), Job: sweep.ID(r.JobID), Poison: r.Poison})
+		db.notifier.put(sweep.ID(r.CustomerID), sweep.ID(r.JobID), 0)
 	}
 	return dead, err
 }

@@ -79,9 +79,12 @@ func (y *yard) job(p place, account string, kind sweep.JobKind, vt float64) swee
 	return id
 }
 
+// set puts a job into a state without regard to how it could have come there.
 func (y *yard) set(job sweep.ID, assignment string) {
 	y.t.Helper()
+	y.exec("SET session_replication_role = replica")
 	y.exec("UPDATE jobs SET "+assignment+" WHERE id = $1", job.String())
+	y.exec("RESET session_replication_role")
 }
 
 func jobsOf(ds []store.Dispatched) (ids []sweep.ID) {
@@ -100,12 +103,12 @@ func TestLeastServedCustomerGoesFirst(t *testing.T) {
 		y.job(flooder, "f", sweep.Analyze, float64(100*(i+1)))
 	}
 	late := y.job(light, "l", sweep.DryRun, 150)
-	got, err := db.Dispatch(t.Context(), 2, 3, 3)
+	got, err := db.Dispatch(t.Context(), store.Line{Window: 3, Each: 100})
 	require.NoError(t, err)
 	require.Len(t, got, 3)
 	require.Contains(t, jobsOf(got), late, "a newcomer does not wait behind a flood")
 	require.Equal(t, "req", got[0].RequestID)
-	again, err := db.Dispatch(t.Context(), 2, 3, 3)
+	again, err := db.Dispatch(t.Context(), store.Line{Window: 3, Each: 100})
 	require.NoError(t, err)
 	require.Empty(t, again, "the window is full")
 	require.Equal(t, 200.0, ask[float64](y, "SELECT vt FROM dispatch_clock"), "the clock follows what was served")
@@ -131,7 +134,7 @@ func TestOneWritingJobPerAccountAcrossCustomersAndDispatchers(t *testing.T) {
 		var both sync.WaitGroup
 		for _, db := range dbs {
 			both.Go(func() {
-				jobs, err := db.Dispatch(t.Context(), 0, 1, 100)
+				jobs, err := db.Dispatch(t.Context(), store.Line{Writes: true, Window: 100, Each: 100})
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil {
@@ -165,7 +168,7 @@ func TestALaneTakenMeanwhileKeepsTheJobQueued(t *testing.T) {
 	require.NoError(t, err)
 	got := make(chan []store.Dispatched, 1)
 	go func() {
-		jobs, err := db.Dispatch(context.Background(), 0, 1, 100)
+		jobs, err := db.Dispatch(context.Background(), store.Line{Writes: true, Window: 100, Each: 100})
 		if err != nil {
 			t.Error(err)
 		}
@@ -186,7 +189,7 @@ func TestUndoGoesBeforeExecute(t *testing.T) {
 	p := y.place("a")
 	y.job(p, "a", sweep.Execute, 1)
 	undo := y.job(p, "a", sweep.Undo, 900)
-	got, err := db.Dispatch(t.Context(), 0, 1, 100)
+	got, err := db.Dispatch(t.Context(), store.Line{Writes: true, Window: 100, Each: 100})
 	require.NoError(t, err)
 	require.Equal(t, []sweep.ID{undo}, jobsOf(got))
 }
@@ -198,7 +201,7 @@ func TestReturnedJobWithLaneGoesOnBeforeANewUndo(t *testing.T) {
 	db := open(t, y.d, "mailsweep_app")
 	p := y.place("a")
 	execute := y.job(p, "a", sweep.Execute, 5)
-	got, err := db.Dispatch(t.Context(), 0, 1, 100)
+	got, err := db.Dispatch(t.Context(), store.Line{Writes: true, Window: 100, Each: 100})
 	require.NoError(t, err)
 	require.Len(t, got, 1)
 	y.set(execute, "state = 'running', lease_until = clock_timestamp() - interval '1 second'")
@@ -206,13 +209,13 @@ func TestReturnedJobWithLaneGoesOnBeforeANewUndo(t *testing.T) {
 	dead, err := db.DeadLeases(t.Context(), 5)
 	require.NoError(t, err)
 	require.Len(t, dead, 1)
-	got, err = db.Dispatch(t.Context(), 0, 1, 100)
+	got, err = db.Dispatch(t.Context(), store.Line{Writes: true, Window: 100, Each: 100})
 	require.NoError(t, err)
 	require.Equal(t, []sweep.ID{execute}, jobsOf(got))
 	y.set(execute, "state = 'succeeded'")
 	_, err = db.FreeLanes(t.Context())
 	require.NoError(t, err)
-	got, err = db.Dispatch(t.Context(), 0, 1, 100)
+	got, err = db.Dispatch(t.Context(), store.Line{Writes: true, Window: 100, Each: 100})
 	require.NoError(t, err)
 	require.Equal(t, []sweep.ID{undo}, jobsOf(got))
 }
@@ -223,13 +226,13 @@ func TestRequeueActsOnTheNewestEpochOnly(t *testing.T) {
 	db := open(t, y.d, "mailsweep_scheduler")
 	p := y.place("a")
 	y.job(p, "a", sweep.Analyze, 1)
-	got, err := db.Dispatch(t.Context(), 2, 3, 9)
+	got, err := db.Dispatch(t.Context(), store.Line{Window: 9, Each: 100})
 	require.NoError(t, err)
 	first := got[0]
 	back, err := db.Requeue(t.Context(), first.Customer, first.Job, first.Epoch)
 	require.NoError(t, err)
 	require.True(t, back)
-	got, err = db.Dispatch(t.Context(), 2, 3, 9)
+	got, err = db.Dispatch(t.Context(), store.Line{Window: 9, Each: 100})
 	require.NoError(t, err)
 	require.Equal(t, first.Epoch+1, got[0].Epoch)
 	back, err = db.Requeue(t.Context(), first.Customer, first.Job, first.Epoch)
@@ -364,14 +367,9 @@ func receive(t *testing.T, c <-chan int64) int64 {
 func TestHaltsReachWhomTheyName(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
-	db := open(t, y.d, "mailsweep_worker")
 	p, q := y.place("a"), y.place("b")
-	halted := func(who place, kind sweep.JobKind, build string) (reason string) {
-		require.NoError(t, db.Tenant(t.Context(), who.customer, func(tx *store.Tx) (err error) {
-			reason, _, err = tx.Halted(kind, build)
-			return err
-		}))
-		return reason
+	halted := func(who place, kind sweep.JobKind, build string) string {
+		return ask[string](y, "SELECT coalesce(halted($1, $2, $3), '')", who.customer.String(), string(kind), build)
 	}
 	halt := func(scope, value, reason string) {
 		y.exec("INSERT INTO halts (id, scope, value, reason, created_by, created_at) VALUES ($1, $2, $3, $4, 'ops', now())", newID(t).String(), scope, value, reason)
@@ -379,7 +377,7 @@ func TestHaltsReachWhomTheyName(t *testing.T) {
 	require.Empty(t, halted(p, sweep.Execute, ""))
 	halt("build", "", "no build")
 	require.Empty(t, halted(p, sweep.Execute, ""), "a halt of no build is none")
-	halt("customer", sweep.CustomerID.Show(p.customer), "customer")
+	halt("customer", p.customer.String(), "customer")
 	require.Equal(t, "customer", halted(p, sweep.Execute, ""))
 	require.Empty(t, halted(q, sweep.Execute, ""))
 	halt("kind", "undo", "kind")
@@ -457,4 +455,74 @@ func TestMakingPartitionsStepsBackForWork(t *testing.T) {
 	require.NoError(t, err, "the worker goes on")
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, 4, <-made)
+}
+
+// The database refuses exactly the moves that package sweep does not know.
+func TestTheDatabaseKnowsTheSameMoves(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	known := map[[2]sweep.JobState]bool{}
+	for _, e := range sweep.Events() {
+		for _, from := range e.From() {
+			known[[2]sweep.JobState{from, e.To()}] = true
+		}
+	}
+	for _, from := range sweep.States() {
+		for _, to := range sweep.States() {
+			may := ask[bool](y, "SELECT job_may_move($1, $2)", string(from), string(to))
+			require.Equal(t, known[[2]sweep.JobState{from, to}], may, "%s to %s", from, to)
+		}
+	}
+	job := y.job(y.place("a"), "a", sweep.Analyze, 1)
+	_, err := y.conn.Exec(t.Context(), "UPDATE jobs SET state = 'succeeded' WHERE id = $1", job.String())
+	require.ErrorContains(t, err, "a job cannot go from queued to succeeded")
+}
+
+func TestOneCustomerGetsItsShareOfALineAndNoMore(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	heavy, light := y.place("heavy"), y.place("light")
+	for n := range 30 {
+		y.job(heavy, "heavy", sweep.Analyze, float64(n))
+	}
+	late := y.job(light, "light", sweep.Analyze, 100)
+	line := store.Line{Window: 10, Each: 4}
+	var all []sweep.ID
+	for range 3 {
+		got, err := db.Dispatch(t.Context(), line)
+		require.NoError(t, err)
+		all = append(all, jobsOf(got)...)
+	}
+	require.Len(t, all, 5, "four of the one, all of the other")
+	require.Contains(t, all, late, "though its turn was the last")
+}
+
+func TestWhatOpsStoppedIsNotHandedOut(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	a, b := y.place("shared"), y.place("shared")
+	stop := func(scope, value string, pause bool) {
+		y.exec("UPDATE halts SET lifted_at = now()")
+		y.exec("INSERT INTO halts (id, scope, value, reason, created_by, created_at, pause) VALUES ($1, $2, $3, 'why', 'ops', now(), $4)", newID(t).String(), scope, value, pause)
+	}
+	first, second := y.job(a, "shared", sweep.Execute, 1), y.job(b, "shared", sweep.Execute, 2)
+	given := func() []sweep.ID {
+		got, err := db.Dispatch(t.Context(), store.Line{Writes: true, Window: 9, Each: 9})
+		require.NoError(t, err)
+		return jobsOf(got)
+	}
+	stop("all", "", false)
+	require.Empty(t, given())
+	stop("kind", "execute", true)
+	require.Empty(t, given(), "a pause keeps what is queued")
+	stop("customer", a.customer.String(), true)
+	require.Equal(t, []sweep.ID{second}, given(), "and does not keep others on the same Google account")
+	y.exec("UPDATE halts SET lifted_at = now()")
+	require.Empty(t, given(), "the account's lane is taken")
+	y.set(second, "state = 'succeeded'")
+	_, err := db.FreeLanes(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []sweep.ID{first}, given())
 }

@@ -43,7 +43,10 @@ func TestCancelingInEachState(t *testing.T) {
 		{"waiting", "canceled", false, 0},
 		{"queued", "queued", true, 40},
 		{"waiting", "queued", true, 40},
-		{"dispatched", "dispatched", false, 100},
+		{"dispatched", "canceled", false, 0},
+		{"dispatched", "dispatched", true, 40},
+		{"paused", "canceled", false, 0},
+		{"paused", "queued", true, 40},
 		{"running", "running", true, 40},
 	} {
 		w.again()
@@ -98,19 +101,19 @@ func TestAForeignJobIsLikeNone(t *testing.T) {
 func TestParkingWaitsUnlessAskedToStop(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t)
-	park := func(until time.Duration) (state sweep.JobState, due bool) {
-		require.NoError(t, w.worker.Park(t.Context(), w.c, until, "waiting", []byte("here")))
-		due = ask[bool](w.yard, "SELECT run_at <= clock_timestamp() AND checkpoint = 'here' FROM jobs WHERE id = $1", w.job.String())
+	park := func(p store.Parking) (state sweep.JobState, due bool) {
+		require.NoError(t, w.worker.Park(t.Context(), w.c, p))
+		due = ask[bool](w.yard, "SELECT run_at <= clock_timestamp() FROM jobs WHERE id = $1", w.job.String())
 		state = w.state(w.job)
 		w.c = w.claim(w.worker, w.p, w.job)
 		return state, due
 	}
-	state, due := park(time.Hour)
+	state, due := park(store.Parking{Event: sweep.Wait, For: time.Hour})
 	require.Equal(t, []any{sweep.Waiting, false}, []any{state, due})
-	state, due = park(0)
+	state, due = park(store.Parking{Event: sweep.HandBack})
 	require.Equal(t, []any{sweep.Queued, true}, []any{state, due})
 	require.NoError(t, w.cancel(w.job))
-	state, due = park(time.Hour)
+	state, due = park(store.Parking{Event: sweep.Wait, For: time.Hour})
 	require.Equal(t, []any{sweep.Queued, true}, []any{state, due}, "asked to stop between the last heartbeat and the parking")
 	w.requireUsage(0, 100)
 }

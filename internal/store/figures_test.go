@@ -50,7 +50,9 @@ func TestAJobIsLateOnlyWhenItCouldHaveGoneOn(t *testing.T) {
 	first, second := y.job(p, "acc", sweep.Execute, 1), y.job(p, "acc", sweep.Execute, 2)
 	reading := y.job(p, "acc", sweep.Analyze, 1)
 	y.exec("UPDATE jobs SET run_at = clock_timestamp() - interval '1 hour'")
-	late := func(kind sweep.JobKind, state sweep.JobState) time.Duration { return y.open(db, 100, kind, state).Late.Round(time.Minute) }
+	late := func(kind sweep.JobKind, state sweep.JobState) time.Duration {
+		return y.open(db, 100, kind, state).Late.Round(time.Minute)
+	}
 	require.Equal(t, time.Hour, late(sweep.Execute, sweep.Queued))
 
 	y.exec("UPDATE google_accounts SET active_job_id = $1", first.String())

@@ -43,6 +43,13 @@ const jobColumns = `j.customer_id, j.id, j.mailbox_id, j.account, j.kind, j.stat
 	j.state IN ('queued','waiting') AND j.rank <= 1 AND EXISTS (SELECT FROM jobs o WHERE o.customer_id = j.customer_id AND o.account = j.account
 	  AND o.rank <= 1 AND o.id <> j.id AND o.state IN ('dispatched','running','waiting')) AS lane_busy`
 
+// fields are where the columns of jobColumns go, in their order.
+func (r *jobRow) fields() []any {
+	return []any{&r.CustomerID, &r.ID, &r.MailboxID, &r.Account, &r.Kind, &r.State, &r.Phase, &r.Done, &r.Total, &r.PerSecond, &r.Units, &r.Version,
+		&r.Params, &r.Result, &r.PlanID, &r.UndoOf, &r.Reserved, &r.Settled, &r.ErrorCode, &r.ErrorDetail, &r.Actor, &r.RunAt, &r.CreatedAt, &r.StartedAt, &r.FinishedAt,
+		&r.LaneBusy}
+}
+
 func (r jobRow) job() JobRow {
 	j := JobRow{
 		Job: sweep.Job{
@@ -110,29 +117,83 @@ func (tx *Tx) Jobs(kind sweep.JobKind, states []string, before sweep.ID, limit i
 	return jobs, nil
 }
 
-// RequestCancel asks a job to stop: one that no worker has is over at once and its reservation released;
-// a running one is told at its next heartbeat. What is over already is Conflict.
-func (tx *Tx) RequestCancel(id sweep.ID) error {
+// lock reads the state of one job and keeps it until the transaction's end.
+func (tx *Tx) lock(id sweep.ID) (sweep.JobState, error) {
 	var row struct{ State string }
 	found := tx.Raw("SELECT state FROM jobs WHERE customer_id = ? AND id = ? FOR UPDATE", dbID(tx.Customer), dbID(id)).Scan(&row)
 	if found.Error != nil {
-		return fmt.Errorf("lock job: %w", found.Error)
+		return "", fmt.Errorf("lock job: %w", found.Error)
 	}
 	if found.RowsAffected == 0 {
-		return sweep.Errorf(sweep.NotFound, "there is no such job")
+		return "", sweep.Errorf(sweep.NotFound, "there is no such job")
 	}
-	if sweep.JobState(row.State).Done() {
-		return sweep.Errorf(sweep.Conflict, "the job is over: %s", row.State)
+	return sweep.JobState(row.State), nil
+}
+
+// RequestCancel asks a job to stop: one that no worker has is over at once and its reservation released; a running one is told by a
+// signal, at the latest at its next heartbeat. What is over already is Conflict.
+func (tx *Tx) RequestCancel(id sweep.ID) error {
+	state, err := tx.lock(id)
+	if err != nil {
+		return err
 	}
-	if err := tx.Exec("UPDATE jobs SET cancel_requested = true, version = version + 1 WHERE customer_id = ? AND id = ?", dbID(tx.Customer), dbID(id)).Error; err != nil {
-		return fmt.Errorf("request cancel: %w", err)
+	if _, err := state.After(sweep.Cancel); err != nil {
+		return sweep.Errorf(sweep.Conflict, "the job is over: %s", state)
 	}
-	if (row.State == string(sweep.Queued) || row.State == string(sweep.Waiting)) && tx.untouched(id) {
+	if state != sweep.Running && tx.untouched(id) {
 		return tx.end(id, sweep.Canceled, "", "")
 	}
-	// a waiting job in the middle of its work is woken, so that a worker can end it properly
-	return tx.Exec("UPDATE jobs SET state = 'queued', run_at = clock_timestamp() WHERE customer_id = ? AND id = ? AND state = 'waiting'", dbID(tx.Customer), dbID(id)).Error
+	// what stands in the middle of its work is woken, so that a worker can end it properly
+	next := state
+	if woken, err := state.After(sweep.Wake); err == nil {
+		next = woken
+	}
+	return tx.touch(id, "cancel job", "cancel_requested = true, state = ?, run_at = clock_timestamp()", string(next))
 }
+
+// RequestPause asks a job to rest: one that no worker has does so at once, a running one at its next edge, told like a cancel. It keeps
+// its place, its quota and its mailbox, for sweep.PauseLimit at most. Conflict when it is over or about to be canceled.
+func (tx *Tx) RequestPause(id sweep.ID) error {
+	state, err := tx.lock(id)
+	if err != nil {
+		return err
+	}
+	next, err := state.After(sweep.Pause)
+	switch {
+	case state == sweep.Paused:
+		return nil
+	case err != nil:
+		return err
+	case state == sweep.Running:
+		return tx.touch(id, "pause job", "pause_requested = NOT cancel_requested")
+	}
+	return tx.touch(id, "pause job", "state = ?, phase = 'paused', run_at = clock_timestamp() + make_interval(secs => ?)", string(next), sweep.PauseLimit.Seconds())
+}
+
+// Resume lets a paused job go on, and takes back a pause that has not happened yet. Conflict when the job is over.
+func (tx *Tx) Resume(id sweep.ID) error {
+	state, err := tx.lock(id)
+	if err != nil {
+		return err
+	}
+	if state.Done() {
+		return sweep.Errorf(sweep.Conflict, "the job is over: %s", state)
+	}
+	if state != sweep.Paused {
+		return tx.touch(id, "resume job", "pause_requested = false")
+	}
+	return tx.touch(id, "resume job", "state = ?, phase = 'queued', run_at = clock_timestamp()", string(sweep.Resume.To()))
+}
+
+// touch changes columns of a locked job and tells who waits for it.
+func (tx *Tx) touch(id sweep.ID, what, set string, args ...any) error {
+	var version int64
+	err := tx.Raw("UPDATE jobs SET "+set+", version = version + 1 WHERE customer_id = ? AND id = ? RETURNING version", append(args, dbID(tx.Customer), dbID(id))...).Scan(&version).Error
+	tx.notify(id, version)
+	return doing(err, what)
+}
+
+func (tx *Tx) notify(job sweep.ID, version int64) { tx.changed[job] = version }
 
 // untouched says that no batch was begun: nothing at Gmail can have changed.
 func (tx *Tx) untouched(id sweep.ID) bool {
@@ -159,30 +220,47 @@ func (tx *Tx) CancelMailboxJobs(mailbox sweep.ID) error {
 
 // EndUnclaimed ends a job that no worker holds (poison, a foreign payload), releasing what it reserved.
 func (tx *Tx) EndUnclaimed(id sweep.ID, state sweep.JobState, code sweep.Code, detail string) error {
-	found := tx.Exec(`SELECT 1 FROM jobs WHERE customer_id = ? AND id = ? AND state NOT IN ('succeeded','failed','canceled') FOR UPDATE`,
-		dbID(tx.Customer), dbID(id))
-	if found.Error != nil || found.RowsAffected == 0 {
-		return found.Error
+	now, err := tx.lock(id)
+	if sweep.CodeOf(err) == sweep.NotFound || now.Done() {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	return tx.end(id, state, code, detail)
 }
 
-// end writes the final state of a locked job and settles what it still held. The fence grows, so that a late writer is refused.
+// endSQL writes the final state of a job and settles what it still held. The fence grows, so that a late writer is refused. (Casts are
+// spelled out because gorm takes "::" for part of a name.)
+const endSQL = `
+	WITH j AS (
+	  UPDATE jobs SET state = @state, error_code = @code, error_detail = @detail, finished_at = coalesce(CAST(@now AS timestamptz), now() + CAST(@offset AS interval)),
+	    fence = fence + 1, lease_until = NULL, phase = @state, pause_requested = false, version = version + 1
+	  WHERE customer_id = @customer AND id = @job AND state = ANY(string_to_array(@from, ',')) AND (CAST(@fence AS int) = 0 OR fence = @fence)
+	  RETURNING customer_id, id, account, rank, period_start, reserved - settled AS rest, version, finished_at
+	), u AS (
+	  UPDATE usage_tracking u SET reserved = u.reserved - j.rest FROM j
+	  WHERE u.customer_id = j.customer_id AND u.period_start = j.period_start AND j.rest > 0
+	), p AS (
+	  UPDATE cleanup_runs r SET state = @state, finished_at = j.finished_at FROM j WHERE r.customer_id = j.customer_id AND r.job_id = j.id AND j.rank <= 1
+	)
+	SELECT version, CASE WHEN rank <= 1 THEN sys.release_lane(account, id) END FROM j`
+
+func endArgs(customer, job sweep.ID, state sweep.JobState, code sweep.Code, detail string) map[string]any {
+	return map[string]any{"state": string(state), "code": string(code), "detail": detail, "customer": dbID(customer), "job": dbID(job), "from": from(state.Ends())}
+}
+
+// end writes the final state of a locked job.
 func (tx *Tx) end(id sweep.ID, state sweep.JobState, code sweep.Code, detail string) error {
-	err := tx.Exec(`
-		WITH j AS (
-		  UPDATE jobs SET state = ?, error_code = ?, error_detail = ?, finished_at = ?, fence = fence + 1, lease_until = NULL, phase = ?, version = version + 1
-		  WHERE customer_id = ? AND id = ? RETURNING customer_id, id, account, period_start, reserved - settled AS rest, version
-		), u AS (
-		  UPDATE usage_tracking u SET reserved = u.reserved - j.rest FROM j
-		  WHERE u.customer_id = j.customer_id AND u.period_start = j.period_start AND j.rest > 0
-		), p AS (
-		  UPDATE cleanup_runs r SET state = ?, finished_at = ? FROM j WHERE r.customer_id = j.customer_id AND r.job_id = j.id
-		)
-		SELECT pg_notify('job', j.customer_id || ' ' || j.id || ' ' || j.version), sys.release_lane(j.account, j.id) FROM j`,
-		string(state), string(code), detail, tx.Now, string(state), dbID(tx.Customer), dbID(id), string(state), tx.Now).Error
-	if err != nil {
+	args := endArgs(tx.Customer, id, state, code, detail)
+	args["fence"], args["now"], args["offset"] = 0, tx.Now, "0"
+	var rows []struct{ Version int64 }
+	if err := tx.Raw(endSQL, args).Scan(&rows).Error; err != nil {
 		return fmt.Errorf("end job: %w", err)
 	}
+	if len(rows) == 0 {
+		return sweep.Errorf(sweep.Conflict, "the job cannot become %s", state)
+	}
+	tx.notify(id, rows[0].Version)
 	return nil
 }

@@ -136,7 +136,8 @@ func (db *DB) check(ctx context.Context) error {
 	return db.CheckSchema(ctx)
 }
 
-// CheckSchema says whether the database has exactly the migrations of this binary.
+// CheckSchema says whether the database has at least the migrations of this binary. A newer schema is fine: migrations expand first and
+// contract in a later release, so that old and new binaries run side by side during a deployment.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	sqlDB := stdlib.OpenDBFromPool(db.pool)
 	defer sqlDB.Close()
@@ -148,7 +149,7 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
-	if have != want {
+	if have < want {
 		return fmt.Errorf("refusing to start: the database schema is version %d, this binary needs %d; run `api migrate`", have, want)
 	}
 	return nil

@@ -27,7 +27,9 @@ type machineJob struct {
 	kind     sweep.JobKind
 	of       *machineJob
 	claim    *store.Claim
+	state    sweep.JobState
 	rest     int // reserved and not settled
+	need     int // the same, also when the job is over
 	batch    int
 	want     int
 	proved   bool
@@ -49,6 +51,7 @@ func TestUsedIsTheLedgerAndReservedIsOpen(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"": m.check, "submit": m.submit, "undo": m.undo, "claim": m.take, "batch": m.change, "settle twice": m.settleTwice, "proof": m.prove,
 			"finish": m.finish, "cancel": m.cancel, "park": m.park, "die": m.die, "end unclaimed": m.endUnclaimed,
+			"pause": m.pause, "resume": m.resume, "stumble": m.stumble, "rerun": m.rerun, "repair": m.repair,
 		})
 	})
 }
@@ -80,7 +83,7 @@ func (m *ledgerMachine) submit(r *rapid.T) {
 		return
 	}
 	require.True(r, s.Reserve == 0 || used+reserved <= s.Limit, "%d + %d of %d", used, reserved, s.Limit)
-	m.jobs = append(m.jobs, &machineJob{id: s.Job, kind: sweep.Execute, rest: v.Reserved, open: true})
+	m.jobs = append(m.jobs, &machineJob{id: s.Job, kind: sweep.Execute, state: sweep.Queued, rest: v.Reserved, need: v.Reserved, open: true})
 }
 
 func (m *ledgerMachine) undo(r *rapid.T) {
@@ -93,15 +96,16 @@ func (m *ledgerMachine) undo(r *rapid.T) {
 	s := m.submission(m.p, sweep.Undo, 0)
 	s.UndoOf = of.id
 	m.admit(m.app, s)
-	m.jobs = append(m.jobs, &machineJob{id: s.Job, kind: sweep.Undo, of: of, open: true})
+	m.jobs = append(m.jobs, &machineJob{id: s.Job, kind: sweep.Undo, of: of, state: sweep.Queued, open: true})
 }
 
 func (m *ledgerMachine) take(r *rapid.T) {
-	j := m.one(r, func(j *machineJob) bool { return j.open && j.claim == nil })
+	j := m.one(r, func(j *machineJob) bool { return j.open && j.claim == nil && j.state != sweep.Paused })
 	if j == nil {
 		return
 	}
-	c, ok, err := m.worker.Claim(m.t.Context(), m.p.customer, j.id, m.dispatch(j.id), "w")
+	m.happens(r, j, sweep.Dispatch, sweep.Claim)
+	c, ok, err := m.worker.Claim(m.t.Context(), m.p.customer, j.id, m.dispatch(j.id), store.Worker{Name: "w"})
 	require.NoError(r, err)
 	require.True(r, ok)
 	require.Equal(r, []any{j.canceled, j.rest}, []any{c.Canceled, c.Reserved - c.Settled})
@@ -122,12 +126,13 @@ func (m *ledgerMachine) change(r *rapid.T) {
 	if j.of == nil {
 		cost = rapid.IntRange(0, j.rest).Draw(r, "messages")
 		j.rest -= cost
+		j.need -= cost
 		j.want += cost
 	} else {
 		kind, cost = "undo", -rapid.IntRange(0, j.of.want).Draw(r, "messages")
 		j.of.want += cost
 	}
-	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, cost, kind, 1, time.Now()))
+	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, cost, kind, time.Now()))
 	j.batch++
 }
 
@@ -140,7 +145,7 @@ func (m *ledgerMachine) settleTwice(r *rapid.T) {
 	if ask[int64](m.yard, "SELECT count(*) FROM usage_ledger WHERE job_id = $1 AND batch_no = $2", j.id.String(), n) == 0 {
 		return
 	}
-	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, n, 1, "settle", 1, time.Now()))
+	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, n, 1, "settle", time.Now()))
 }
 
 func (m *ledgerMachine) prove(r *rapid.T) {
@@ -160,9 +165,108 @@ func (m *ledgerMachine) finish(r *rapid.T) {
 	if j == nil {
 		return
 	}
-	state := rapid.SampledFrom([]sweep.JobState{sweep.Succeeded, sweep.Failed, sweep.Canceled}).Draw(r, "state")
-	require.NoError(r, m.worker.Fenced(m.t.Context(), j.claim, func(tx *store.Tx) error { return tx.Finish(j.claim, store.Ending{State: state}) }))
-	j.open, j.rest = false, 0
+	e := store.Ending{State: rapid.SampledFrom([]sweep.JobState{sweep.Succeeded, sweep.Failed, sweep.Canceled}).Draw(r, "state")}
+	if rapid.Bool().Draw(r, "in one round trip") {
+		require.NoError(r, m.worker.Finish(m.t.Context(), j.claim, e))
+	} else {
+		require.NoError(r, m.worker.Fenced(m.t.Context(), j.claim, func(tx *store.Tx) error { return tx.Finish(j.claim, e) }))
+	}
+	require.ErrorIs(r, m.worker.Finish(m.t.Context(), j.claim, e), store.ErrFenced, "over is over")
+	m.ends(r, j, e.State.Ends())
+}
+
+// happens moves the model of a job.
+func (m *ledgerMachine) happens(r *rapid.T, j *machineJob, events ...sweep.Event) {
+	for _, e := range events {
+		next, err := j.state.After(e)
+		require.NoError(r, err)
+		j.state = next
+	}
+}
+
+func (m *ledgerMachine) ends(r *rapid.T, j *machineJob, e sweep.Event) {
+	m.happens(r, j, e)
+	j.open, j.rest, j.claim = false, 0, nil
+}
+
+// order does what a person wants of some job.
+func (m *ledgerMachine) order(r *rapid.T, ask func(*store.Tx, sweep.ID) error) (*machineJob, error) {
+	j := m.one(r, func(*machineJob) bool { return true })
+	if j == nil {
+		return nil, nil
+	}
+	return j, m.app.Tenant(m.t.Context(), m.p.customer, func(tx *store.Tx) error { return ask(tx, j.id) })
+}
+
+func (m *ledgerMachine) pause(r *rapid.T) {
+	j, err := m.order(r, (*store.Tx).RequestPause)
+	switch {
+	case j == nil:
+	case !j.open:
+		require.Equal(r, sweep.Conflict, sweep.CodeOf(err))
+	case j.claim == nil && j.state != sweep.Paused:
+		require.NoError(r, err)
+		m.happens(r, j, sweep.Pause)
+	default:
+		require.NoError(r, err, "a running job hears of it at its next heartbeat")
+	}
+}
+
+func (m *ledgerMachine) resume(r *rapid.T) {
+	j, err := m.order(r, (*store.Tx).Resume)
+	switch {
+	case j == nil:
+	case !j.open:
+		require.Equal(r, sweep.Conflict, sweep.CodeOf(err))
+	default:
+		require.NoError(r, err)
+		if j.state == sweep.Paused {
+			m.happens(r, j, sweep.Resume)
+		}
+	}
+}
+
+// stumble breaks the work on a job, too often in a row if need be: it is given up then.
+func (m *ledgerMachine) stumble(r *rapid.T) {
+	j := m.one(r, claimed)
+	if j == nil {
+		return
+	}
+	poison, err := m.worker.Stumble(m.t.Context(), j.claim, "why")
+	require.NoError(r, err)
+	if poison {
+		require.NoError(r, m.worker.Finish(m.t.Context(), j.claim, store.Ending{State: sweep.Failed, Code: sweep.Internal}))
+		m.ends(r, j, sweep.Fail)
+		return
+	}
+	m.happens(r, j, sweep.HandBack)
+	j.claim = nil
+}
+
+func (m *ledgerMachine) rerun(r *rapid.T) {
+	within := rapid.SampledFrom([]int{limit, 5000, 100}).Draw(r, "limit")
+	used, reserved := m.usage(m.p)
+	j, err := m.order(r, func(tx *store.Tx, id sweep.ID) error { return tx.Rerun(id, within) })
+	switch {
+	case j == nil:
+	case j.state != sweep.Failed:
+		require.Equal(r, sweep.Conflict, sweep.CodeOf(err))
+	case j.need > 0 && used+reserved+j.need > within:
+		require.Equal(r, sweep.QuotaExceeded, sweep.CodeOf(err))
+	case err != nil:
+		require.Equal(r, sweep.Conflict, sweep.CodeOf(err), "an undo of it is open or, for an undo, another one")
+	default:
+		m.happens(r, j, sweep.Rerun)
+		j.open, j.rest, j.canceled = true, j.need, false
+	}
+}
+
+func (m *ledgerMachine) repair(r *rapid.T) {
+	require.NoError(r, m.app.Tenant(m.t.Context(), m.p.customer, func(tx *store.Tx) error {
+		drifts, err := tx.RepairReservations()
+		require.Empty(r, drifts, "nothing to repair")
+		return err
+	}))
 }
 
 func (m *ledgerMachine) cancel(r *rapid.T) {
@@ -176,8 +280,11 @@ func (m *ledgerMachine) cancel(r *rapid.T) {
 		return
 	}
 	require.NoError(r, err)
-	if j.canceled = true; j.claim == nil && !j.touched {
-		j.open, j.rest = false, 0
+	switch j.canceled = true; {
+	case j.claim == nil && !j.touched:
+		m.ends(r, j, sweep.Cancel)
+	case j.state == sweep.Waiting || j.state == sweep.Paused:
+		m.happens(r, j, sweep.Wake)
 	}
 }
 
@@ -186,7 +293,12 @@ func (m *ledgerMachine) park(r *rapid.T) {
 	if j == nil {
 		return
 	}
-	require.NoError(r, m.worker.Park(m.t.Context(), j.claim, time.Duration(rapid.IntRange(0, 1).Draw(r, "wait"))*time.Hour, "parked", nil))
+	p := rapid.SampledFrom([]store.Parking{{Event: sweep.HandBack}, {Event: sweep.Wait, For: time.Hour}, {Event: sweep.Pause}}).Draw(r, "parking")
+	require.NoError(r, m.worker.Park(m.t.Context(), j.claim, p))
+	if j.canceled {
+		p.Event = sweep.HandBack
+	}
+	m.happens(r, j, p.Event)
 	j.claim = nil
 }
 
@@ -197,7 +309,8 @@ func (m *ledgerMachine) die(r *rapid.T) {
 		return
 	}
 	m.set(j.id, "state = 'queued'")
-	require.ErrorIs(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, 1, "settle", 1, time.Now()), store.ErrFenced)
+	m.happens(r, j, sweep.Lose)
+	require.ErrorIs(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, 1, "settle", time.Now()), store.ErrFenced)
 	j.claim = nil
 }
 
@@ -207,13 +320,16 @@ func (m *ledgerMachine) endUnclaimed(r *rapid.T) {
 		return
 	}
 	require.NoError(r, m.app.Tenant(m.t.Context(), m.p.customer, func(tx *store.Tx) error { return tx.EndUnclaimed(j.id, sweep.Failed, sweep.Internal, "") }))
-	j.open, j.rest = false, 0
+	if j.open {
+		m.ends(r, j, sweep.Fail)
+	}
 }
 
 func (m *ledgerMachine) check(r *rapid.T) {
 	c, want, held := m.p.customer.String(), 0, 0
 	for _, j := range m.jobs {
 		want, held = want+j.want, held+j.rest
+		require.Equal(r, string(j.state), ask[string](m.yard, "SELECT state FROM jobs WHERE id = $1", j.id.String()))
 	}
 	got := ask[[]int](m.yard, `SELECT ARRAY[coalesce(sum(used), 0), coalesce(sum(reserved), 0),
 		(SELECT coalesce(sum(emails), 0) FROM usage_ledger WHERE customer_id = $1),

@@ -20,9 +20,10 @@ import (
 
 // DB is a pool of connections of one role. Open makes it; Close gives the connections back.
 type DB struct {
-	gorm   *gorm.DB
-	pool   *pgxpool.Pool
-	offset time.Duration
+	gorm     *gorm.DB
+	pool     *pgxpool.Pool
+	offset   time.Duration
+	notifier *notifier
 }
 
 // Options says how to open a DB.
@@ -77,11 +78,12 @@ func wrap(pool *pgxpool.Pool, offset time.Duration) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open gorm: %w", err)
 	}
-	return &DB{gorm: g, pool: pool, offset: offset}, nil
+	return &DB{gorm: g, pool: pool, offset: offset, notifier: newNotifier(pool)}, nil
 }
 
 // Close waits for running transactions and closes the pool.
 func (db *DB) Close() {
+	db.notifier.wait()
 	if sql, err := db.gorm.DB(); err == nil {
 		sql.Close()
 	}
@@ -99,6 +101,7 @@ type Tx struct {
 	*gorm.DB
 	Customer sweep.ID
 	Now      time.Time
+	changed  map[sweep.ID]int64 // jobs and their new versions, told after the commit
 }
 
 // Tenant runs f in a transaction that sees and writes the rows of one customer only. An error of f rolls back. No network call
@@ -117,7 +120,8 @@ func (db *DB) System(ctx context.Context, f func(*Tx) error) error {
 }
 
 func (db *DB) run(ctx context.Context, customer sweep.ID, f func(*Tx) error) error {
-	return db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
+	changed := map[sweep.ID]int64{}
+	err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		tenant := ""
 		if !customer.IsZero() {
 			tenant = customer.String()
@@ -127,8 +131,15 @@ func (db *DB) run(ctx context.Context, customer sweep.ID, f func(*Tx) error) err
 		if err := g.Raw("SELECT now() FROM set_config('app.customer_id', ?, true)", tenant).Row().Scan(&now); err != nil {
 			return fmt.Errorf("begin tenant transaction: %w", err)
 		}
-		return f(&Tx{DB: g, Customer: customer, Now: now.UTC().Add(db.offset)})
+		return f(&Tx{DB: g, Customer: customer, Now: now.UTC().Add(db.offset), changed: changed})
 	})
+	if err != nil {
+		return err
+	}
+	for job, version := range changed {
+		db.notifier.put(customer, job, version)
+	}
+	return nil
 }
 
 // NewID makes an id that carries this transaction's time.

@@ -74,7 +74,7 @@ WITH k AS (
       (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'execute' AND plan_id = @plan::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS plan_job,
     coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust::uuid AND job_id = @undo_of::uuid),
       (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'undo' AND undo_of = @undo_of::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS undo_job,
-    (SELECT reason FROM halts WHERE lifted_at IS NULL AND (scope = 'all' OR scope = 'kind' AND value = @kind::text OR scope = 'customer' AND value IN (@cust_text::text, @cust::uuid::text)) LIMIT 1) AS halted,
+    halted(@cust::uuid, @kind::text, '') AS halted,
     coalesce((SELECT used FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS used,
     coalesce((SELECT reserved FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS reserved
 ), ok AS (
@@ -113,7 +113,7 @@ func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 	v := Verdict{Quota: sweep.Quota{Limit: s.Limit, Period: period}}
 	id := (&Tx{Now: s.Now}).NewID()
 	args := pgx.StrictNamedArgs{
-		"cust": dbID(s.Customer), "cust_text": sweep.CustomerID.Show(s.Customer), "version": s.PlanVersion, "weight": s.Weight, "units": s.EstimatedUnits,
+		"cust": dbID(s.Customer), "version": s.PlanVersion, "weight": s.Weight, "units": s.EstimatedUnits,
 		"job": dbID(s.Job), "job_shown": sweep.JobID.Show(s.Job), "mailbox": dbID(s.Mailbox), "account": s.Account, "kind": string(s.Kind),
 		"rank": s.Kind.Rank(), "params": s.Params, "plan": dbID(s.CleanupPlan), "undo_of": dbID(s.UndoOf), "n": s.Reserve, "partial": s.Partial,
 		"limit": s.Limit, "now": s.Now, "period": period.Start, "max_open": s.MaxOpen, "max_executes": s.MaxExecutes, "actor": s.Actor.String(),

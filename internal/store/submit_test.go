@@ -283,7 +283,6 @@ func TestAStalePlanASuspendedCustomerAndAHaltAreTold(t *testing.T) {
 	}{
 		{"all", "", sweep.Analyze, q},
 		{"kind", "execute", sweep.Execute, q},
-		{"customer", sweep.CustomerID.Show(p.customer), sweep.DryRun, p},
 		{"customer", p.customer.String(), sweep.DryRun, p},
 	} {
 		y.exec("INSERT INTO halts (id, scope, value, reason, created_by, created_at) VALUES ($1, $2, $3, 'why', 'ops', now())", newID(t).String(), halt.scope, halt.value)

@@ -47,35 +47,8 @@ const (
 	Canceled   JobState = "canceled"
 )
 
-// moves is the whole state machine: what may follow what.
-var moves = map[JobState][]JobState{
-	Queued:     {Dispatched, Paused, Canceled, Failed},
-	Dispatched: {Running, Queued, Dispatched, Paused, Canceled, Failed},
-	Running:    {Running, Queued, Dispatched, Waiting, Paused, Succeeded, Failed, Canceled},
-	Waiting:    {Queued, Dispatched, Paused, Canceled, Failed},
-	Paused:     {Queued, Canceled, Failed},
-}
-
-// Done says whether the state is final.
+// Done says whether the state is final. Only operators can move a job out of one: a failed job may be run again.
 func (s JobState) Done() bool { return s == Succeeded || s == Failed || s == Canceled }
-
-// CanMove says whether a job may go from s to t. (Running to Running is a new claim after a dead lease.)
-func (s JobState) CanMove(t JobState) bool {
-	for _, m := range moves[s] {
-		if m == t {
-			return true
-		}
-	}
-	return false
-}
-
-// Move gives t, or Conflict when the move is illegal.
-func (s JobState) Move(t JobState) (JobState, error) {
-	if !s.CanMove(t) {
-		return s, Errorf(Conflict, "a job cannot go from %s to %s", s, t)
-	}
-	return t, nil
-}
 
 // Shown is the state as callers see it: dispatched is queued, paused is waiting.
 func (s JobState) Shown() JobState {
@@ -139,8 +112,9 @@ type Job struct {
 const (
 	Lease       = 15 * time.Second
 	SweepEvery  = 2 * time.Second
-	PoisonLimit = 5    // claims in a row that ended without a new batch
-	BatchSize   = 1000 // message ids in one Gmail call (Gmail refuses more)
+	PoisonLimit = 5                  // claims in a row that ended by a panic or a dead lease without a new batch
+	PauseLimit  = 7 * 24 * time.Hour // a job paused for longer is canceled: it holds quota and the mailbox
+	BatchSize   = 1000               // message ids in one Gmail call (Gmail refuses more)
 )
 
 // UndoWindow is how long a run can be undone: Gmail empties Trash after 30 days, so a day less there.

@@ -11,53 +11,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-var states = []JobState{Queued, Dispatched, Running, Waiting, Paused, Succeeded, Failed, Canceled}
-
-func TestFinishedJobsStayFinished(t *testing.T) {
-	t.Parallel()
-	for _, from := range states {
-		for _, to := range states {
-			got, err := from.Move(to)
-			switch {
-			case from.Done() && err == nil:
-				t.Errorf("%s went to %s", from, to)
-			case err != nil && (CodeOf(err) != Conflict || got != from):
-				t.Errorf("%s to %s: %s, %v", from, to, got, err)
-			case err == nil && got != to:
-				t.Errorf("%s to %s ended as %s", from, to, got)
-			}
-		}
-		if !from.Done() && (!from.CanMove(Canceled) || !from.CanMove(Failed)) {
-			t.Errorf("%s cannot be stopped", from)
-		}
-	}
-	if Queued.CanMove(Succeeded) || Waiting.CanMove(Running) || Queued.CanMove(Running) {
-		t.Error("a job succeeded or ran without being dispatched")
-	}
-}
-
-// From every open state each end can be reached.
-func TestNoJobStateIsADeadEnd(t *testing.T) {
-	t.Parallel()
-	for _, from := range states {
-		reached := []JobState{from}
-		for i := 0; i < len(reached); i++ {
-			for _, to := range states {
-				if reached[i].CanMove(to) && !slices.Contains(reached, to) {
-					reached = append(reached, to)
-				}
-			}
-		}
-		if !from.Done() && !slices.Contains(reached, Succeeded) {
-			t.Errorf("%s never succeeds", from)
-		}
-	}
-}
-
 func TestShownStatesAreTheSixOfTheAPI(t *testing.T) {
 	t.Parallel()
 	public := []JobState{Queued, Running, Waiting, Succeeded, Failed, Canceled}
-	for _, s := range states {
+	for _, s := range States() {
 		if !slices.Contains(public, s.Shown()) {
 			t.Errorf("%s is shown as %s", s, s.Shown())
 		}
