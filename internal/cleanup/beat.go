@@ -1,7 +1,6 @@
 package cleanup
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -31,12 +30,13 @@ type beat struct {
 	cancel context.CancelCauseFunc
 	nudged chan struct{} // full: ask for orders at once
 	moved  time.Time     // when the work last showed a sign of life
-	stall  time.Duration // 0: stallLimit
+	stall  time.Duration // how long it may show none
 }
 
-func newBeat(c store.Claim) *beat {
+func newBeat(c store.Claim, stall time.Duration) *beat {
 	return &beat{since: time.Now(), before: c.Units, first: c.Progress.Done,
-		now: store.Beat{Phase: c.Phase, Done: c.Progress.Done, Total: c.Progress.Total}, units: func() int64 { return 0 }, nudged: make(chan struct{}, 1)}
+		now: store.Beat{Phase: c.Phase, Done: c.Progress.Done, Total: c.Progress.Total}, units: func() int64 { return 0 }, nudged: make(chan struct{}, 1),
+		stall: stall}
 }
 
 // claims are the heartbeats of a worker's claims at work.
@@ -191,12 +191,12 @@ func (b *beat) stalled(next, last store.Beat) bool {
 	if next != last || b.moved.IsZero() {
 		b.moved = time.Now()
 	}
-	return time.Since(b.moved) > cmp.Or(b.stall, stallLimit)
+	return time.Since(b.moved) > b.stall
 }
 
 // giveUp lets the lease go of a claim that does not get on.
 func (b *beat) giveUp(at store.Beat, cancel context.CancelCauseFunc) {
-	cause := &broken{trouble: fmt.Sprintf("no progress for %s while %s", cmp.Or(b.stall, stallLimit), at.Phase)}
+	cause := &broken{trouble: fmt.Sprintf("no progress for %s while %s", b.stall, at.Phase)}
 	b.stopWith(cause)
 	cancel(cause)
 }

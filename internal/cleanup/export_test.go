@@ -1,8 +1,11 @@
 package cleanup
 
 import (
+	"time"
+
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
 )
 
 // MembersOf opens the frozen set of a plan.
@@ -13,3 +16,14 @@ func MembersOf(box *secret.Box, row store.PlanRow) (set []string, err error) {
 	}
 	return set, err
 }
+
+// Heard says whether the claim of a job that r works on has been told to stop.
+func Heard(r *Runner, job sweep.ID) bool {
+	r.claims.mu.Lock()
+	defer r.claims.mu.Unlock()
+	b := r.claims.beats[job]
+	return b != nil && b.reason() != nil
+}
+
+// StallAfter is how long the work of r may show no progress; 0: as long as ever.
+func StallAfter(r *Runner, d time.Duration) { r.stall = d }

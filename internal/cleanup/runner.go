@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -29,6 +30,7 @@ type Runner struct {
 	Log    *slog.Logger
 
 	claims claims
+	stall  time.Duration // 0: stallLimit
 }
 
 // Why a claim ends early; they come from the heartbeat. After all but a cancel another claim goes on.
@@ -69,7 +71,7 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 		return nil
 	}
 	ctx = telemetry.WithJobID(telemetry.WithRequestID(ctx, c.RequestID), sweep.JobID.Show(job))
-	w := &work{Runner: r, c: &c, beat: newBeat(c)}
+	w := &work{Runner: r, c: &c, beat: newBeat(c, cmp.Or(r.stall, stallLimit))}
 	defer r.claims.add(job, w.beat)()
 	err = safely(func() error { return w.run(ctx) })()
 	err = w.conclude(ctx, err)

@@ -9,6 +9,7 @@ import (
 
 	"mailsweep/internal/app"
 	"mailsweep/internal/config"
+	"mailsweep/internal/sweep"
 )
 
 // generated are the files that are made from the code, with how to make each.
@@ -16,23 +17,34 @@ func generated() map[string]func(old []byte) []byte {
 	return map[string]func([]byte) []byte{
 		"internal/httpapi/testdata/openapi.json": func([]byte) []byte { return app.Spec() },
 		".env.example":                           func([]byte) []byte { return []byte(config.Example()) },
-		"README.md":                              settingsIn,
+		"README.md":                              func(old []byte) []byte { return between(old, "settings", config.Table()) },
+		"internal/ARCHITECTURE.md":               func(old []byte) []byte { return between(old, "moves", moves()) },
 	}
 }
 
-const (
-	tableBegins = "<!-- settings -->\n"
-	tableEnds   = "<!-- /settings -->"
-)
-
-// settingsIn puts the settings table into the README between its marks.
-func settingsIn(old []byte) []byte {
-	before, rest, ok := strings.Cut(string(old), tableBegins)
-	_, after, ok2 := strings.Cut(rest, tableEnds)
+// between puts content into a page between the marks of a name; a page without them is not what anything makes.
+func between(page []byte, mark, content string) []byte {
+	begins, ends := "<!-- "+mark+" -->\n", "<!-- /"+mark+" -->"
+	before, rest, ok := strings.Cut(string(page), begins)
+	_, after, ok2 := strings.Cut(rest, ends)
 	if !ok || !ok2 {
 		return nil
 	}
-	return []byte(before + tableBegins + config.Table() + tableEnds + after)
+	return []byte(before + begins + content + ends + after)
+}
+
+// moves is the table of a job's moves.
+func moves() string {
+	var b strings.Builder
+	b.WriteString("\n| event | in these states | leads to |\n|---|---|---|\n")
+	for _, e := range sweep.Events() {
+		var from []string
+		for _, s := range e.From() {
+			from = append(from, string(s))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", e, strings.Join(from, ", "), e.To())
+	}
+	return b.String() + "\n"
 }
 
 // check says which generated files are not what the code makes; with UPDATE=1 it writes them.

@@ -81,11 +81,17 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, refuse(r, &paceError{err})
 	}
+	answered := false
+	defer func() { // a panic on the way must not hold the place
+		if !answered {
+			release()
+		}
+	}()
 	answer, err := t.send(r, token, Call{Method: call, Units: units, Waited: time.Since(began)})
 	if err != nil {
-		release()
 		return nil, err
 	}
+	answered = true
 	answer.Body = &closing{ReadCloser: answer.Body, then: release}
 	return answer, nil
 }

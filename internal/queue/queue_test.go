@@ -117,7 +117,7 @@ func (p *plant) runs(loops ...func(context.Context) error) (stop func()) {
 }
 
 func (p *plant) dispatcher() *queue.Dispatcher {
-	return &queue.Dispatcher{DB: p.db("mailsweep_app"), Redis: p.redis(), Interactive: 16, Bulk: 16, Log: p.log}
+	return &queue.Dispatcher{DB: p.db("mailsweep_app"), Redis: p.redis(), Interactive: 16, Bulk: 16, Each: 100, Log: p.log}
 }
 
 func (p *plant) sweeper() *queue.Sweeper {
@@ -258,6 +258,7 @@ func TestAPoisonedJobIsHandedToItsEnd(t *testing.T) {
 	t.Parallel()
 	p := newPlant(t, testkit.Redis(t))
 	job := p.submit(sweep.Execute)
+	p.exec("UPDATE jobs SET state = 'dispatched'")
 	p.exec("UPDATE jobs SET state = 'running', barren = 4, lease_until = clock_timestamp() - interval '1 second'")
 	p.exec("UPDATE google_accounts SET active_job_id = $1", job.String())
 	p.runs(p.sweeper().Run)

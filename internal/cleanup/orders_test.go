@@ -1,0 +1,194 @@
+package cleanup_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/sim/google"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
+)
+
+// ready is a customer with a submitted run of several batches.
+func ready(t *testing.T, seed uint64) (c *customer, run sweep.JobView, plan []string) {
+	t.Helper()
+	c = newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 8000, Seed: seed})
+	p := c.preview(t, wanted(t, sweep.Trash, everything))
+	return c, c.submit(t, p.CleanupPlanID), c.members(t, p.CleanupPlanID)
+}
+
+// duringBatch does f while the n-th change is on its way to Google, and waits until the heartbeat has heard of it.
+func (c *customer) duringBatch(t *testing.T, job string, n int, f func()) {
+	t.Helper()
+	c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() { f(); c.runner.Nudge(sweep.ID{}); c.heard(t, job) }})
+	c.run(t, c.take(t)[0])
+}
+
+// whole says that a run did all of its plan, and each message once.
+func (c *customer) whole(t *testing.T, run sweep.JobView, plan []string) {
+	t.Helper()
+	var res sweep.ExecuteResult
+	c.succeeded(t, run, &res)
+	require.Equal(t, len(plan), res.Cleaned)
+	require.Equal(t, len(plan), c.ledger(t, run.ID))
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+	c.addsUp(t, res)
+}
+
+// requirePaused: callers see a paused job as one that waits, with this phase.
+func requirePaused(t *testing.T, v sweep.JobView) {
+	t.Helper()
+	require.Equal(t, sweep.Waiting, v.State)
+	require.Equal(t, "paused", v.Phase)
+}
+
+// due lets whatever waits for its time have waited long enough.
+func (c *customer) due(t *testing.T) {
+	t.Helper()
+	c.exec(t, "UPDATE jobs SET run_at = now() - interval '1 s' WHERE customer_id = $1 AND finished_at IS NULL", c.Customer.String())
+}
+
+func TestAPausedRunRestsAtAnEdgeAndGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 81)
+	c.duringBatch(t, run.ID, 2, func() {
+		v, err := c.Pause(context.Background(), c.Actor, jobID(t, run.ID))
+		require.NoError(t, err)
+		require.Equal(t, sweep.Running, v.State, "until its worker has heard")
+	})
+	requirePaused(t, c.job(t, run.ID))
+	charged := c.ledger(t, run.ID)
+	require.NotZero(t, charged)
+	require.Less(t, charged, len(plan))
+	require.Equal(t, len(plan)-charged, c.usage(t).Reserved, "what is left stays reserved")
+	require.Empty(t, c.take(t), "nobody hands out what is paused")
+	v, err := c.Resume(t.Context(), c.Actor, jobID(t, run.ID))
+	require.NoError(t, err)
+	require.Equal(t, sweep.Queued, v.State)
+	c.whole(t, run, plan)
+}
+
+func TestAPausedRunThatIsCanceledIsChargedForWhatItDid(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 82)
+	c.duringBatch(t, run.ID, 2, func() {
+		_, err := c.Pause(context.Background(), c.Actor, jobID(t, run.ID))
+		require.NoError(t, err)
+	})
+	_, err := c.Cancel(t.Context(), c.Actor, jobID(t, run.ID))
+	require.NoError(t, err)
+	v := c.finished(t, run)
+	require.Equal(t, sweep.Canceled, v.State)
+	res := resultOf(t, v)
+	require.Less(t, res.Cleaned, len(plan))
+	require.Equal(t, res.Cleaned, c.touchedAtMost(t, plan))
+	require.Equal(t, res.Cleaned, c.ledger(t, run.ID))
+	require.Zero(t, c.usage(t).Reserved)
+}
+
+func TestAQueuedJobIsPausedAtOnce(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 83)
+	v, err := c.Pause(t.Context(), c.Actor, jobID(t, run.ID))
+	require.NoError(t, err)
+	requirePaused(t, v)
+	require.Empty(t, c.take(t))
+	_, err = c.Resume(t.Context(), c.Actor, jobID(t, run.ID))
+	require.NoError(t, err)
+	c.whole(t, run, plan)
+	_, err = c.Pause(t.Context(), c.Actor, jobID(t, run.ID))
+	require.Equal(t, sweep.Conflict, sweep.CodeOf(err))
+}
+
+func (r *rig) halt(t *testing.T, scope, value string) (id string) {
+	t.Helper()
+	id = newID(t).String()
+	r.exec(t, "INSERT INTO halts (id, scope, value, reason, created_by, created_at) VALUES ($1, $2, $3, 'a test', 'ops', now())", id, scope, value)
+	return id
+}
+
+func (r *rig) lift(t *testing.T, id string) {
+	t.Helper()
+	r.exec(t, "UPDATE halts SET lifted_at = now(), lifted_by = 'ops' WHERE id = $1", id)
+}
+
+func TestAHaltedRunStopsAtAnEdgeAndGoesOnWhenItIsLifted(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 84)
+	var halt string
+	c.duringBatch(t, run.ID, 2, func() { halt = c.halt(t, "kind", string(sweep.Execute)) })
+	v := c.job(t, run.ID)
+	require.Equal(t, "halted by an operator", v.Phase)
+	require.Less(t, c.ledger(t, run.ID), len(plan))
+	c.due(t)
+	require.Empty(t, c.take(t))
+	c.lift(t, halt)
+	c.whole(t, run, plan)
+}
+
+func TestAHaltOfABuildLeavesTheJobToAnother(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 85)
+	c.runner.Worker.Build = "bad"
+	c.halt(t, "build", "bad")
+	c.run(t, c.take(t)[0])
+	require.Equal(t, "halted by an operator", c.job(t, run.ID).Phase)
+	require.Zero(t, c.changes(t)["trash"])
+	c.due(t)
+	c.runner.Worker.Build = "good"
+	c.whole(t, run, plan)
+}
+
+func TestWorkThatBreaksAgainAndAgainEndsWithItsReasonAndCanBeRunAgain(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 86)
+	var broken sweep.JobView
+	for n := 1; n <= sweep.PoisonLimit; n++ {
+		require.False(t, broken.State.Done(), "after %d breaks", n-1)
+		c.wire.at(stop{path: "/history", before: func() { panic("private subject") }})
+		c.due(t)
+		c.run(t, c.take(t)[0])
+		broken = c.job(t, run.ID)
+	}
+	require.Equal(t, sweep.Failed, broken.State)
+	require.Equal(t, sweep.Internal, broken.Error.Code)
+	require.NotContains(t, c.log.text(), "private subject")
+	var trouble string
+	require.NoError(t, c.root.QueryRow(t.Context(), "SELECT trouble FROM jobs WHERE id = $1", jobID(t, run.ID).String()).Scan(&trouble))
+	require.Regexp(t, `^panic in cleanup_test.*:\d+: a string$`, trouble)
+	require.Zero(t, c.usage(t).Reserved)
+
+	require.NoError(t, c.DB.Tenant(t.Context(), c.Customer, func(tx *store.Tx) error { return tx.Rerun(jobID(t, run.ID), 100_000) }))
+	c.whole(t, run, plan)
+}
+
+func TestWorkThatHangsIsGivenBackWithItsReason(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 87)
+	cleanup.StallAfter(c.runner, 700*time.Millisecond)
+	hung, over := make(chan struct{}), make(chan struct{})
+	c.wire.at(stop{path: "/messages/batchModify", n: 2, before: func() { close(hung); <-over }})
+	done := make(chan struct{})
+	task := c.take(t)[0]
+	go func() { defer close(done); _ = c.runner.Run(context.Background(), task.Customer, task.Job, task.Epoch) }()
+	<-hung
+	testkit.Eventually(t, 20*time.Second, func() bool { return c.lost(t, run.ID) }, "the lease of what hangs is let go")
+	cleanup.StallAfter(c.runner, 0)
+	c.whole(t, run, plan)
+	close(over)
+	<-done
+	require.Equal(t, len(plan), c.ledger(t, run.ID), "the late one writes nothing")
+}
+
+// lost hands a job out anew if its lease has run out.
+func (c *customer) lost(t *testing.T, job string) bool {
+	t.Helper()
+	_, err := c.clerk.DeadLeases(context.Background(), 100)
+	require.NoError(t, err)
+	return c.job(t, job).State == sweep.Queued
+}
