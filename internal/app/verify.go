@@ -1,0 +1,78 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"mailsweep/internal/config"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+const (
+	verifyPage = 200
+	deadSlack  = time.Minute // a claim whose lease ended so long ago should have been swept thirty times
+)
+
+// VerifyQuota compares every customer's usage with the ledger and with what open jobs hold. It changes nothing, and a discrepancy is an
+// error.
+func VerifyQuota(ctx context.Context, cfg config.Config, _ *slog.Logger) error {
+	return verify(ctx, cfg, os.Stdout, "quota", (*store.Tx).QuotaBreaches)
+}
+
+// VerifyJobs looks for stuck and contradictory jobs and for breaks in the audit chain, of every customer. It changes nothing, and a
+// discrepancy is an error.
+func VerifyJobs(ctx context.Context, cfg config.Config, _ *slog.Logger) error {
+	return verify(ctx, cfg, os.Stdout, "jobs", func(tx *store.Tx) ([]store.Discrepancy, error) { return tx.JobBreaches(deadSlack) })
+}
+
+func verify(ctx context.Context, cfg config.Config, out io.Writer, what string, look func(*store.Tx) ([]store.Discrepancy, error)) error {
+	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: "verify", MaxConns: 4, ClockOffset: cfg.ClockOffset})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	customers, wrong := 0, 0
+	err = eachCustomer(ctx, db, func(id sweep.ID) error {
+		customers++
+		return db.Tenant(ctx, id, func(tx *store.Tx) error {
+			list, err := look(tx)
+			for _, d := range list {
+				fmt.Fprintf(out, "%s %s: %s (%s)\n", sweep.CustomerID.Show(id), d.Object, d.Rule, d.Detail)
+			}
+			wrong += len(list)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s verify: %d customers, %d discrepancies\n", what, customers, wrong)
+	if wrong > 0 {
+		return sweep.Errorf(sweep.Conflict, "%d discrepancies", wrong)
+	}
+	return nil
+}
+
+// eachCustomer walks all customers by id, a page at a time.
+func eachCustomer(ctx context.Context, db *store.DB, f func(sweep.ID) error) error {
+	for after := (sweep.ID{}); ; {
+		ids, err := db.Customers(ctx, after, verifyPage)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := f(id); err != nil {
+				return err
+			}
+		}
+		if len(ids) < verifyPage {
+			return nil
+		}
+		after = ids[len(ids)-1]
+	}
+}
