@@ -37,9 +37,21 @@ type parts struct {
 	readiness readiness
 }
 
+// patience with the database: a request is refused before its caller gives up, a claim loses its lease anyhow. Duties may take long.
+func patience(process string) time.Duration {
+	switch process {
+	case config.API:
+		return 4 * time.Second
+	case config.Worker:
+		return 20 * time.Second
+	}
+	return 0
+}
+
 // open connects a process to PostgreSQL and Redis. Redis may be away: the queue catches up when it is back.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
-	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: cfg.Process, ClockOffset: cfg.ClockOffset, MaxConns: int32(min(64, 8+cfg.Jobs.Concurrency/2))})
+	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: cfg.Process, ClockOffset: cfg.ClockOffset, MaxConns: int32(min(64, 8+cfg.Jobs.Concurrency/2)),
+		Patience: patience(cfg.Process)})
 	if err != nil {
 		return nil, err
 	}

@@ -192,3 +192,24 @@ func (c *customer) lost(t *testing.T, job string) bool {
 	require.NoError(t, err)
 	return c.job(t, job).State == sweep.Queued
 }
+
+// TestALostDatabaseFailsNoJob breaks every connection of the worker while a change is at Gmail: whatever of the claim is heard, the job goes
+// on from what is settled.
+func TestALostDatabaseFailsNoJob(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 88)
+	c.wire.at(stop{path: "/messages/batchModify", after: func() {
+		_, err := c.root.Exec(context.Background(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mailsweep_worker' AND datname = current_database()")
+		require.NoError(t, err)
+	}})
+	task := c.take(t)[0]
+	_ = c.runner.Run(t.Context(), task.Customer, task.Job, task.Epoch) // that it could not say how it ended is one of the ends
+	v := c.job(t, run.ID)
+	require.False(t, v.State.Done(), "%s: %+v", v.State, v.Error)
+	if v.State == sweep.Running {
+		c.exec(t, "UPDATE jobs SET lease_until = now() - interval '1 s' WHERE customer_id = $1", c.Customer.String())
+		require.True(t, c.lost(t, run.ID))
+	}
+	c.due(t)
+	c.whole(t, run, plan)
+}

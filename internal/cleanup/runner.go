@@ -187,6 +187,8 @@ func (w *work) conclude(ctx context.Context, err error) error {
 		return nil
 	case errors.As(err, &broke):
 		return w.stumble(ctx, broke)
+	case errors.Is(err, store.ErrAway) && w.away(err):
+		return w.wait(ctx, time.Second, "going on soon") // or not even that is heard: then the lease ends, with the same effect
 	case errors.Is(cause, errCanceled):
 		return w.end(ctx, store.Ending{State: sweep.Canceled})
 	case errors.Is(cause, errPaused):
@@ -205,13 +207,13 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	return w.fail(ctx, err)
 }
 
-// An outage at Gmail is waited for: tried again this often, and given up this long after the job was asked for.
+// An outage is waited for, Gmail's and the database's: tried again this often, and given up this long after the job was asked for.
 const (
 	awayRetry = 30 * time.Second
 	awayLimit = 24 * time.Hour
 )
 
-// away says that Gmail did not answer, also after the adapter's own tries, and that it is worth waiting for.
+// away says that Gmail did not answer, also after the adapter's own tries, or the database, and that it is worth waiting for.
 func (w *work) away(err error) bool {
 	return sweep.CodeOf(err) == sweep.Unavailable && w.c.Now.Sub(w.c.CreatedAt) < awayLimit
 }

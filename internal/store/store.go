@@ -23,6 +23,7 @@ type DB struct {
 	gorm     *gorm.DB
 	pool     *pgxpool.Pool
 	offset   time.Duration
+	patience time.Duration
 	notifier *notifier
 }
 
@@ -32,6 +33,7 @@ type Options struct {
 	Process     string        // shown to the database as application_name
 	MaxConns    int32         // 0: 16
 	ClockOffset time.Duration // business time = the database's clock + this
+	Patience    time.Duration // how long one transaction may take before ErrAway; 0: as long as the database bears it
 }
 
 // Open connects and refuses to go on as superuser, as a role that bypasses row-level security or owns tables, or on another
@@ -56,6 +58,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db, err := wrap(pool, o.ClockOffset)
 	if err == nil {
+		db.patience = o.Patience
 		err = db.check(ctx)
 	}
 	if err != nil {
@@ -119,7 +122,9 @@ func (db *DB) System(ctx context.Context, f func(*Tx) error) error {
 	return db.run(ctx, sweep.ID{}, f)
 }
 
-func (db *DB) run(ctx context.Context, customer sweep.ID, f func(*Tx) error) error {
+func (db *DB) run(caller context.Context, customer sweep.ID, f func(*Tx) error) error {
+	ctx, done := db.patient(caller)
+	defer done()
 	changed := map[sweep.ID]int64{}
 	err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		tenant := ""
@@ -134,7 +139,7 @@ func (db *DB) run(ctx context.Context, customer sweep.ID, f func(*Tx) error) err
 		return f(&Tx{DB: g, Customer: customer, Now: now.UTC().Add(db.offset), changed: changed})
 	})
 	if err != nil {
-		return err
+		return away(caller, err)
 	}
 	for job, version := range changed {
 		db.notifier.put(customer, job, version)
@@ -153,9 +158,11 @@ func (tx *Tx) NewID() sweep.ID {
 
 // batch sends several statements in one round trip, without BEGIN: the protocol makes a pipeline one implicit transaction. It is for
 // the hot paths, where three round trips more would cost two thirds of the rate. An error undoes all of it.
-func (db *DB) batch(ctx context.Context, customer sweep.ID, queue func(*pgx.Batch)) error {
+func (db *DB) batch(caller context.Context, customer sweep.ID, queue func(*pgx.Batch)) error {
+	ctx, done := db.patient(caller)
+	defer done()
 	b := &pgx.Batch{}
 	b.Queue("SELECT set_config('app.customer_id', $1, true)", customer.String())
 	queue(b)
-	return db.pool.SendBatch(ctx, b).Close()
+	return away(caller, db.pool.SendBatch(ctx, b).Close())
 }

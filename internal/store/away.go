@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"mailsweep/internal/sweep"
+)
+
+// ErrAway says that the database was not reached, did not answer in time, or broke the connection. Whether what was asked happened is
+// not known: to ask again is right wherever a key, a fence or an epoch goes with it. Its code is unavailable.
+var ErrAway error = sweep.Errorf(sweep.Unavailable, "a part of the service is away for the moment: try again")
+
+// away marks an error that is the connection's and not the statement's. That the caller itself gave up is no such thing.
+func away(caller context.Context, err error) error {
+	if err == nil || caller.Err() != nil || errors.Is(err, ErrAway) || !isAway(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrAway, err)
+}
+
+// isAway knows PostgreSQL's error classes 08 (connection), 53 (resources: memory, disk, connections) and 57P (shutdown, start), what
+// breaks below the protocol, and a deadline that only we can have set.
+func isAway(err error) bool {
+	var refused *pgconn.PgError
+	var broken net.Error
+	if errors.As(err, &refused) {
+		return strings.HasPrefix(refused.Code, "08") || strings.HasPrefix(refused.Code, "53") || strings.HasPrefix(refused.Code, "57")
+	}
+	return errors.As(err, &broken) || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// patient is ctx with the time that one transaction may take.
+func (db *DB) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if db.patience == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, db.patience)
+}
