@@ -407,9 +407,18 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 	}
 	_, err := client.Enqueue(asynq.NewTask("job:execute", []byte(`{"job_id":"alice@example.com"}`)), asynq.Queue("interactive"))
 	require.NoError(t, err)
+	_, err = client.Enqueue(asynq.NewTask("job:analyze", []byte(`{"job_id":"alice@example.com"}`)), asynq.Queue("interactive"), asynq.Retention(time.Hour))
+	require.NoError(t, err)
 	srv := asynq.NewServerFromRedisClient(c, asynq.Config{Queues: map[string]int{"interactive": 1}, TaskCheckInterval: 5 * time.Millisecond, LogLevel: asynq.FatalLevel})
-	require.NoError(t, srv.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error { return errors.New("mail of alice@example.com") })))
-	testkit.Eventually(t, 5*time.Second, func() bool { n, _ := c.ZCard(t.Context(), "asynq:{interactive}:retry").Result(); return n == 1 }, "failed once")
+	require.NoError(t, srv.Start(asynq.HandlerFunc(func(_ context.Context, task *asynq.Task) error {
+		if task.Type() == "job:analyze" {
+			_, err := task.ResultWriter().Write([]byte("sent to alice@example.com"))
+			return err
+		}
+		return errors.New("mail of alice@example.com")
+	})))
+	ended := func(where string) bool { n, _ := c.ZCard(t.Context(), "asynq:{interactive}:"+where).Result(); return n == 1 }
+	testkit.Eventually(t, 5*time.Second, func() bool { return ended("retry") && ended("completed") }, "one failed once, one has a result")
 	srv.Shutdown()
 
 	res, page := get(t, m, "GET", "/ops/queues/queues/bulk/pending_tasks")
@@ -425,7 +434,7 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 	require.Equal(t, 200, res.StatusCode)
 	require.Equal(t, 100, strings.Count(list, `"payload"`))
 	require.Contains(t, list, "job:execute "+job.String()+" epoch")
-	for _, path := range []string{"bulk/pending_tasks", "interactive/retry_tasks", "bulk", "interactive"} {
+	for _, path := range []string{"bulk/pending_tasks", "interactive/retry_tasks", "interactive/completed_tasks", "bulk", "interactive"} {
 		_, body := get(t, m, "GET", "/ops/queues/api/queues/"+path)
 		list += body
 	}
@@ -435,6 +444,11 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 		list += body
 	}
 	require.Contains(t, list, `"error_message":"withheld"`)
+	require.Contains(t, list, `"type":"job:analyze"`, "the task with a result is listed, without it")
+	for _, size := range []string{"0", "-1", "1e9", "x"} {
+		_, capped := get(t, m, "GET", "/ops/queues/api/queues/bulk/pending_tasks?size="+size)
+		require.LessOrEqual(t, strings.Count(capped, `"payload"`), 100, size)
+	}
 	require.Contains(t, list, `"redis_version"`)
 	for _, never := range []string{"alice", "example.com", "executable", "config_file", p.customer.String()} {
 		require.NotContains(t, list, never)
