@@ -14,6 +14,7 @@ import (
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/config"
 	"mailsweep/internal/httpapi"
+	"mailsweep/internal/opsweb"
 	"mailsweep/internal/queue"
 	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/report"
@@ -36,9 +37,17 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	draining := make(chan struct{})
 	api.Draining = draining
+	private := p.ops(queue.Monitor(p.redis))
+	if operators, err := p.operators(ctx, api.Cleanup); err != nil {
+		return err
+	} else if operators != nil {
+		defer operators.All.Close()
+		operators.Order, operators.Hint = dispatcher.Order, dispatcher.Hint
+		private.Pages = (&opsweb.Pages{Ops: operators, Log: log}).Handler()
+	}
 	// Requests are drained first, while everything they need still runs.
 	return runStages(ctx, log,
-		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, {"job listener", listener.Run}},
+		[]loop{{"ops listener", private.Run}, {"job listener", listener.Run}},
 		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}},
 		[]loop{{"http", serve(cfg.HTTP.Addr, api.Handler(), cfg.Shutdown, draining, log)}},
 	)

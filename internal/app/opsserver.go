@@ -20,14 +20,16 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"mailsweep/internal/config"
+	"mailsweep/internal/opsweb"
 )
 
-// OpsServer is the private listener of a process: its health, its figures, its profiles, and where Queues is set the queue page. On loopback it
+// OpsServer is the private listener of a process: its health, its figures, its profiles, the queue page and the operators' pages. On loopback it
 // needs no password but answers only under a loopback name; on any other address everything but /health wants one of Users.
 type OpsServer struct {
 	Addr    string
 	Users   []config.OpsUser
 	Queues  http.Handler // nil: no queue page
+	Pages   http.Handler // nil: no other page under /ops; hears who asks from opsweb.WithOperator
 	Metrics http.Handler
 	Ready   func(context.Context) (state any, ready bool) // state is shown as JSON
 	Log     *slog.Logger
@@ -77,6 +79,10 @@ func (o *OpsServer) Handler() http.Handler {
 		mux.Handle("/ops/queues", o.guard(o.Queues))
 		mux.Handle("/ops/queues/", o.guard(o.Queues))
 	}
+	if o.Pages != nil {
+		mux.Handle("/ops", o.guard(o.Pages))
+		mux.Handle("/ops/", o.guard(o.Pages))
+	}
 	return mux
 }
 
@@ -114,9 +120,20 @@ func (o *OpsServer) guard(next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", `Basic realm="mailsweep operations", charset="UTF-8"`)
 			http.Error(w, "name and password, please", http.StatusUnauthorized)
 		default:
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, r.WithContext(opsweb.WithOperator(r.Context(), o.operator(r))))
 		}
 	})
+}
+
+// operator is who asks, once guard has let them in; nobody where no users are known.
+func (o *OpsServer) operator(r *http.Request) opsweb.Operator {
+	name, _, _ := r.BasicAuth()
+	for _, u := range o.Users {
+		if u.Name == name {
+			return opsweb.Operator{Name: u.Name, MayAct: u.Role == "operator"}
+		}
+	}
+	return opsweb.Operator{}
 }
 
 // crossSite says that a browser acts for another site's page. Looking is let through when the browser says that a person navigated.

@@ -36,10 +36,13 @@ var may = map[string][]string{
 	"internal/cleanup":  {"internal/sweep", "internal/mailindex", "internal/store", "internal/secret", "internal/gmail", "internal/mail", "internal/telemetry"},
 	"internal/rollover": {"internal/sweep", "internal/store", "internal/mail"},
 	"internal/report":   {"internal/sweep", "internal/store"},
+	"internal/ops":      {"internal/sweep", "internal/store"},
 
 	"internal/httpapi": {"internal/sweep", "internal/account", "internal/cleanup", "internal/report", "internal/ratelimit", "internal/secret", "internal/telemetry"},
 
-	"internal/app": {"internal/sweep", "internal/account", "internal/cleanup", "internal/rollover", "internal/report", "internal/httpapi", "internal/queue",
+	"internal/opsweb": {"internal/sweep", "internal/ops"},
+
+	"internal/app": {"internal/sweep", "internal/account", "internal/cleanup", "internal/rollover", "internal/report", "internal/ops", "internal/httpapi", "internal/opsweb", "internal/queue",
 		"internal/store", "internal/gmail", "internal/mail", "internal/secret", "internal/ratelimit", "internal/config", "internal/telemetry"},
 	"internal/config":    {},
 	"internal/telemetry": {},

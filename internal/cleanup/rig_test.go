@@ -91,7 +91,7 @@ func newRig(t *testing.T) *rig {
 	r.clerk = open(t, r.url("mailsweep_scheduler"), 0)
 	r.Service = &cleanup.Service{DB: open(t, r.url("mailsweep_app"), 0), Vault: vault, Plans: sweep.DefaultPlans(), Hint: func() {}, Order: func(sweep.ID) {},
 		UpgradeURL: "https://page.example/plans", ExecutesPerDay: 100, OpenJobs: 20, Log: log}
-	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log), Plans: r.Plans, Worker: store.Worker{Name: "test"}, Hint: func() {},
+	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log), Plans: r.Plans, Worker: store.Worker{Name: "test", Build: "test build"}, Hint: func() {},
 		Post: r.post, Log: log}
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
@@ -214,6 +215,9 @@ func (s *Service) fill(ctx context.Context, a sweep.Actor, key Idempotency, o *o
 	}
 	sub.Mailbox, sub.Account, sub.Limit, sub.Actor = o.target.Mailbox, o.target.Account, o.plan.Emails, a
 	sub.MaxOpen, sub.MaxExecutes, sub.Traceparent = s.OpenJobs, s.ExecutesPerDay, telemetry.Traceparent(ctx)
+	if a.Kind == sweep.ByOps { // a bulk undo must not stop at what customers may have open
+		sub.MaxOpen = math.MaxInt32
+	}
 	if sub.Params, err = seal(o.box, p, jobPart(sub.Job, "params")); err != nil {
 		return err
 	}

@@ -417,7 +417,10 @@ func TestTheQueuePageShowsIDsAndNothingOfPeople(t *testing.T) {
 		}
 		return errors.New("mail of alice@example.com")
 	})))
-	ended := func(where string) bool { n, _ := c.ZCard(t.Context(), "asynq:{interactive}:"+where).Result(); return n == 1 }
+	ended := func(where string) bool {
+		n, _ := c.ZCard(t.Context(), "asynq:{interactive}:"+where).Result()
+		return n == 1
+	}
 	testkit.Eventually(t, 5*time.Second, func() bool { return ended("retry") && ended("completed") }, "one failed once, one has a result")
 	srv.Shutdown()
 

@@ -21,7 +21,7 @@ var catalogue = []struct{ rule, query string }{
 		WHERE relname IN ('customers','users','duties','google_accounts') AND NOT (relrowsecurity AND relforcerowsecurity)`},
 	{"TEN-1 a table without customer_id is a known one", `SELECT relname FROM pg_class c WHERE relkind IN ('r','p') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
 		AND c.oid NOT IN (SELECT oid FROM tenant_table) AND NOT (relnamespace = 'public'::regnamespace AND relname IN
-		('customers','users','plan_quotas','security_events','halts','duties','google_accounts','dispatch_clock','goose_db_version'))`},
+		('customers','users','plan_quotas','security_events','halts','duties','google_accounts','dispatch_clock','ops_log','goose_db_version'))`},
 	{"TEN-8 a policy is one of those we know", `SELECT p.polrelid::regclass || ': ' || p.polname FROM policy p WHERE NOT CASE p.polname
 		WHEN 'fence' THEN NOT polpermissive AND polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'tenant' THEN polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
@@ -37,7 +37,9 @@ var catalogue = []struct{ rule, query string }{
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.dispatch_line'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
 		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts'),
-		('mailsweep_system','sys.open_jobs'), ('mailsweep_system','sys.unsent_posts')))`},
+		('mailsweep_system','sys.open_jobs'), ('mailsweep_system','sys.unsent_posts'),
+		('mailsweep_system','sys.ops_note'), ('mailsweep_system','sys.halt'), ('mailsweep_system','sys.lift'), ('mailsweep_system','sys.ops_depth'),
+		('mailsweep_system','sys.ops_jobs'), ('mailsweep_system','sys.ops_runs')))`},
 	{"TEN-2 a function belongs to no superuser and is not for everybody", `SELECT name FROM function WHERE rolsuper OR proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)`},
 	{"TEN-3 a role of ours has no special right", `SELECT rolname FROM pg_roles WHERE rolname LIKE 'mailsweep\_%' AND (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication OR rolinherit
 		OR rolcanlogin AND rolname IN ('mailsweep_system','mailsweep_lookup'))`},
@@ -51,7 +53,7 @@ var catalogue = []struct{ rule, query string }{
 	{"TEN-3 only the worker and the API read the index", `SELECT r FROM unnest(servants()) r WHERE r NOT IN ('mailsweep_worker','mailsweep_app')
 		AND (has_column_privilege(r, 'mailbox_indexes', 'sealed', 'SELECT') OR has_column_privilege(r, 'cleanup_plans', 'ids', 'SELECT') OR has_column_privilege(r, 'batches', 'ids', 'SELECT'))`},
 	{"TEN-3 ops see no tenant's table", `SELECT relname FROM tenant_table WHERE has_any_column_privilege('mailsweep_ops', oid, 'SELECT, INSERT, UPDATE')`},
-	{"TEN-3 nobody rewrites the audit log or the ledger", `SELECT r || ' on ' || t FROM unnest(servants()) r, unnest('{audit_logs,usage_ledger}'::text[]) t
+	{"TEN-3 nobody rewrites the audit log or the ledger", `SELECT r || ' on ' || t FROM unnest(servants()) r, unnest('{audit_logs,usage_ledger,ops_log}'::text[]) t
 		WHERE has_any_column_privilege(r, t, 'UPDATE') OR has_table_privilege(r, t, 'DELETE')`},
 	{"TEN-4 a unique index of a tenant's table begins with customer_id", `SELECT i.indexrelid::regclass::text FROM pg_index i JOIN tenant_table t ON t.oid = i.indrelid
 		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = i.indkey[0]

@@ -86,3 +86,25 @@ func (tx *Tx) AttachPlan(job, plan sweep.ID) error {
 	}
 	return nil
 }
+
+// PlanIDs lists the customer's newest n plans.
+func (tx *Tx) PlanIDs(n int) (list []sweep.ID, err error) {
+	var ids []dbID
+	if err := tx.Raw("SELECT id FROM cleanup_plans WHERE customer_id = ? ORDER BY id DESC LIMIT ?", dbID(tx.Customer), n).Scan(&ids).Error; err != nil {
+		return nil, fmt.Errorf("list cleanup plans: %w", err)
+	}
+	for _, id := range ids {
+		list = append(list, sweep.ID(id))
+	}
+	return list, nil
+}
+
+// Builds lists the builds of the workers that claimed a job.
+func (tx *Tx) Builds(job sweep.ID) ([]string, error) {
+	var row struct{ Builds string }
+	err := tx.Raw("SELECT array_to_string(builds, E'\n') AS builds FROM jobs WHERE customer_id = ? AND id = ?", dbID(tx.Customer), dbID(job)).Scan(&row).Error
+	if err != nil {
+		return nil, fmt.Errorf("read builds: %w", err)
+	}
+	return lines(row.Builds), nil
+}

@@ -103,10 +103,13 @@ func (tx *Tx) Undone(run, by sweep.ID, r sweep.UndoResult) error {
 	return nil
 }
 
-// OverlapsNewer says whether a newer run on the same mailbox that has not been undone began after run: runs are undone newest first.
+// OverlapsNewer says whether a newer run on the same mailbox that is neither undone nor being undone began after run: runs are undone newest
+// first, and undos of one mailbox go in the order in which they were asked for.
 func (tx *Tx) OverlapsNewer(run, mailbox sweep.ID) (sweep.ID, error) {
 	var ids []dbID
-	err := tx.Raw(`SELECT job_id FROM cleanup_runs WHERE customer_id = ? AND mailbox_id = ? AND job_id > ? AND undone_by IS NULL AND cleaned > 0 ORDER BY job_id DESC LIMIT 1`,
+	err := tx.Raw(`SELECT job_id FROM cleanup_runs r WHERE customer_id = ? AND mailbox_id = ? AND job_id > ? AND undone_by IS NULL AND cleaned > 0
+		AND NOT EXISTS (SELECT FROM jobs u WHERE u.customer_id = r.customer_id AND u.undo_of = r.job_id AND u.state NOT IN ('succeeded','failed','canceled'))
+		ORDER BY job_id DESC LIMIT 1`,
 		dbID(tx.Customer), dbID(mailbox), dbID(run)).Scan(&ids).Error
 	if err != nil || len(ids) == 0 {
 		return sweep.ID{}, err
