@@ -54,6 +54,7 @@ func (c *Config) checkNumbers(found *problems) {
 		}
 	}
 	atLeast("WORKER_CONCURRENCY", c.Jobs.Concurrency, 1)
+	atLeast("RETENTION_MONTHS", c.DB.RetentionMonths, 2) // the database itself refuses less
 	atLeast("SIGNUPS_PER_HOUR_PER_IP", c.Limits.SignupsPerHourPerIP, 1)
 	atLeast("EXECUTES_PER_DAY", c.Limits.ExecutesPerDay, 1)
 	atLeast("OPEN_JOBS_PER_CUSTOMER", c.Limits.OpenJobsPerCustomer, 1)

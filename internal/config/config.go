@@ -91,6 +91,7 @@ type DB struct {
 	WorkerPassword    Secret `env:"DB_WORKER_PASSWORD" only:"migrate" desc:"password that migrate gives the worker's role"`
 	SchedulerPassword Secret `env:"DB_SCHEDULER_PASSWORD" only:"migrate" desc:"password that migrate gives the scheduler's role"`
 	OpsPassword       Secret `env:"DB_OPS_PASSWORD" only:"migrate" desc:"password that migrate gives the operations role"`
+	RetentionMonths   int    `env:"RETENTION_MONTHS" envDefault:"13" desc:"full months that finished jobs, their ledger, the audit log and sent mails stay in reach before the scheduler archives them; at least 2"`
 }
 
 // For is the login of one process; migrate and dev get the bootstrap login.

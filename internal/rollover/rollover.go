@@ -27,6 +27,7 @@ type Service struct {
 	Plans sweep.Plans
 	// Post puts a mail to a user (zero: the customer's owner) into the outbox, within the transaction.
 	Post func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error
+	Keep int // full months that stay in reach before they are archived; 0: 13
 	Log  *slog.Logger
 }
 
@@ -45,7 +46,9 @@ func duties() []duty {
 		{"partitions", "17 2 * * *", atOnce, every(day), (*Service).partitions},
 		{"monthly", "0 0 1 * *", turnOfPeriod, nextPeriod, (*Service).monthly},
 		{"trials", "*/5 * * * *", atOnce, every(5 * time.Minute), (*Service).trials},
+		{"books", "23 * * * *", atOnce, every(time.Hour), (*Service).books},
 		{"plans", "43 3 * * *", atOnce, every(day), (*Service).plans},
+		{"retention", "11 4 * * *", atOnce, every(day), (*Service).retention},
 	}
 }
 

@@ -48,10 +48,16 @@ func (c *calendar) exec(query string, args ...any) {
 	require.NoError(c.t, err)
 }
 
-func (c *calendar) customer() sweep.ID {
+func (c *calendar) newID() sweep.ID {
 	c.t.Helper()
 	id, err := sweep.NewID(time.Now(), rand.Reader)
 	require.NoError(c.t, err)
+	return id
+}
+
+func (c *calendar) customer() sweep.ID {
+	c.t.Helper()
+	id := c.newID()
 	c.exec("INSERT INTO customers (id, name, data_key, created_at) VALUES ($1, 'Ada', '', now())", id.String())
 	return id
 }
@@ -239,5 +245,5 @@ func TestTheTickerDoesWhatIsDue(t *testing.T) {
 	testkit.Eventually(t, 10*time.Second, func() bool { return len(c.letters()) == 1 }, "told")
 	cancel()
 	require.NoError(t, <-ended)
-	require.Len(t, rollover.Specs(), 4)
+	require.Len(t, rollover.Specs(), 6)
 }

@@ -2,12 +2,8 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"mailsweep/internal/sweep"
 )
@@ -135,29 +131,6 @@ func (db *DB) JobCounts(ctx context.Context) (counts []JobCount, err error) {
 		counts = append(counts, JobCount{Kind: sweep.JobKind(r.Kind), State: sweep.JobState(r.State), N: r.N})
 	}
 	return counts, err
-}
-
-// partitionTries bounds how often EnsurePartitions steps back for transactions that hold the tables.
-const (
-	partitionTries   = 20
-	lockNotAvailable = "55P03"
-)
-
-// EnsurePartitions makes the missing monthly partitions of n months from month on (UTC) and says how many it made. It locks the tables
-// for a moment; while somebody else holds them it tries again.
-func (db *DB) EnsurePartitions(ctx context.Context, month time.Time, n int) (made int, err error) {
-	for try := 0; ; try++ {
-		made, err = systemValue[int](ctx, db, "make partitions", "SELECT ensure_partitions(?::date, ?)", month.UTC().Format(time.DateOnly), n)
-		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || refused.Code != lockNotAvailable || try == partitionTries {
-			return made, err
-		}
-		select {
-		case <-ctx.Done():
-			return 0, err
-		case <-time.After(50*time.Millisecond + rand.N(200*time.Millisecond)):
-		}
-	}
 }
 
 // Customers lists n customers whose id follows after, by id: the zero id begins.

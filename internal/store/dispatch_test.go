@@ -296,7 +296,7 @@ func TestListsAcrossCustomersGiveIdsOnly(t *testing.T) {
 
 	made, err := db.EnsurePartitions(t.Context(), time.Date(2039, 11, 30, 0, 0, 0, 0, time.UTC), 2)
 	require.NoError(t, err)
-	require.Equal(t, 8, made, "four tables, two months")
+	require.Equal(t, 10, made, "five tables, two months")
 }
 
 func TestOneLeaderAndAnotherAfterItsConnectionDied(t *testing.T) {
@@ -454,7 +454,7 @@ func TestMakingPartitionsStepsBackForWork(t *testing.T) {
 	_, err = tx.Exec(t.Context(), "UPDATE jobs SET version = version + 1")
 	require.NoError(t, err, "the worker goes on")
 	require.NoError(t, tx.Commit(t.Context()))
-	require.Equal(t, 4, <-made)
+	require.Equal(t, 5, <-made)
 }
 
 // The database refuses exactly the moves that package sweep does not know.

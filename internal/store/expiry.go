@@ -19,11 +19,12 @@ const (
 	keptAnswer   = day      // of an idempotency key
 	keptToken    = 7 * day
 	keptConsent  = day
+	keptUnused   = 400 * day // a cleanup plan that came to nothing, a notice
 	longestSince = 400 * day // a first clearing looks back as far as partitions are kept
 )
 
 // Expire empties or deletes what the transaction's customer no longer needs: sealed sets of old cleanup plans and runs, sealed
-// parameters and results of old jobs, indexes of disconnected or idle mailboxes, answers to idempotency keys, spent tokens, old
+// parameters and results of old jobs, plans that came to nothing, indexes of disconnected or idle mailboxes, answers to idempotency keys, spent tokens, old
 // sessions. since is when that was last done: rows that were emptied then are not written again. It says how many rows it touched.
 func (tx *Tx) Expire(since time.Time) (rows int64, err error) {
 	if since.IsZero() || tx.Now.Sub(since) > longestSince {
@@ -37,6 +38,9 @@ func (tx *Tx) Expire(since time.Time) (rows int64, err error) {
 		args        []any
 	}{
 		{"plans", "UPDATE cleanup_plans SET ids = '', kept = '', head = '' WHERE customer_id = ? AND expires_at < ? AND expires_at >= ?", []any{me, before(keptPlan), from(keptPlan)}},
+		{"unused plans", `DELETE FROM cleanup_plans p WHERE customer_id = ? AND expires_at < ? AND consumed_by IS NULL
+			AND NOT EXISTS (SELECT FROM cleanup_runs r WHERE r.customer_id = p.customer_id AND r.plan_id = p.id)`, []any{me, before(keptUnused)}},
+		{"notices", "DELETE FROM notices WHERE customer_id = ? AND created_at < ?", []any{me, before(keptUnused)}},
 		{"undo sets", "UPDATE batches SET ids = NULL WHERE customer_id = ? AND created_at < ? AND created_at >= ?", []any{me, before(keptUndo), from(keptUndo)}},
 		{"jobs", `UPDATE jobs SET params = NULL, checkpoint = NULL, result = NULL WHERE customer_id = ? AND finished_at < ?
 			AND (params IS NOT NULL OR checkpoint IS NOT NULL OR result IS NOT NULL)`, []any{me, before(keptJob)}},

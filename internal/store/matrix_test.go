@@ -32,7 +32,7 @@ func (y *yard) fill(p place, at time.Time) {
 	y.exec("INSERT INTO idempotency_keys (customer_id, route, key, request_hash, created_at) VALUES ($1, 'same', 'same', '', now())", c)
 	y.exec("INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES ($1, $2, 'same', 1, '', now())", c, box)
 	y.exec("INSERT INTO usage_tracking (customer_id, period_start) VALUES ($1, '2026-01-01')", c)
-	y.exec("INSERT INTO outbox (customer_id, id, kind, run_at, created_at) VALUES ($1, $2, 'x', now(), now())", c, plan)
+	y.exec("INSERT INTO audit_anchors (customer_id, month, seq, hash) VALUES ($1, '2026-01-01', 1, '')", c)
 	y.exec(`INSERT INTO cleanup_plans (customer_id, id, mailbox_id, account, generation, action, head, ids, messages, bytes, history_id, made_by, made_at, expires_at)
 		VALUES ($1, $2, $3, 'a', 1, 'trash', '', '', 1, 1, 1, $2, now(), now())`, c, plan, box)
 	for _, when := range []time.Time{time.Now(), at} {
@@ -43,6 +43,7 @@ func (y *yard) fill(p place, at time.Time) {
 		y.exec("INSERT INTO batches (customer_id, job_id, n, state, asked, created_at) VALUES ($1, $2, 0, 'done', 1, now())", c, job)
 		y.exec("INSERT INTO usage_ledger (customer_id, job_id, batch_no, kind, emails, period_start, created_at) VALUES ($1, $2, 0, 'settle', 1, now(), now())", c, job)
 		y.exec("INSERT INTO cleanup_runs (customer_id, job_id, plan_id, mailbox_id, action, state, planned, started_at) VALUES ($1, $2, $3, $4, 'trash', 'failed', 1, now())", c, job, plan, box)
+		y.exec("INSERT INTO outbox (customer_id, id, kind, run_at, created_at) VALUES ($1, $2, 'x', now(), now())", c, job)
 		y.exec("SELECT audit($1, $2, now(), '', '', '', '', NULL, '{}')", c, job)
 	}
 }
@@ -192,7 +193,7 @@ func newMatrix(t *testing.T) (y *yard, own, other string) {
 	far := time.Date(2039, 11, 2, 0, 0, 0, 0, time.UTC)
 	made, err := open(t, y.d, "mailsweep_scheduler").EnsurePartitions(t.Context(), far, 1)
 	require.NoError(t, err)
-	require.Equal(t, 4, made)
+	require.Equal(t, 5, made)
 	a, b := y.place("same"), y.place("same")
 	y.fill(a, far)
 	y.fill(b, far)
@@ -212,7 +213,7 @@ func TestACustomerReachesItsOwnRowsOnly(t *testing.T) {
 				filled++
 			}
 		}
-		require.Equal(t, 20+8, filled, "20 tables, and of 4 the partitions of two months, have rows to tell apart")
+		require.Equal(t, 22+10, filled, "22 tables, and of 5 the partitions of two months, have rows to tell apart")
 		leaks, allowed, err := matrix(t.Context(), tx, own, other, "")
 		require.NoError(t, err)
 		require.Empty(t, leaks)

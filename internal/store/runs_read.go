@@ -22,8 +22,8 @@ type historyRow struct {
 func (tx *Tx) History(before sweep.ID, limit int) ([]sweep.Run, error) {
 	var rows []historyRow
 	err := tx.Raw(`SELECT job_id, plan_id, mailbox_id, undone_by, action, state, actor, why, planned, cleaned, already_gone, skipped, undo, bytes, started_at, finished_at, undo_until
-		FROM cleanup_runs WHERE customer_id = ? AND (?::uuid IS NULL OR job_id < ?::uuid) ORDER BY job_id DESC LIMIT ?`,
-		dbID(tx.Customer), dbID(before), dbID(before), limit).Scan(&rows).Error
+		FROM cleanup_runs WHERE customer_id = ? AND job_id < ? ORDER BY job_id DESC LIMIT ?`,
+		dbID(tx.Customer), pageBefore(before), limit).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
@@ -57,13 +57,12 @@ func (r historyRow) run() (sweep.Run, error) {
 	return run, nil
 }
 
-// HistoryTotals adds up all runs of the customer.
+// HistoryTotals is what all runs of the customer add up to, as counted when each ended or was undone.
 func (tx *Tx) HistoryTotals() (sweep.HistoryTotals, error) {
 	var t sweep.HistoryTotals
-	err := tx.Raw(`SELECT count(*) AS runs, coalesce(sum(cleaned), 0) AS cleaned, coalesce(sum((undo->>'restored')::bigint), 0) AS restored, coalesce(sum(bytes), 0)::bigint AS bytes
-		FROM cleanup_runs WHERE customer_id = ?`, dbID(tx.Customer)).Scan(&t).Error
+	err := tx.Raw("SELECT runs, cleaned, restored, bytes FROM run_totals WHERE customer_id = ?", dbID(tx.Customer)).Scan(&t).Error
 	if err != nil {
-		return t, fmt.Errorf("add up runs: %w", err)
+		return t, fmt.Errorf("read totals of runs: %w", err)
 	}
 	return t, nil
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"database/sql/driver"
 	"fmt"
 	"strings"
@@ -40,6 +41,14 @@ func (d *dbID) Scan(src any) error {
 		return nil
 	}
 	return fmt.Errorf("cannot read an id from %T", src)
+}
+
+// pageBefore is a cursor for id < ?: the zero id begins at the newest. One comparison, so that every plan seeks to the page.
+func pageBefore(id sweep.ID) dbID {
+	if id.IsZero() {
+		return dbID(bytes.Repeat([]byte{0xff}, len(id)))
+	}
+	return dbID(id)
 }
 
 // lines splits what array_to_string joined.

@@ -29,3 +29,6 @@ GRANT USAGE ON SCHEMA public TO mailsweep_app, mailsweep_worker, mailsweep_sched
 -- Two schemas for two definers: a function's owner must be able to create in its schema.
 CREATE SCHEMA IF NOT EXISTS sys AUTHORIZATION mailsweep_system;
 CREATE SCHEMA IF NOT EXISTS lookup AUTHORIZATION mailsweep_lookup;
+
+-- Detached months wait here for ops to copy and drop them. No process may look in: the owner's function puts them there.
+CREATE SCHEMA IF NOT EXISTS archive AUTHORIZATION mailsweep_owner;
