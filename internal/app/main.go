@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"log/slog"
 
@@ -26,7 +27,10 @@ func Main(process string, run func(context.Context, config.Config, *slog.Logger)
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	log := Logger(cfg, os.Stderr)
+	out := telemetry.NewLossy(os.Stderr)
+	defer out.Close(time.Second)
+	log := Logger(cfg, out)
+	out.Tell(func(lost int64) { log.Warn("lines of this log were lost: nobody took them", "lines", lost) })
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from now on a signal has its default effect

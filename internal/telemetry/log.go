@@ -33,6 +33,9 @@ func NewLogger(w io.Writer, o Options) *slog.Logger {
 
 // isTerminal asks for a character device, which is near enough to decide about color.
 func isTerminal(w io.Writer) bool {
+	if l, lossy := w.(*Lossy); lossy {
+		w = l.w
+	}
 	file, ok := w.(*os.File)
 	if !ok {
 		return false
