@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# ONCE, MBOX, MESSAGES, REPORT, CRITERIA, ACTION, TIMESCALE and SEED reach the programs from the command line or the
+# ONCE, MBOX, MESSAGES, REPORT, CRITERIA, ACTION, TIMESCALE, SEED, ONLY, FULL and COUNT reach the programs from the command line or the
 # environment without being named here: naming them in an export would set them to nothing.
 
 DEV := .dev/bin/dev
@@ -13,12 +13,13 @@ DEV := .dev/bin/dev
 progress = awk '/^go: downloading / { print; fflush(); next } \
 	/^[^ :]+$$/ { if (++n % 50 == 0) { print "  compiled " n " packages"; fflush() } next } { print; fflush() }'
 
-.PHONY: help demo run test bench check build fmt clean dev
+.PHONY: help demo run test bench faults check build fmt clean dev
 
 help: ## Show what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  settings of demo: ONCE=1 MBOX=file MESSAGES=30000 REPORT=out.json CRITERIA={...} ACTION=trash TIMESCALE=60'
 	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n'
+	@echo '  settings of faults: ONLY=F-01,F-09 FULL=1 COUNT=n SEED=n'
 
 demo: dev ## Run the main job end to end, then stay up (ONCE=1 ends after the walk)
 	@exec $(DEV) demo
@@ -31,6 +32,10 @@ test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 
 bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs)
 	@exec $(DEV) bench
+
+faults: dev ## Strike at a whole installation in every way of the list and ask the simulated Gmail what really happened
+	@go build -v -buildvcs=false -o .dev/bin/faults ./internal/faults 2>&1 | $(progress)
+	@exec .dev/bin/faults
 
 check: dev ## gofmt, vet, staticcheck, the import arrows, generated files
 	@echo 'check: gofmt'

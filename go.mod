@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/RoaringBitmap/roaring/v2 v2.30.0 // sets of messages
+	github.com/Shopify/toxiproxy/v2 v2.5.0 // bad networks in make faults
 	github.com/caarlos0/env/v11 v11.4.2 // settings from the environment
 	github.com/cenkalti/backoff/v5 v5.0.3 // retries inside a Gmail call
 	github.com/danielgtaylor/huma/v2 v2.37.2 // typed handlers, validation, OpenAPI 3.1
@@ -19,6 +20,7 @@ require (
 	github.com/pressly/goose/v3 v3.29.0 // migrations, embedded, locked
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/redis/go-redis/v9 v9.23.0 // Redis
+	github.com/rs/zerolog v1.28.0 // toxiproxy wants its logger
 	github.com/stretchr/testify v1.12.1 // test assertions
 	github.com/swaggest/swgui v1.8.5 // Swagger UI from our own files
 	github.com/tink-crypto/tink-go/v2 v2.9.0 // sealing with key rotation
@@ -65,6 +67,7 @@ require (
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/robfig/cron/v3 v3.0.1 // indirect
+	github.com/rs/xid v1.4.0 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
@@ -84,4 +87,5 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 )

@@ -62,15 +62,18 @@ var may = map[string][]string{
 	"internal/testkit":      {"internal/dev/local"},
 	"internal/arch":         {},
 	"internal/e2e":          {},
+	"internal/faults":       {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/faults/wire", "internal/sim/google", "internal/sim/smtp"},
+	"internal/faults/wire":  {},
 }
 
 // owners lists the outside modules that only some packages may import. testkit stands for test support.
 var owners = map[string][]string{
 	"gorm.io/":                            {"internal/store"},
-	"github.com/jackc/pgx":                {"internal/store", "internal/testkit", "internal/dev/bench"},
+	"github.com/jackc/pgx":                {"internal/store", "internal/testkit", "internal/dev/bench", "internal/faults"},
 	"github.com/pressly/goose":            {"internal/store"},
 	"github.com/hibiken/":                 {"internal/queue"},
-	"github.com/redis/go-redis":           {"internal/queue", "internal/ratelimit", "internal/app", "internal/testkit"},
+	"github.com/redis/go-redis":           {"internal/queue", "internal/ratelimit", "internal/app", "internal/testkit", "internal/faults"},
+	"github.com/Shopify/toxiproxy":        {"internal/faults"},
 	"github.com/go-redis/redis_rate":      {"internal/ratelimit"},
 	"google.golang.org/api":               {"internal/gmail"},
 	"golang.org/x/oauth2":                 {"internal/gmail"},
@@ -165,7 +168,7 @@ func TestArrowsPointInwards(t *testing.T) {
 func TestProductionCodeImportsNoTestSupport(t *testing.T) {
 	t.Parallel()
 	for _, f := range files(t) {
-		if strings.HasSuffix(f.name, "_test.go") || strings.HasPrefix(f.pkg, "internal/dev") || strings.HasPrefix(f.pkg, "internal/sim") || f.pkg == "internal/testkit" {
+		if strings.HasSuffix(f.name, "_test.go") || strings.HasPrefix(f.pkg, "internal/dev") || strings.HasPrefix(f.pkg, "internal/sim") || strings.HasPrefix(f.pkg, "internal/faults") || f.pkg == "internal/testkit" {
 			continue
 		}
 		for _, i := range f.imports {

@@ -168,6 +168,9 @@ func (s *Server) Stop() error {
 // Kill ends the server as a crash would (SIGKILL) and returns when it is gone. Restart brings it back.
 func (s *Server) Kill() { _ = s.end(syscall.SIGKILL) } // a killed child leaves no other error
 
+// Pid is the server's process id; its children are PostgreSQL's connections.
+func (s *Server) Pid() int { return s.current().pid }
+
 // Restart starts the server again with the same port and data, stopping it first if it runs.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.end(s.stopSignal); err != nil {

@@ -96,6 +96,12 @@ func (c *Child) Kill() {
 	<-c.Done
 }
 
+// Freeze stops the program where it is, until Thaw: it neither works nor knows that time passes.
+func (c *Child) Freeze() { c.cmd.Process.Signal(syscall.SIGSTOP) } //nolint:errcheck // it may have ended by itself
+
+// Thaw lets a frozen program go on.
+func (c *Child) Thaw() { c.cmd.Process.Signal(syscall.SIGCONT) } //nolint:errcheck // it may have ended by itself
+
 // Pid is the program's process id.
 func (c *Child) Pid() int { return c.cmd.Process.Pid }
 

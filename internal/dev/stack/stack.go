@@ -32,6 +32,7 @@ type Options struct {
 	Latency   bool
 	Ports     []int             // wanted for API, ops, worker's ops, scheduler's ops; others where they are taken
 	Env       map[string]string // more settings for the programs
+	Idle      bool              // start no program: the caller spawns them
 	Say       func(format string, args ...any)
 }
 
@@ -78,7 +79,7 @@ func Start(ctx context.Context, o Options) (st *Stack, err error) {
 	if err := st.outside(); err != nil {
 		return st, err
 	}
-	if err := st.settle(); err != nil {
+	if err := st.settle(); err != nil || o.Idle {
 		return st, err
 	}
 	for _, name := range Programs() {
@@ -99,9 +100,24 @@ func (st *Stack) SpawnAlso(program, name string) error {
 	if err != nil {
 		return err
 	}
+	return st.SpawnWith(program, name, map[string]string{readyAt[program]: fmt.Sprintf("127.0.0.1:%d", port[0])})
+}
+
+// SpawnWith starts one of the programs under a name of its own, with settings that differ from the others'. Its listeners' addresses
+// must be free: FreeAddresses has some.
+func (st *Stack) SpawnWith(program, name string, settings map[string]string) error {
 	env := maps.Clone(st.Env)
-	env[readyAt[program]] = fmt.Sprintf("127.0.0.1:%d", port[0])
+	maps.Copy(env, settings)
 	return st.spawn(program, name, env)
+}
+
+// FreeAddresses are n addresses of the loopback interface that nobody listens on.
+func FreeAddresses(n int) (addresses []string, err error) {
+	ports, err := freePorts(make([]int, n)...)
+	for _, p := range ports {
+		addresses = append(addresses, fmt.Sprintf("127.0.0.1:%d", p))
+	}
+	return addresses, err
 }
 
 // readyAt names the settings of where each program tells whether it is ready.
