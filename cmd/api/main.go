@@ -1,4 +1,4 @@
-// Command api serves the HTTP API. Its subcommands prepare what it needs: migrate, keys, openapi.
+// Command api serves the HTTP API. Its subcommands prepare what it needs: migrate, keys, openapi; ops is for operators.
 package main
 
 import (
@@ -25,7 +25,13 @@ func run(args []string) int {
 	case "openapi":
 		os.Stdout.Write(app.Spec())
 		return 0
+	case "ops":
+		if len(args) > 1 && args[1] != "help" {
+			return app.Main(config.API, app.Operate(args[1:], os.Stdout))
+		}
+		fmt.Print(app.OperateUsage)
+		return 0
 	}
-	fmt.Fprintln(os.Stderr, "usage: api [migrate | keys | openapi]")
+	fmt.Fprintln(os.Stderr, "usage: api [migrate | keys | openapi | ops]")
 	return 2
 }

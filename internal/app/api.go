@@ -20,6 +20,7 @@ import (
 	"mailsweep/internal/report"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
 )
 
 // RunAPI serves the API until ctx ends; then it is not ready any more, answers what is in flight, and stops.
@@ -71,10 +72,16 @@ func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*ht
 	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
 		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log,
 		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
-	cleanups := &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Changes: listener, Hint: dispatcher.Hint, Order: dispatcher.Order, UpgradeURL: url + "/billing",
-		ExecutesPerDay: p.cfg.Limits.ExecutesPerDay, OpenJobs: p.cfg.Limits.OpenJobsPerCustomer, Log: p.log}
+	cleanups := p.cleanups(dispatcher.Hint, dispatcher.Order)
+	cleanups.Changes = listener
 	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
 		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.figures.http(), Log: p.log}, nil
+}
+
+// cleanups admits jobs; nobody waits for their changes unless the caller sets Changes.
+func (p *parts) cleanups(hint func(), order func(sweep.ID)) *cleanup.Service {
+	return &cleanup.Service{DB: p.db, Vault: p.vault, Plans: p.plans, Hint: hint, Order: order, UpgradeURL: p.cfg.HTTP.PublicURL + "/billing",
+		ExecutesPerDay: p.cfg.Limits.ExecutesPerDay, OpenJobs: p.cfg.Limits.OpenJobsPerCustomer, Log: p.log}
 }
 
 func (p *parts) pseudonym() secret.Pseudonym {

@@ -1,11 +1,18 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
 
 	"mailsweep/internal/cleanup"
+	"mailsweep/internal/config"
 	"mailsweep/internal/ops"
+	"mailsweep/internal/opscli"
+	"mailsweep/internal/queue"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
@@ -34,5 +41,40 @@ func quietly(act func(context.Context, sweep.Actor, sweep.ID) (sweep.JobView, er
 	return func(ctx context.Context, a sweep.Actor, job sweep.ID) error {
 		_, err := act(ctx, a, job)
 		return err
+	}
+}
+
+// OperateUsage lists the operators' commands.
+const OperateUsage = opscli.Usage
+
+// Operate does one operator's command on the API's settings. Who acts, unless a flag says it, is the user of the shell.
+func Operate(args []string, out io.Writer) func(context.Context, config.Config, *slog.Logger) error {
+	return func(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+		command, err := opscli.Parse(args, cmp.Or(os.Getenv("SUDO_USER"), os.Getenv("USER")))
+		if err != nil {
+			return err
+		}
+		p, err := open(ctx, cfg, log)
+		if err != nil {
+			return err
+		}
+		defer p.close()
+		order := func(job sweep.ID) {
+			if err := queue.Order(ctx, p.redis, job); err != nil {
+				log.Warn("workers were not told at once; their heartbeats will", "error", err.Error())
+			}
+		}
+		nobody := func() {} // the dispatcher looks by itself four times a second
+		operators, err := p.operators(ctx, p.cleanups(nobody, order))
+		if err != nil {
+			return err
+		}
+		if operators == nil {
+			return sweep.Errorf(sweep.Invalid, "operators' commands need OPS_DATABASE_URL")
+		}
+		defer operators.All.Close()
+		operators.Order, operators.Hint = order, nobody
+		command.Ops, command.Out = operators, out
+		return command.Run(ctx)
 	}
 }

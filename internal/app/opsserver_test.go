@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"mailsweep/internal/config"
+	"mailsweep/internal/opsweb"
 )
 
 func opsServer(t *testing.T, addr string, users ...string) *OpsServer {
@@ -102,4 +103,34 @@ func TestAnUnknownNameTakesAsLongAsAWrongPassword(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 12, cost)
 	require.ErrorIs(t, bcrypt.CompareHashAndPassword([]byte(dummyHash), []byte("x")), bcrypt.ErrMismatchedHashAndPassword)
+}
+
+// Who asks is told to the operators' pages by the name that was signed in; where nobody can sign in, nobody acts.
+func TestTheOperatorsPagesHearWhoAsks(t *testing.T) {
+	t.Parallel()
+	heard := make(chan opsweb.Operator, 1)
+	pages := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { heard <- opsweb.OperatorOf(r) })
+	open, guarded := opsServer(t, "127.0.0.1:8001"), opsServer(t, "10.0.0.1:8001", "ada", "bob")
+	guarded.Users[0].Role = "operator"
+	open.Pages, guarded.Pages = pages, pages
+	for _, c := range []struct {
+		o    *OpsServer
+		user string
+		want opsweb.Operator
+	}{{open, "", opsweb.Operator{}}, {open, "ada", opsweb.Operator{}}, {guarded, "ada", opsweb.Operator{Name: "ada", MayAct: true}}, {guarded, "bob", opsweb.Operator{Name: "bob"}}} {
+		for _, path := range []string{"/ops", "/ops/jobs", "/ops/jobs/job_1"} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Host = "localhost"
+			if c.user != "" {
+				r.SetBasicAuth(c.user, "right")
+			}
+			w := httptest.NewRecorder()
+			c.o.Handler().ServeHTTP(w, r)
+			require.Equal(t, http.StatusOK, w.Code)
+			require.Equal(t, c.want, <-heard)
+		}
+	}
+	w := httptest.NewRecorder()
+	guarded.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/ops/jobs", nil))
+	require.Equal(t, http.StatusUnauthorized, w.Code)
 }

@@ -40,9 +40,10 @@ var may = map[string][]string{
 
 	"internal/httpapi": {"internal/sweep", "internal/account", "internal/cleanup", "internal/report", "internal/ratelimit", "internal/secret", "internal/telemetry"},
 
+	"internal/opscli": {"internal/sweep", "internal/ops"},
 	"internal/opsweb": {"internal/sweep", "internal/ops"},
 
-	"internal/app": {"internal/sweep", "internal/account", "internal/cleanup", "internal/rollover", "internal/report", "internal/ops", "internal/httpapi", "internal/opsweb", "internal/queue",
+	"internal/app": {"internal/sweep", "internal/account", "internal/cleanup", "internal/rollover", "internal/report", "internal/ops", "internal/httpapi", "internal/opsweb", "internal/opscli", "internal/queue",
 		"internal/store", "internal/gmail", "internal/mail", "internal/secret", "internal/ratelimit", "internal/config", "internal/telemetry"},
 	"internal/config":    {},
 	"internal/telemetry": {},

@@ -113,6 +113,30 @@ func (s *Service) Lift(ctx context.Context, o Operator, id sweep.ID, reason stri
 	return s.tell(ctx, o, halts[i].Scope, halts[i].Value, "customer.released", reason)
 }
 
+// LiftAll ends what is in force for just this stop and says how many; Conflict if nothing is.
+func (s *Service) LiftAll(ctx context.Context, o Operator, st Stop, reason string) (n int, err error) {
+	if st, err = st.stored(); err != nil {
+		return 0, err
+	}
+	halts, err := s.All.Halts(ctx, 0)
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range halts {
+		if h.Scope != st.Scope || h.Value != st.Value || h.Pause != st.Pause {
+			continue
+		}
+		if err := s.Lift(ctx, o, h.ID, reason); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if n == 0 {
+		return 0, sweep.Errorf(sweep.Conflict, "nothing like that is in force")
+	}
+	return n, nil
+}
+
 // Halts lists what is in force and what was lifted last.
 func (s *Service) Halts(ctx context.Context) ([]store.Halt, error) {
 	return s.All.Halts(ctx, haltsLifted)

@@ -34,7 +34,8 @@ func WithOperator(ctx context.Context, o Operator) context.Context {
 	return context.WithValue(ctx, operatorKey{}, o)
 }
 
-func operatorOf(r *http.Request) Operator {
+// OperatorOf is who asks; the zero Operator when nobody said.
+func OperatorOf(r *http.Request) Operator {
 	o, _ := r.Context().Value(operatorKey{}).(Operator)
 	return o
 }
@@ -97,7 +98,7 @@ func style(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) guarded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		o := operatorOf(r)
+		o := OperatorOf(r)
 		switch {
 		case !sameOrigin(r):
 			p.refuse(w, r, sweep.Errorf(sweep.Forbidden, "this form was not sent from a page of ours"))
@@ -127,4 +128,4 @@ func (p *Pages) token(o Operator) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (p *Pages) actor(r *http.Request) ops.Operator { return ops.Operator{Name: operatorOf(r).Name} }
+func (p *Pages) actor(r *http.Request) ops.Operator { return ops.Operator{Name: OperatorOf(r).Name} }

@@ -29,7 +29,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, name, title string,
 }
 
 func (p *Pages) write(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
-	v.Operator, v.Now = operatorOf(r), time.Now().UTC()
+	v.Operator, v.Now = OperatorOf(r), time.Now().UTC()
 	v.Token = p.token(v.Operator)
 	var b bytes.Buffer
 	if err := p.pages[name].Execute(&b, v); err != nil {
