@@ -269,7 +269,7 @@ func (st *Stack) Stop() {
 // URLs lists what a person can open.
 func (st *Stack) URLs() string {
 	var b strings.Builder
-	for _, l := range [][2]string{{"API docs", st.API + "/api/docs"}, {"asynqmon", st.Ops + "/ops/queues"}, {"metrics", st.Ops + "/metrics"},
+	for _, l := range [][2]string{{"API docs", st.API + "/api/docs"}, {"operations", st.Ops + "/ops/jobs"}, {"asynqmon", st.Ops + "/ops/queues"}, {"metrics", st.Ops + "/metrics"},
 		{"simulated Google", st.Google + "/"}, {"mail sink", st.Mail + "/"}} {
 		fmt.Fprintf(&b, "  %-17s %s\n", l[0], l[1])
 	}
