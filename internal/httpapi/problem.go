@@ -97,6 +97,9 @@ func (s *server) problem(ctx context.Context, err error) *Problem {
 	var e *sweep.Error
 	switch {
 	case errors.As(err, &e):
+		if e.Code == sweep.Unavailable {
+			s.Log.WarnContext(ctx, "a part of the service is away", "error", err)
+		}
 	case ctx.Err() != nil:
 		e = sweep.Errorf(sweep.Unavailable, "the request was given up")
 	case isAway(err):

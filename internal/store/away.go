@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,7 +14,7 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// ErrAway says that the database was not reached, did not answer in time, or broke the connection. Whether what was asked happened is
+// ErrAway says that the database was not reached, did not answer in time, broke the connection or gave others the way. Whether what was asked happened is
 // not known: to ask again is right wherever a key, a fence or an epoch goes with it. Its code is unavailable.
 var ErrAway error = sweep.Errorf(sweep.Unavailable, "a part of the service is away for the moment: try again")
 
@@ -25,13 +26,13 @@ func away(caller context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ErrAway, err)
 }
 
-// isAway knows PostgreSQL's error classes 08 (connection), 53 (resources: memory, disk, connections) and 57P (shutdown, start), what
-// breaks below the protocol, and a deadline that only we can have set.
+// isAway knows PostgreSQL's error classes 08 (connection), 40 (rolled back: a deadlock), 53 (resources: memory, disk, connections) and 57
+// (shutdown, start, time over), what breaks below the protocol, and a deadline that only we can have set.
 func isAway(err error) bool {
 	var refused *pgconn.PgError
 	var broken net.Error
 	if errors.As(err, &refused) {
-		return strings.HasPrefix(refused.Code, "08") || strings.HasPrefix(refused.Code, "53") || strings.HasPrefix(refused.Code, "57")
+		return slices.ContainsFunc([]string{"08", "40", "53", "57"}, func(class string) bool { return strings.HasPrefix(refused.Code, class) })
 	}
 	return errors.As(err, &broken) || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)

@@ -21,7 +21,8 @@ func TestABrokenOrSilentDatabaseIsAway(t *testing.T) {
 	run := func(ctx context.Context, sql string) error {
 		return db.Tenant(ctx, p.customer, func(tx *store.Tx) error { return tx.Exec(sql).Error })
 	}
-	for name, sql := range map[string]string{"silent": "SELECT pg_sleep(5)", "broken": "SELECT pg_terminate_backend(pg_backend_pid())"} {
+	for name, sql := range map[string]string{"silent": "SELECT pg_sleep(5)", "broken": "SELECT pg_terminate_backend(pg_backend_pid())",
+		"giving way": "DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$"} {
 		begun := time.Now()
 		err := run(t.Context(), sql)
 		require.ErrorIs(t, err, store.ErrAway, name)
