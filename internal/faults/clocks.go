@@ -88,18 +88,9 @@ func (d *drill) turn(ctx context.Context, people []*person, end time.Time, nth i
 	if err != nil {
 		return err
 	}
-	for _, name := range d.all("scheduler") {
-		d.Children[name].Interrupt()
-	}
-	for _, name := range d.all("scheduler") {
-		d.Children[name].Wait(30 * time.Second)
-		d.settings[name]["CLOCK_OFFSET"] = time.Until(end.Add(2 * time.Second)).Round(time.Second).String()
-	}
-	struck := time.Now()
-	for _, name := range d.all("scheduler") {
-		if err := d.spawn(name); err != nil {
-			return err
-		}
+	struck, err := d.together(end.Add(2 * time.Second))
+	if err != nil {
+		return err
 	}
 	pause(ctx, time.Duration(d.rng.Int64N(int64(1500*time.Millisecond))))
 	if err := d.kill(d.all("scheduler")[d.rng.IntN(3)]); err != nil {
@@ -119,6 +110,24 @@ func (d *drill) turn(ctx context.Context, people []*person, end time.Time, nth i
 	}
 	d.v.recovered(struck)
 	return d.conclude(ctx, cs)
+}
+
+// together starts all schedulers in the same moment, with clocks that show another.
+func (d *drill) together(moment time.Time) (at time.Time, err error) {
+	for _, name := range d.all("scheduler") {
+		d.Children[name].Interrupt()
+	}
+	for _, name := range d.all("scheduler") {
+		d.Children[name].Wait(30 * time.Second)
+		d.settings[name]["CLOCK_OFFSET"] = time.Until(moment).Round(time.Second).String()
+	}
+	at = time.Now()
+	for _, name := range d.all("scheduler") {
+		if err := d.spawn(name); err != nil {
+			return at, err
+		}
+	}
+	return at, nil
 }
 
 // executed signs everybody in and lets them clean, to the end.

@@ -151,14 +151,11 @@ func (d *drill) reconnect(ctx context.Context, c *cleanup, told int) error {
 	}
 	runs := []customer.Job{c.job}
 	if rest != "" {
-		var j customer.Job
-		if err := c.who.do(ctx, "POST", "/api/v1/gmail/cleanup/execute", newKey(), map[string]any{"cleanup_plan_id": rest}, &j); err != nil {
+		after := &cleanup{who: c.who, plan: rest}
+		if err := errors.Join(after.execute(ctx), after.finish(ctx, repeatLimit)); err != nil {
 			return err
 		}
-		if j, err = c.who.follow(ctx, j, repeatLimit); err != nil {
-			return err
-		}
-		runs = append(runs, j)
+		runs = append(runs, after.job)
 	}
 	changes, err := c.changes()
 	if err != nil {

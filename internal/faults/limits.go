@@ -46,28 +46,10 @@ func (d *drill) poison(ctx context.Context, victim, other *person) error {
 	if err := c.execute(ctx); err != nil {
 		return err
 	}
-	struck, deaths := time.Now(), 0
-	var slowest time.Duration
-	for end := time.Now().Add(repeatLimit); time.Now().Before(end); pause(ctx, 100*time.Millisecond) {
-		state, worker, err := d.whoHas(ctx, c)
-		if err != nil {
-			return err
-		}
-		if state == "failed" {
-			break
-		}
-		if state != "running" || worker == "" {
-			continue
-		}
-		if err := d.kill(worker); err != nil {
-			return err
-		}
-		deaths++
-		took, err := d.timed(ctx, other)
-		if err != nil {
-			return err
-		}
-		slowest = max(slowest, took)
+	struck := time.Now()
+	deaths, slowest, err := d.die(ctx, c, other)
+	if err != nil {
+		return err
 	}
 	d.v.Strikes += deaths
 	d.Sim.ClearFaults()
@@ -78,6 +60,29 @@ func (d *drill) poison(ctx context.Context, victim, other *person) error {
 	d.v.recovered(struck)
 	d.v.note("given up after %d deaths: %s; meanwhile another customer's preview took at most %s", deaths, c.job.Error.Detail, slowest.Round(10*time.Millisecond))
 	return nil
+}
+
+// die kills whoever takes the job, until it is given up, and tells how long another customer's preview took meanwhile.
+func (d *drill) die(ctx context.Context, c *cleanup, other *person) (deaths int, slowest time.Duration, err error) {
+	for end := time.Now().Add(repeatLimit); time.Now().Before(end); pause(ctx, 100*time.Millisecond) {
+		state, worker, err := d.whoHas(ctx, c)
+		if err != nil || state == "failed" {
+			return deaths, slowest, err
+		}
+		if state != "running" || worker == "" {
+			continue
+		}
+		if err := d.kill(worker); err != nil {
+			return deaths, slowest, err
+		}
+		deaths++
+		took, err := d.timed(ctx, other)
+		if err != nil {
+			return deaths, slowest, err
+		}
+		slowest = max(slowest, took)
+	}
+	return deaths, slowest, nil
 }
 
 // whoHas is the state of a cleanup's job and the name of the process that has it.

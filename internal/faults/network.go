@@ -31,11 +31,7 @@ func badNetwork(ctx context.Context, d *drill) error {
 	if err != nil {
 		return err
 	}
-	var kinds []func() error
-	for _, service := range []string{postgres, redis, gmail} {
-		kinds = append(kinds, func() error { return d.weather.resets(service, 0.05, 0) }, func() error { return d.weather.slow(service, 300*time.Millisecond) },
-			func() error { return d.weather.blackhole(service) })
-	}
+	kinds := d.weather.kinds()
 	n := d.rng.IntN(len(kinds))
 	for range d.n {
 		kind := kinds[n%len(kinds)]

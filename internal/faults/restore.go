@@ -135,8 +135,12 @@ func newestMigration(dir string) (version, down string, err error) {
 
 // migrated takes the newest migration back, as its own words say, and lets the api's command make it again.
 func (d *drill) migrated(ctx context.Context, version, down string) error {
-	sql := "BEGIN; SET LOCAL ROLE mailsweep_owner; " + down + "; DELETE FROM goose_db_version WHERE version_id = " + strings.TrimLeft(version, "0") + "; COMMIT"
-	if err := d.tool("psql", d.database, "-q", "-v", "ON_ERROR_STOP=1", "-c", sql); err != nil {
+	sql := "BEGIN; SET LOCAL lock_timeout = '900ms'; SET LOCAL ROLE mailsweep_owner; " + down + "; DELETE FROM goose_db_version WHERE version_id = " + strings.TrimLeft(version, "0") + "; COMMIT"
+	err := d.tool("psql", d.database, "-q", "-v", "ON_ERROR_STOP=1", "-c", sql)
+	for try := 0; err != nil && try < 10 && ctx.Err() == nil; try++ { // it gave way to what runs: as whoever takes a migration back would, again
+		err = d.tool("psql", d.database, "-q", "-v", "ON_ERROR_STOP=1", "-c", sql)
+	}
+	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, d.bin+"/api", "migrate")

@@ -62,6 +62,15 @@ func (w *weather) resets(service string, share float64, after time.Duration) err
 	return w.toxic(service, "reset_peer", share, map[string]int{"timeout": int(after.Milliseconds())})
 }
 
+// kinds are all ways of bad weather, for each service.
+func (w *weather) kinds() (all []func() error) {
+	for _, service := range []string{postgres, redis, gmail} {
+		all = append(all, func() error { return w.resets(service, 0.05, 0) }, func() error { return w.slow(service, 300*time.Millisecond) },
+			func() error { return w.blackhole(service) })
+	}
+	return all
+}
+
 // cut ends all connections to a service and refuses new ones until mend.
 func (w *weather) cut(service string) { w.proxies[service].Stop() }
 
