@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +36,9 @@ func isAway(err error) bool {
 	if errors.As(err, &refused) {
 		return slices.ContainsFunc([]string{"08", "40", "53", "57"}, func(class string) bool { return strings.HasPrefix(refused.Code, class) })
 	}
-	return errors.As(err, &broken) || pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
+	known := []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone,
+		sql.ErrTxDone} // what comes behind the deadline finds its transaction rolled back
+	return errors.As(err, &broken) || pgconn.SafeToRetry(err) || slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) })
 }
 
 // patient is ctx with the time that one transaction may take.

@@ -29,6 +29,10 @@ func TestABrokenOrSilentDatabaseIsAway(t *testing.T) {
 		require.Equal(t, sweep.Unavailable, sweep.CodeOf(err), name)
 		require.Less(t, time.Since(begun), 3*time.Second, name)
 	}
+	require.ErrorIs(t, db.Tenant(t.Context(), p.customer, func(tx *store.Tx) error {
+		<-tx.Statement.Context.Done()
+		return nil // the commit finds it rolled back, or about to be
+	}), store.ErrAway, "slow ourselves")
 	require.NotErrorIs(t, run(t.Context(), "SELECT 1/0"), store.ErrAway, "a mistake of ours")
 	gone, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
