@@ -172,7 +172,12 @@ func strikeAll(ctx context.Context, o options, drawn []fault) (lines []line, err
 				return lines, fmt.Errorf("%s: %w", f.id, err)
 			}
 		}
-		lines = append(lines, strike(ctx, o, f, r))
+		l := strike(ctx, o, f, r)
+		if ctx.Err() != nil {
+			shared = r
+			return lines, ctx.Err() // somebody stopped it: that says nothing of the fault
+		}
+		lines = append(lines, l)
 		if shared = r; f.settings != nil {
 			r.end()
 			shared = nil

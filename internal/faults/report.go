@@ -103,7 +103,10 @@ func keep(o options, lines []line) error {
 }
 
 // cell fits a text into a table.
-func cell(s string) string { return strings.NewReplacer("|", "/", "\n", " ").Replace(s) }
+func cell(s string) string {
+	s = strings.NewReplacer("|", "/", "\n", " ").Replace(s)
+	return s[:min(len(s), 600)]
+}
 
 // machine names what the figures were made on.
 func machine() string {
