@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,8 +171,8 @@ func (q *question) leaves(undone bool) (list []sweep.WhyLeaf, err error) {
 	}
 	var walk func(c sweep.Criteria, above []string)
 	walk = func(c sweep.Criteria, above []string) {
-		for _, k := range c.Kids {
-			walk(k, append(slices.Clone(above), string(c.Op)))
+		for i, k := range c.Kids {
+			walk(k, append(slices.Clone(above), fmt.Sprintf("%s[%d]", c.Op, i)))
 		}
 		if len(c.Kids) == 0 {
 			list = append(list, sweep.WhyLeaf{Under: strings.Join(above, " › "), Leaf: mailindex.Key(c), Holds: q.holds(ix, c)})

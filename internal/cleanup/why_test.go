@@ -44,8 +44,8 @@ func TestWhyAMessageWasChangedIsTold(t *testing.T) {
 	w := list[0]
 	require.Equal(t, []any{p.CleanupPlanID, sweep.Archive, true, sweep.Reason("")}, []any{w.Plan, w.Action, w.Chosen, w.KeptBack})
 	require.Len(t, w.Leaves, 3)
-	require.Equal(t, sweep.WhyLeaf{Under: "all", Leaf: `{"in":"inbox"}`, Holds: sweep.Yes}, w.Leaves[0], "as it was before the run took it from the inbox")
-	require.Equal(t, sweep.WhyLeaf{Under: "all › any", Leaf: `{"older_than_days":30}`, Holds: sweep.Yes}, w.Leaves[1], "the set is oldest first")
+	require.Equal(t, sweep.WhyLeaf{Under: "all[0]", Leaf: `{"in":"inbox"}`, Holds: sweep.Yes}, w.Leaves[0], "as it was before the run took it from the inbox")
+	require.Equal(t, sweep.WhyLeaf{Under: "all[1] › any[0]", Leaf: `{"older_than_days":30}`, Holds: sweep.Yes}, w.Leaves[1], "the set is oldest first")
 	require.Equal(t, "did not apply", w.Protections[0].Result)
 	require.Equal(t, []any{job, sweep.Succeeded, 0, []string{sweep.LabelInbox}, true, ""}, []any{w.Run.Job, w.Run.State, w.Run.Batch, w.Run.Removed, w.Run.Confirmed, w.Run.UndoneBy})
 	require.Equal(t, []string{"test build"}, w.Run.Builds)

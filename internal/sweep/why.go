@@ -17,7 +17,7 @@ type Why struct {
 
 // WhyLeaf is one leaf of the criteria and whether it holds for the message, as the index knows it before the run's own change.
 type WhyLeaf struct {
-	Under string  `json:"under"` // the connectives above it, from the top
+	Under string  `json:"under"` // the connectives above it, from the top, each with the place below it: any[2] › all[0]
 	Leaf  string  `json:"leaf"`
 	Holds Holding `json:"holds"`
 }
