@@ -33,6 +33,8 @@ func run(args []string) int {
 	case "bench":
 		return report(bench.Run(ctx, bench.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")),
 			Full: os.Getenv("FULL") != "", Report: "BENCH.md"}))
+	case "hands":
+		return report(bench.Hands(ctx, args[1:]))
 	case "test":
 		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
 	}

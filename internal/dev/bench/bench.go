@@ -33,7 +33,8 @@ type row struct {
 // rows in the order of the table.
 func rows() []row {
 	return []row{
-		{"submit", submit}, {"status", status},
+		{"submit", submit}, {"status", status}, {"start", start}, {"drain", drain},
+		{"kill", kill}, {"flush", flush}, {"cancel", cancel}, {"flood", flood}, {"growth", growth}, {"memory", memory}, {"streams", streams},
 	}
 }
 
@@ -101,5 +102,7 @@ func (b *bench) build(ctx context.Context) error {
 	}
 	return run(ctx, filepath.Join(b.Root, "internal/tools/bench"), os.Stderr, "go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "peers"), ".")
 }
+
+func (b *bench) peers() string { return filepath.Join(b.bin, "peers") }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

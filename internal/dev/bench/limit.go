@@ -54,7 +54,7 @@ func (in *inserts) run(_ context.Context, conns int, d time.Duration) (float64, 
 // bare is an Echo that answers one GET, and nothing around it.
 func (b *bench) bare(ctx context.Context) (at string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, filepath.Join(b.bin, "peers"), "echo")
+	cmd := exec.CommandContext(ctx, b.peers(), "echo")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {

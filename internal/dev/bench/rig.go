@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"mailsweep/internal/dev/local"
@@ -23,15 +24,20 @@ type rig struct {
 // limits lift what would stop a load that one machine makes: the platform's own guards are not what is measured.
 func limits() map[string]string {
 	return map[string]string{
-		"LOG_LEVEL": "info", "OPEN_JOBS_PER_CUSTOMER": "100000", "EXECUTES_PER_DAY": "1000000",
+		"LOG_LEVEL": "info", "OPEN_JOBS_PER_CUSTOMER": "100000", "RUNNING_JOBS_PER_CUSTOMER": "1000", "WORKER_CONCURRENCY": "80", "EXECUTES_PER_DAY": "1000000",
 		"PLAN_LIMITS": `{"enterprise":{"emails_per_period":1000000000,"mailboxes":50,"people":50,"requests_per_minute":10000000}}`,
 	}
 }
 
 // start brings a stack up and leaves only the programs named running.
 func (b *bench) start(ctx context.Context, programs ...string) (*rig, error) {
+	return b.startAt(ctx, 1, programs...)
+}
+
+// startAt does so with the simulated Google's quota running faster.
+func (b *bench) startAt(ctx context.Context, scale float64, programs ...string) (*rig, error) {
 	dir := filepath.Join(b.Dir, "bench")
-	st, err := stack.Start(ctx, stack.Options{Dir: dir, Root: b.Root, Bin: b.bin, Seed: 1, TimeScale: 1, Env: limits(),
+	st, err := stack.Start(ctx, stack.Options{Dir: dir, Root: b.Root, Bin: b.bin, Seed: 1, TimeScale: scale, Env: limits(),
 		Services: local.Options{Dir: dir, Private: true, Fresh: true, Fsync: true}, Say: func(string, ...any) {}})
 	r := &rig{Stack: st}
 	if err != nil {
@@ -82,6 +88,14 @@ func (r *rig) exec(ctx context.Context, statements ...string) error {
 		if _, err := r.root.Exec(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
+	}
+	return nil
+}
+
+// named runs one statement with named arguments as superuser.
+func (r *rig) named(ctx context.Context, statement string, args map[string]any) error {
+	if _, err := r.root.Exec(ctx, statement, pgx.NamedArgs(args)); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
 	}
 	return nil
 }

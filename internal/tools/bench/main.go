@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/labstack/echo/v4"
@@ -27,7 +29,33 @@ func command(ctx context.Context, args []string) error {
 	if len(args) == 1 && args[0] == "echo" {
 		return bare()
 	}
-	return fmt.Errorf("usage: peers echo")
+	if len(args) != 4 {
+		return fmt.Errorf("usage: peers echo | asynq|river URL drain|start|insert N")
+	}
+	n, err := strconv.Atoi(args[3])
+	if err != nil {
+		return fmt.Errorf("read N: %w", err)
+	}
+	q, err := open(ctx, args[0], args[1])
+	if err != nil {
+		return err
+	}
+	defer q.close()
+	var out result
+	switch args[2] {
+	case "drain":
+		out, err = drain(ctx, q, n)
+	case "start":
+		out, err = starts(ctx, q, n)
+	case "insert":
+		out, err = inserts(ctx, q, n)
+	default:
+		err = fmt.Errorf("there is no measurement %q", args[2])
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", args[0], args[2], err)
+	}
+	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
 // bare answers one GET with about as much JSON as a job, and prints its address.
