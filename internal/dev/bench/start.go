@@ -103,7 +103,7 @@ func submitOne(w *wire, path, token, body, key string) (sweep.ID, error) {
 
 // await waits for one job's claim, passing over others'.
 func await(ctx context.Context, claims <-chan sweep.ID, job sweep.ID) (time.Time, error) {
-	late := time.After(20 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		select {
 		case id := <-claims:
