@@ -123,7 +123,7 @@ func Hands(ctx context.Context, args []string) error {
 	defer stop()
 	select {
 	case <-done:
-	case <-time.After(2 * time.Minute):
+	case <-time.After(5 * time.Minute): // a task that Redis handed out to nobody comes back after one
 		return fmt.Errorf("%d of %d jobs are left", left.Load(), n)
 	}
 	return json.NewEncoder(os.Stdout).Encode(drained{Jobs: n, Seconds: time.Since(began).Seconds(), CPU: cpu() - before})
