@@ -100,7 +100,7 @@ func (r *rig) grown(ctx context.Context, people []person) (map[string]time.Durat
 		}
 		out[act] = middle(rounds99)
 	}
-	return out, r.exec(ctx, "DELETE FROM jobs WHERE kind = 'execute'", "TRUNCATE idempotency_keys, usage_ledger, usage_tracking", "VACUUM jobs")
+	return out, r.exec(ctx, "DELETE FROM jobs WHERE kind = 'execute'", "TRUNCATE idempotency_keys, usage_ledger, usage_tracking CASCADE", "VACUUM jobs")
 }
 
 // sweeps times the sweeper's statements.

@@ -55,9 +55,10 @@ func (r *rig) count(ctx context.Context, where string) (n int, err error) {
 	return n, nil
 }
 
-// until asks every 5 ms whether something holds, and says how long it took.
+// until asks again and again whether something holds, and says how long it took: every 5 ms, less often where the limit is beyond 25 s,
+// because asking costs the database too.
 func until(ctx context.Context, limit time.Duration, what string, holds func() (bool, error)) (time.Duration, error) {
-	for began := time.Now(); time.Since(began) < limit; time.Sleep(5 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < limit; time.Sleep(max(5*time.Millisecond, limit/5000)) {
 		ok, err := holds()
 		if err != nil || ctx.Err() != nil {
 			return 0, fmt.Errorf("wait for %s: %w", what, err)
