@@ -64,11 +64,12 @@ func Run(ctx context.Context, o Options) error {
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
 			say("  failed: %v", err)
+			table = append(table, line{what: r.name, ours: "not measured: it failed", limit: "–", ratio: "–", goal: "–", met: "no"})
 		}
 		say("  %s took %.0f s", r.name, time.Since(began).Seconds())
 	}
 	fmt.Print(machine(), "\n\n", render(table), "\n")
-	if len(o.Only) == 0 && o.Report != "" && len(failed) == 0 {
+	if len(o.Only) == 0 && o.Report != "" && ctx.Err() == nil {
 		failed = append(failed, write(o.Report, machine()+"\n\n"+render(table)))
 	}
 	return errors.Join(failed...)
