@@ -49,11 +49,11 @@ REVOKE EXECUTE ON FUNCTION job_may_move(text, text), job_refuse_move(), halt_cov
 GRANT EXECUTE ON FUNCTION job_may_move(text, text) TO mailsweep_app, mailsweep_worker, mailsweep_scheduler, mailsweep_system;
 GRANT EXECUTE ON FUNCTION halt_covers(text, text, uuid, text, text), halted(uuid, text, text) TO mailsweep_app, mailsweep_worker, mailsweep_scheduler, mailsweep_system, mailsweep_ops;
 
-GRANT SELECT (worker, trouble), UPDATE (trouble) ON jobs TO mailsweep_system;
+GRANT SELECT (worker, trouble, cancel_requested), UPDATE (trouble) ON jobs TO mailsweep_system;
 SET LOCAL ROLE mailsweep_system;
 
 -- Takes the next jobs of a line (p_writes: executes and undos, else analyses and dry runs) by virtual time until p_window of them are in
--- flight, of one customer at most p_each. What ops halted or paused stays. A writing job needs its Google account's lane, which it takes
+-- flight, of one customer at most p_each. What ops halted or paused stays, unless it is to be canceled. A writing job needs its Google account's lane, which it takes
 -- here; of several for one account the lowest rank goes first, but a job that comes back to the queue with its lane (a dead lease, a wait)
 -- goes on before any other: nobody else can.
 -- +goose StatementBegin
@@ -70,12 +70,12 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT j.customer_id, j.id, j.account, j.rank, j.vt FROM jobs j
     WHERE j.state IN ('queued','waiting') AND (j.rank <= 1) = p_writes AND j.run_at <= clock_timestamp()
       AND j.customer_id NOT IN (SELECT f.customer_id FROM flying f WHERE f.n >= p_each)
-      AND NOT EXISTS (SELECT FROM stop s WHERE halt_covers(s.scope, s.value, j.customer_id, j.kind, ''))
+      AND (j.cancel_requested OR NOT EXISTS (SELECT FROM stop s WHERE halt_covers(s.scope, s.value, j.customer_id, j.kind, '')))
       AND (j.rank > 1 OR EXISTS (
         SELECT FROM google_accounts g WHERE g.account = j.account AND (g.active_job_id = j.id OR g.active_job_id IS NULL
           AND NOT EXISTS (SELECT FROM jobs o WHERE o.account = j.account AND o.rank <= 1 AND o.state IN ('queued','waiting')
                           AND o.run_at <= clock_timestamp() AND (o.rank, o.vt, o.id) < (j.rank, j.vt, j.id)
-                          AND NOT EXISTS (SELECT FROM stop s WHERE halt_covers(s.scope, s.value, o.customer_id, o.kind, ''))))))
+                          AND (o.cancel_requested OR NOT EXISTS (SELECT FROM stop s WHERE halt_covers(s.scope, s.value, o.customer_id, o.kind, '')))))))
     ORDER BY j.vt, j.id LIMIT (SELECT n FROM room) FOR UPDATE OF j SKIP LOCKED
   ), turn AS (
     SELECT t.* FROM (
@@ -159,7 +159,7 @@ $$;
 -- +goose StatementEnd
 DROP FUNCTION sys.dispatch_line(boolean, int, int);
 RESET ROLE;
-REVOKE SELECT (worker, trouble), UPDATE (trouble) ON jobs FROM mailsweep_system;
+REVOKE SELECT (worker, trouble, cancel_requested), UPDATE (trouble) ON jobs FROM mailsweep_system;
 DROP FUNCTION halted, halt_covers;
 DROP INDEX halts_in_force;
 ALTER TABLE halts DROP COLUMN pause, DROP COLUMN lifted_by;

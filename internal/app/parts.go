@@ -37,7 +37,8 @@ type parts struct {
 	readiness readiness
 }
 
-// patience with the database: a request is refused before its caller gives up, a claim loses its lease anyhow. Duties may take long.
+// patience with the database: a request is refused before its caller gives up, a claim loses its lease anyhow. Duties may take long, but
+// whoever dispatches or sweeps must not wait for an answer that got lost.
 func patience(process string) time.Duration {
 	switch process {
 	case config.API:
@@ -45,7 +46,7 @@ func patience(process string) time.Duration {
 	case config.Worker:
 		return 20 * time.Second
 	}
-	return 0
+	return 35 * time.Second
 }
 
 // open connects a process to PostgreSQL and Redis. Redis may be away: the queue catches up when it is back.

@@ -71,7 +71,7 @@ func (w *work) execute(ctx context.Context) error {
 	}
 	var wait *gmail.Wait
 	switch cause := w.beat.reason(); {
-	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrAway) && w.away(err), errors.As(err, &wait), errors.As(err, new(*broken)), w.away(err) && cause == nil, unfinished(cause):
+	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrAway), errors.As(err, &wait), errors.As(err, new(*broken)), w.away(err) && cause == nil, unfinished(cause):
 		return cmp.Or(err, cause) // not over: another claim goes on
 	case errors.Is(cause, errCanceled):
 		return x.settle(ctx, store.Ending{State: sweep.Canceled})

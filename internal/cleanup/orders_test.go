@@ -2,6 +2,7 @@ package cleanup_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 	"mailsweep/internal/testkit"
 )
 
+// inFlight is how many batches a run has on their way at most.
+const inFlight = 3
+
 // ready is a customer with a submitted run of several batches.
 func ready(t *testing.T, seed uint64) (c *customer, run sweep.JobView, plan []string) {
 	t.Helper()
@@ -22,10 +26,15 @@ func ready(t *testing.T, seed uint64) (c *customer, run sweep.JobView, plan []st
 	return c, c.submit(t, p.CleanupPlanID), c.members(t, p.CleanupPlanID)
 }
 
-// duringBatch does f while the n-th change is on its way to Google, and waits until the heartbeat has heard of it.
+// duringBatch does f while the n-th change is on its way to Google, and holds it and those after it until the heartbeat has heard.
 func (c *customer) duringBatch(t *testing.T, job string, n int, f func()) {
 	t.Helper()
-	c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() { f(); c.runner.Nudge(sweep.ID{}); c.heard(t, job) }})
+	var once sync.Once
+	for i := range inFlight {
+		c.wire.at(stop{path: "/messages/batchModify", n: n + i, before: func() {
+			once.Do(func() { f(); c.runner.Nudge(sweep.ID{}); c.heard(t, job) })
+		}})
+	}
 	c.run(t, c.take(t)[0])
 }
 

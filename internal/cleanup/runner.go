@@ -42,7 +42,7 @@ var (
 
 // unfinished says that the claim ends before its job for a reason of the heartbeat's.
 func unfinished(cause error) bool {
-	return errors.Is(cause, context.Canceled) || errors.Is(cause, errHalted) || errors.Is(cause, errPaused) || errors.Is(cause, store.ErrFenced)
+	return errors.As(cause, new(*broken)) || errors.Is(cause, context.Canceled) || errors.Is(cause, errHalted) || errors.Is(cause, errPaused) || errors.Is(cause, store.ErrFenced)
 }
 
 // work is one claim at work.
@@ -174,6 +174,9 @@ func TokenPlace(customer sweep.ID, account []byte) secret.Context {
 
 // conclude turns how the work ended into the job's next state.
 func (w *work) conclude(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		w.beat.stopWith(context.Canceled) // the heartbeat may not have begun, or not have come to say it
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	var wait *gmail.Wait
@@ -185,10 +188,12 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	case errors.Is(err, store.ErrFenced) || errors.Is(cause, store.ErrFenced):
 		w.Log.WarnContext(ctx, "fenced: another claim has this job")
 		return nil
-	case errors.As(err, &broke):
+	case errors.As(err, &broke) || errors.As(cause, &broke):
 		return w.stumble(ctx, broke)
-	case errors.Is(err, store.ErrAway) && w.away(err):
+	case errors.Is(err, store.ErrAway):
 		return w.wait(ctx, time.Second, "going on soon") // or not even that is heard: then the lease ends, with the same effect
+	case w.c.Kind.Writes() && errors.As(err, &wait): // also before a cancel: what was changed is settled first
+		return w.wait(ctx, time.Until(wait.Until), "Gmail asked us to wait")
 	case errors.Is(cause, errCanceled):
 		return w.end(ctx, store.Ending{State: sweep.Canceled})
 	case errors.Is(cause, errPaused):
@@ -207,13 +212,13 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	return w.fail(ctx, err)
 }
 
-// An outage is waited for, Gmail's and the database's: tried again this often, and given up this long after the job was asked for.
+// An outage of Gmail's is waited for: tried again this often, and given up this long after the job was asked for.
 const (
 	awayRetry = 30 * time.Second
 	awayLimit = 24 * time.Hour
 )
 
-// away says that Gmail did not answer, also after the adapter's own tries, or the database, and that it is worth waiting for.
+// away says that Gmail did not answer, also after the adapter's own tries, and that it is worth waiting for.
 func (w *work) away(err error) bool {
 	return sweep.CodeOf(err) == sweep.Unavailable && w.c.Now.Sub(w.c.CreatedAt) < awayLimit
 }
@@ -226,7 +231,7 @@ func (w *work) awayFor() time.Duration {
 const haltRetry = 5 * time.Second
 
 func (w *work) wait(ctx context.Context, d time.Duration, phase string) error {
-	return w.park(ctx, store.Parking{Event: sweep.Wait, For: max(d, time.Second), Phase: phase})
+	return w.park(ctx, store.Parking{Event: sweep.Wait, For: max(d, time.Second), Phase: phase, Canceled: errors.Is(w.beat.reason(), errCanceled)})
 }
 
 func (w *work) park(ctx context.Context, p store.Parking) error {

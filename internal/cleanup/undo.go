@@ -26,6 +26,7 @@ type reversal struct {
 	gone   map[sweep.MessageID]bool
 	moved  map[sweep.MessageID]bool // changed since: somebody else decided, we leave it
 	mine   map[sweep.MessageID]bool // in a batch of an earlier claim of this undo
+	booked map[sweep.MessageID]bool // charged by the run: what was changed and never charged gives no quota back
 	asked  map[int]group
 	mu     sync.Mutex
 	done   map[int]bool
@@ -33,7 +34,7 @@ type reversal struct {
 
 // undo reverses the labels that a run changed, on messages that are still as the run left them.
 func (w *work) undo(ctx context.Context) error {
-	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, mine: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
+	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, mine: map[sweep.MessageID]bool{}, booked: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
 	if err := r.load(ctx); err != nil {
 		return err
 	}
@@ -83,6 +84,9 @@ func (r *reversal) load(ctx context.Context) error {
 				merged[key] = &group{Added: g.Added, Removed: g.Removed}
 			}
 			merged[key].IDs = append(merged[key].IDs, g.IDs...)
+			for _, id := range g.IDs {
+				r.booked[id] = r.booked[id] || b.Done
+			}
 		}
 	}
 	for _, g := range merged {
@@ -291,7 +295,11 @@ func (r *reversal) restore(ctx context.Context, n int, g group) error {
 	case err != nil:
 		return err
 	case r.period:
-		cost = -len(g.IDs)
+		for _, id := range g.IDs {
+			if r.booked[id] {
+				cost--
+			}
+		}
 	}
 	r.mu.Lock()
 	r.done[n] = true

@@ -145,9 +145,10 @@ func (x *execution) change(ctx context.Context, n int, set batchSet, answered *b
 	if err := x.mbox.Modify(ctx, all, add, remove); err != nil {
 		return err
 	}
-	*answered = true
 	x.beat.advance(x.sizeOf(n))
-	return x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.c.Now)
+	err = x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.c.Now)
+	*answered = err == nil // what is not in the ledger is for the proof to charge
+	return err
 }
 
 func (x *execution) doneCount() (n int) {

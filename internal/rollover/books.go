@@ -11,11 +11,11 @@ import (
 // logged as an error and stands in the customer's audit log. It also ends what has been paused for too long.
 func (s *Service) books(ctx context.Context, turn store.Duty) error {
 	return s.each(ctx, turn, func(tx *store.Tx) error {
-		drifts, err := tx.RepairReservations()
+		overdue, err := tx.CancelOverduePauses() // jobs first, then usage: the order in which everybody locks them
 		if err != nil {
 			return err
 		}
-		overdue, err := tx.CancelOverduePauses()
+		drifts, err := tx.RepairReservations()
 		if err != nil {
 			return err
 		}

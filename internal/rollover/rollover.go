@@ -46,7 +46,7 @@ func duties() []duty {
 		{"partitions", "17 2 * * *", atOnce, every(day), (*Service).partitions},
 		{"monthly", "0 0 1 * *", turnOfPeriod, nextPeriod, (*Service).monthly},
 		{"trials", "*/5 * * * *", atOnce, every(5 * time.Minute), (*Service).trials},
-		{"books", "23 * * * *", atOnce, every(time.Hour), (*Service).books},
+		{"books", "*/15 * * * *", atOnce, every(15 * time.Minute), (*Service).books},
 		{"plans", "43 3 * * *", atOnce, every(day), (*Service).plans},
 		{"retention", "11 4 * * *", atOnce, every(day), (*Service).retention},
 	}

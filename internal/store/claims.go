@@ -32,7 +32,7 @@ type Worker struct{ Name, Build string }
 // claimSQL names what After(sweep.Claim) allows; a running job can be claimed only when its lease is dead. (decisions 15: 15 s.)
 const claimSQL = `UPDATE jobs j SET state = 'running', fence = fence + 1, worker = @worker, lease_until = clock_timestamp() + make_interval(secs => @lease),
 	started_at = coalesce(started_at, now() + @offset::interval), phase = CASE WHEN phase IN ('queued','') THEN 'starting' ELSE phase END, version = version + 1,
-	builds = CASE WHEN @build = ANY(builds) THEN builds ELSE builds || CAST(@build AS text) END
+	builds = CASE WHEN @build = ANY(builds) OR NOT cancel_requested AND halted(customer_id, kind, @build) IS NOT NULL THEN builds ELSE builds || CAST(@build AS text) END
 	WHERE j.customer_id = @customer AND j.id = @job AND j.epoch = @epoch AND j.state = ANY(string_to_array(@from, ','))
 	  AND (j.state <> 'running' OR j.lease_until < clock_timestamp())
 	RETURNING now() + @offset::interval, fence, checkpoint, coalesce(period_start, 'epoch'), request_id, traceparent, cancel_requested,
@@ -140,25 +140,39 @@ type Parking struct {
 	Event sweep.Event   // HandBack: by another worker at once; Wait; Pause: when the customer says so
 	For   time.Duration // with Wait, how long at least
 	Phase string        // shown meanwhile
+
+	Canceled bool // the worker knows that the job is to be canceled, and still has to wait
 }
 
-// Park gives the worker's slot back. A writing job keeps its lane. A job that was asked to stop meanwhile does not wait.
+// Park gives the worker's slot back. A writing job keeps its lane. What the customer asked for meanwhile comes first: a job to be
+// canceled goes to a worker at once, one to be paused rests, and one whose pause was taken back goes on.
 func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
-	if p.Event == sweep.Pause {
-		p.For = sweep.PauseLimit
-	}
 	return db.Fenced(ctx, c, func(tx *Tx) error {
+		var asked struct{ CancelRequested, PauseRequested bool }
+		err := tx.Raw("SELECT cancel_requested, pause_requested FROM jobs WHERE customer_id = ? AND id = ?", dbID(c.CustomerID), dbID(c.ID)).Scan(&asked).Error
+		if err != nil {
+			return fmt.Errorf("read orders: %w", err)
+		}
+		p := p.after(asked.CancelRequested, asked.PauseRequested)
 		if _, err := sweep.Running.After(p.Event); err != nil {
 			return err
 		}
-		var version int64
-		err := tx.Raw(`UPDATE jobs SET state = CASE WHEN cancel_requested THEN 'queued' ELSE ? END, phase = ?, lease_until = NULL, pause_requested = false,
-			run_at = clock_timestamp() + CASE WHEN cancel_requested THEN interval '0' ELSE make_interval(secs => ?) END,
-			version = version + 1 WHERE customer_id = ? AND id = ? RETURNING version`,
-			string(p.Event.To()), p.Phase, p.For.Seconds(), dbID(c.CustomerID), dbID(c.ID)).Scan(&version).Error
-		tx.notify(c.ID, version)
-		return doing(err, "park job")
+		return tx.touch(c.ID, "park job", `state = ?, phase = ?, lease_until = NULL, pause_requested = false,
+			run_at = clock_timestamp() + make_interval(secs => ?)`, string(p.Event.To()), p.Phase, p.For.Seconds())
 	})
+}
+
+// after is p in the light of what the customer has asked for by now.
+func (p Parking) after(cancel, pause bool) Parking {
+	switch {
+	case cancel && p.Canceled:
+		return p
+	case cancel, p.Event == sweep.Pause && !pause:
+		return Parking{Event: sweep.HandBack, Phase: "handed back"}
+	case pause:
+		return Parking{Event: sweep.Pause, For: sweep.PauseLimit, Phase: "paused"}
+	}
+	return p
 }
 
 // Stumble puts a job whose worker broke over it back into the queue, a little later each time, and notes why for operators. poison is

@@ -158,16 +158,27 @@ func (tx *Tx) RequestPause(id sweep.ID) error {
 	if err != nil {
 		return err
 	}
+	canceled, err := tx.toBeCanceled(id)
+	if err != nil {
+		return err
+	}
 	next, err := state.After(sweep.Pause)
 	switch {
+	case canceled && !state.Done():
+		return sweep.Errorf(sweep.Conflict, "the job is being canceled")
 	case state == sweep.Paused:
 		return nil
 	case err != nil:
 		return err
 	case state == sweep.Running:
-		return tx.touch(id, "pause job", "pause_requested = NOT cancel_requested")
+		return tx.touch(id, "pause job", "pause_requested = true")
 	}
-	return tx.touch(id, "pause job", "state = ?, phase = 'paused', run_at = clock_timestamp() + make_interval(secs => ?)", string(next), sweep.PauseLimit.Seconds())
+	return tx.touch(id, "pause job", "state = ?, phase = 'paused', pause_requested = false, run_at = clock_timestamp() + make_interval(secs => ?)", string(next), sweep.PauseLimit.Seconds())
+}
+
+func (tx *Tx) toBeCanceled(id sweep.ID) (yes bool, err error) {
+	err = tx.Raw("SELECT cancel_requested FROM jobs WHERE customer_id = ? AND id = ?", dbID(tx.Customer), dbID(id)).Row().Scan(&yes)
+	return yes, doing(err, "read orders")
 }
 
 // Resume lets a paused job go on, and takes back a pause that has not happened yet. Conflict when the job is over.
@@ -182,7 +193,7 @@ func (tx *Tx) Resume(id sweep.ID) error {
 	if state != sweep.Paused {
 		return tx.touch(id, "resume job", "pause_requested = false")
 	}
-	return tx.touch(id, "resume job", "state = ?, phase = 'queued', run_at = clock_timestamp()", string(sweep.Resume.To()))
+	return tx.touch(id, "resume job", "state = ?, phase = 'queued', pause_requested = false, run_at = clock_timestamp()", string(sweep.Resume.To()))
 }
 
 // touch changes columns of a locked job and tells who waits for it.

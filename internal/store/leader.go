@@ -53,11 +53,21 @@ func (l *Leader) ask(ctx context.Context) (err error) {
 		return l.conn.Ping(ctx)
 	}
 	if l.conn == nil {
-		if l.conn, err = pgx.ConnectConfig(ctx, l.db.pool.Config().ConnConfig); err != nil {
+		if l.conn, err = pgx.ConnectConfig(ctx, l.session()); err != nil {
 			return err
 		}
 	}
 	return l.conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, hashtext($2))", leaderClass, l.name).Scan(&l.leads)
+}
+
+// session is a connection whose server ends it, and with it the lock, when the leader is frozen or its host is gone: the lead would
+// otherwise stay with it for as long as TCP waits.
+func (l *Leader) session() *pgx.ConnConfig {
+	cfg := l.db.pool.Config().ConnConfig.Copy()
+	for name, value := range map[string]string{"idle_session_timeout": "10s", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"} {
+		cfg.RuntimeParams[name] = value
+	}
+	return cfg
 }
 
 // drop closes the connection, which ends the session and with it the lock, whatever state it is in.

@@ -36,6 +36,7 @@ type machineJob struct {
 	open     bool
 	touched  bool
 	canceled bool
+	pausing  bool
 }
 
 // Quota rules 1 to 4: whatever happens in whatever order, used is the sum of the ledger, reserved is what open jobs still hold, and no
@@ -204,11 +205,15 @@ func (m *ledgerMachine) pause(r *rapid.T) {
 	case j == nil:
 	case !j.open:
 		require.Equal(r, sweep.Conflict, sweep.CodeOf(err))
+	case j.canceled:
+		require.Equal(r, sweep.Conflict, sweep.CodeOf(err))
 	case j.claim == nil && j.state != sweep.Paused:
 		require.NoError(r, err)
 		m.happens(r, j, sweep.Pause)
+		j.pausing = false
 	default:
 		require.NoError(r, err, "a running job hears of it at its next heartbeat")
+		j.pausing = j.claim != nil
 	}
 }
 
@@ -220,6 +225,7 @@ func (m *ledgerMachine) resume(r *rapid.T) {
 		require.Equal(r, sweep.Conflict, sweep.CodeOf(err))
 	default:
 		require.NoError(r, err)
+		j.pausing = false
 		if j.state == sweep.Paused {
 			m.happens(r, j, sweep.Resume)
 		}
@@ -257,7 +263,7 @@ func (m *ledgerMachine) rerun(r *rapid.T) {
 		require.Equal(r, sweep.Conflict, sweep.CodeOf(err), "an undo of it is open or, for an undo, another one")
 	default:
 		m.happens(r, j, sweep.Rerun)
-		j.open, j.rest, j.canceled = true, j.need, false
+		j.open, j.rest, j.canceled, j.pausing = true, j.need, false, false
 	}
 }
 
@@ -295,11 +301,16 @@ func (m *ledgerMachine) park(r *rapid.T) {
 	}
 	p := rapid.SampledFrom([]store.Parking{{Event: sweep.HandBack}, {Event: sweep.Wait, For: time.Hour}, {Event: sweep.Pause}}).Draw(r, "parking")
 	require.NoError(r, m.worker.Park(m.t.Context(), j.claim, p))
-	if j.canceled {
+	switch {
+	case j.canceled:
 		p.Event = sweep.HandBack
+	case j.pausing:
+		p.Event = sweep.Pause
+	case p.Event == sweep.Pause:
+		p.Event = sweep.HandBack // taken back meanwhile
 	}
 	m.happens(r, j, p.Event)
-	j.claim = nil
+	j.claim, j.pausing = nil, false
 }
 
 // die leaves the claim behind: it is sent back to the queue, and what it still tries is refused.

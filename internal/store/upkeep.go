@@ -38,7 +38,7 @@ func (tx *Tx) RepairReservations() (drifts []Drift, err error) {
 // CancelOverduePauses cancels the jobs that have been paused for longer than sweep.PauseLimit and says which.
 func (tx *Tx) CancelOverduePauses() (jobs []sweep.ID, err error) {
 	var ids []dbID
-	err = tx.Raw("SELECT id FROM jobs WHERE customer_id = ? AND state = 'paused' AND run_at < clock_timestamp() ORDER BY id", dbID(tx.Customer)).Scan(&ids).Error
+	err = tx.Raw("SELECT id FROM jobs WHERE customer_id = ? AND state = 'paused' AND run_at < clock_timestamp() ORDER BY id FOR UPDATE", dbID(tx.Customer)).Scan(&ids).Error
 	if err != nil {
 		return nil, fmt.Errorf("list overdue pauses: %w", err)
 	}
@@ -55,6 +55,10 @@ func (tx *Tx) CancelOverduePauses() (jobs []sweep.ID, err error) {
 // are allowed. QuotaExceeded if that does not fit; Conflict if the job did not fail, its run was settled (what it left is a
 // remainder plan) or undone, or another job has taken its plan up.
 func (tx *Tx) Rerun(id sweep.ID, limit int) error {
+	// like a submission, which must not take up the same plan beside it
+	if err := tx.Exec("SELECT 1 FROM customers WHERE id = ? FOR NO KEY UPDATE", dbID(tx.Customer)).Error; err != nil {
+		return fmt.Errorf("lock customer: %w", err)
+	}
 	state, err := tx.lock(id)
 	if err != nil {
 		return err
