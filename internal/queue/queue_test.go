@@ -34,7 +34,7 @@ const password = "test-only"
 type plant struct {
 	t                 *testing.T
 	d                 testkit.Database
-	url               string
+	at                queue.Redis
 	conn              *pgx.Conn
 	customer, mailbox sweep.ID
 	log               *slog.Logger
@@ -42,13 +42,18 @@ type plant struct {
 
 func newPlant(t *testing.T, redisURL string) *plant {
 	t.Helper()
+	return plantOn(t, queue.Redis{URL: redisURL})
+}
+
+func plantOn(t *testing.T, at queue.Redis) *plant {
+	t.Helper()
 	d := testkit.Postgres(t, testkit.Schema{Files: migrations.SQL, Migrate: func(ctx context.Context, url string) error {
 		return store.Migrate(ctx, url, store.Passwords{"mailsweep_app": password, "mailsweep_worker": password, "mailsweep_scheduler": password})
 	}})
 	conn, err := pgx.Connect(t.Context(), d.Bootstrap)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close(context.Background()) })
-	p := &plant{t: t, d: d, url: redisURL, conn: conn, customer: newID(t), mailbox: newID(t), log: slog.New(slog.DiscardHandler)}
+	p := &plant{t: t, d: d, at: at, conn: conn, customer: newID(t), mailbox: newID(t), log: slog.New(slog.DiscardHandler)}
 	p.exec("INSERT INTO customers (id, data_key, created_at) VALUES ($1, '', now())", p.customer.String())
 	p.exec("INSERT INTO google_accounts (account, created_at) VALUES ('a', now())")
 	p.exec("INSERT INTO mailboxes (customer_id, id, account, email, state, connected_at) VALUES ($1, $2, 'a', 'alice@example.com', 'active', now())", p.customer.String(), p.mailbox.String())
@@ -93,7 +98,7 @@ func (p *plant) db(role string) *store.DB {
 
 func (p *plant) redis() redis.UniversalClient {
 	p.t.Helper()
-	c, err := queue.Connect(queue.Redis{URL: p.url})
+	c, err := queue.Connect(p.at)
 	require.NoError(p.t, err)
 	p.t.Cleanup(func() { c.Close() })
 	return c

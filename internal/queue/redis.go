@@ -45,6 +45,7 @@ func Connect(r Redis) (redis.UniversalClient, error) {
 	o.MaxRetries = 1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = 500*time.Millisecond, time.Second, time.Second
 	o.PoolSize = 48
+	o.DisableIdentity = true // CLIENT SETINFO: a user with the least rights may not
 	if !r.many() {
 		return redis.NewClient(o), nil
 	}
@@ -73,7 +74,7 @@ func (r Redis) universal(o *redis.Options) *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs: append([]string{o.Addr}, r.Addrs...), IsClusterMode: r.Cluster, MasterName: r.Master,
 		DB: o.DB, Username: o.Username, Password: o.Password, SentinelUsername: r.SentinelUser, SentinelPassword: r.SentinelPassword,
-		TLSConfig: o.TLSConfig, Protocol: o.Protocol, ClientName: o.ClientName, ContextTimeoutEnabled: o.ContextTimeoutEnabled, MaxRetries: o.MaxRetries,
+		TLSConfig: o.TLSConfig, Protocol: o.Protocol, ClientName: o.ClientName, DisableIdentity: o.DisableIdentity, ContextTimeoutEnabled: o.ContextTimeoutEnabled, MaxRetries: o.MaxRetries,
 		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout, PoolSize: o.PoolSize,
 	}
 }

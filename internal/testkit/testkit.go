@@ -87,6 +87,20 @@ func OwnRedis(t testing.TB) *local.Server {
 	return own(t, s, err)
 }
 
+// RedisNode is a redis-server of a test's own that can become a node of a cluster.
+func RedisNode(t testing.TB) *local.Server {
+	t.Helper()
+	s, err := local.StartRedisNode(t.Context(), options())
+	return own(t, s, err)
+}
+
+// Sentinel watches a master under a name, and puts a replica in its place within seconds of its death.
+func Sentinel(t testing.TB, name string, master *local.Server) *local.Server {
+	t.Helper()
+	s, err := local.StartSentinel(t.Context(), options(), name, master)
+	return own(t, s, err)
+}
+
 func own(t testing.TB, s *local.Server, err error) *local.Server {
 	t.Helper()
 	if err != nil {

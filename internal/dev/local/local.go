@@ -23,6 +23,9 @@ type Options struct {
 	Fsync bool
 	// Private ignores DATABASE_URL and REDIS_URL, so that tests never touch somebody's data.
 	Private bool
+
+	redisArgs   []string // further settings of redis-server
+	highestPort int      // 0: any
 }
 
 // Services are a running PostgreSQL and Redis.

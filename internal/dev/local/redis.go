@@ -31,7 +31,7 @@ func startRedis(ctx context.Context, o Options, p *place, prog *program, exited 
 	o.log("Redis %s from %s%s", prog.version, prog.dir, p.as.suffix())
 	s := &Server{
 		name: "Redis", as: p.as, tools: prog, exited: exited, logPath: filepath.Join(p.dir, "redis.log"),
-		stopSignal: syscall.SIGTERM, deathSignal: syscall.SIGTERM,
+		stopSignal: syscall.SIGTERM, deathSignal: syscall.SIGTERM, highestPort: o.highestPort,
 		command: func(port int) *exec.Cmd { return redisCommand(o, prog, data, port) },
 		ready:   func(_ context.Context, s *Server) bool { return redisReady(s.port, s.current().pid) },
 	}
@@ -52,9 +52,9 @@ func redisCommand(o Options, prog *program, data string, port int) *exec.Cmd {
 	if o.Fsync {
 		sync = "everysec"
 	}
-	return prog.command(data, prog.name, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", ".",
+	return prog.command(data, prog.name, append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", ".",
 		"--appendonly", "yes", "--appendfsync", sync, "--save", "", "--maxmemory-policy", "noeviction",
-		"--databases", strconv.Itoa(databases), "--daemonize", "no")
+		"--databases", strconv.Itoa(databases), "--daemonize", "no"}, o.redisArgs...)...)
 }
 
 // redisReady makes sure that it is our child that answers, not another Redis that took the port.

@@ -26,6 +26,7 @@ type Server struct {
 	ready       func(ctx context.Context, s *Server) bool // asked again and again while the child lives
 	stopSignal  syscall.Signal
 	deathSignal syscall.Signal
+	highestPort int // 0: any
 	as          *account
 	tools       *program
 	logPath     string
@@ -57,7 +58,7 @@ func (s *Server) start(ctx context.Context, port int) error {
 	for {
 		s.port = port
 		if port == 0 {
-			free, err := freePort()
+			free, err := freePort(s.highestPort)
 			if err != nil {
 				return fmt.Errorf("find a free port for %s: %w", s.name, err)
 			}
@@ -229,13 +230,17 @@ func (s *Server) tail(lines int) string {
 	return string(bytes.Join(all[max(0, len(all)-lines):], []byte("\n")))
 }
 
-func freePort() (int, error) {
+// freePort holds on to the ports above highest until it has found one, so that none comes twice.
+func freePort(highest int) (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
 	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	if port := l.Addr().(*net.TCPAddr).Port; highest == 0 || port <= highest {
+		return port, nil
+	}
+	return freePort(highest)
 }
 
 func pause(ctx context.Context, d time.Duration) {
