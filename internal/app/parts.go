@@ -51,12 +51,13 @@ func patience(process string) time.Duration {
 
 // open connects a process to PostgreSQL and Redis. Redis may be away: the queue catches up when it is back.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
+	f := figures{telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}
 	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: cfg.Process, ClockOffset: cfg.ClockOffset, MaxConns: int32(min(64, 8+cfg.Jobs.Concurrency/2)),
-		Patience: patience(cfg.Process)})
+		Patience: patience(cfg.Process), Ended: f.ended()})
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{cfg: cfg, log: log, db: db, figures: figures{telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}}
+	p := &parts{cfg: cfg, log: log, db: db, figures: f}
 	if err := p.connect(ctx); err != nil {
 		p.close()
 		return nil, err

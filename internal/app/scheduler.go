@@ -37,11 +37,11 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 // dispatcher keeps at most twice a worker's slots in Redis; the standby takes over when the leader's connection dies.
 func (p *parts) dispatcher() *queue.Dispatcher {
 	return &queue.Dispatcher{DB: p.db, Redis: p.redis, Interactive: max(2, p.cfg.Jobs.Concurrency/2), Bulk: 2 * p.cfg.Jobs.Concurrency,
-		Each: max(1, p.cfg.Limits.RunningPerCustomer), Log: p.log}
+		Each: max(1, p.cfg.Limits.RunningPerCustomer), Watch: p.figures.dispatched(), Log: p.log}
 }
 
 func (p *parts) sweeper() *queue.Sweeper {
-	return &queue.Sweeper{DB: p.db, Redis: p.redis, Log: p.log, Every: sweep.SweepEvery,
+	return &queue.Sweeper{DB: p.db, Redis: p.redis, Log: p.log, Every: sweep.SweepEvery, Watch: p.figures.rounds("sweeper"), Repaired: p.figures.repairs(),
 		Fail: func(ctx context.Context, customer, job sweep.ID, code sweep.Code, detail string) error {
 			return p.db.Tenant(ctx, customer, func(tx *store.Tx) error { return tx.EndUnclaimed(job, sweep.Failed, code, detail) })
 		}}

@@ -57,7 +57,7 @@ func (p *parts) runner(hint func()) (*cleanup.Runner, error) {
 		return nil, err
 	}
 	return &cleanup.Runner{DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: store.Worker{Name: workerName(), Build: telemetry.ReadBuild().Version}, Log: p.log,
-		Hint: hint, Post: p.mailer().Post}, nil
+		Hint: hint, Post: p.mailer().Post, Watch: p.figures.claims()}, nil
 }
 
 // every runs f at once and then once per interval; a failure is logged and tried again next time.

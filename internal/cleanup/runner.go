@@ -27,6 +27,7 @@ type Runner struct {
 	Worker store.Worker                                                            // this process, in the job row
 	Hint   func()                                                                  // tells the dispatcher that a lane may be free; never awaited
 	Post   func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error // a mail to the customer's owner, with the transaction
+	Watch  func(Moment)                                                            // told of what is worth counting, by several goroutines; nil: nobody counts
 	Log    *slog.Logger
 
 	claims claims
@@ -57,6 +58,7 @@ type work struct {
 	params   params
 	unusable error // why the mailbox cannot be worked on; an execute that began settles its account all the same
 	beat     *beat
+	began    time.Time
 }
 
 // Run does what the task asks, or nothing if the task is stale. It returns nil whenever PostgreSQL knows what comes next: the
@@ -67,12 +69,14 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 		return err
 	}
 	if !ok {
+		r.tell(Moment{What: Stale})
 		r.Log.DebugContext(ctx, "stale task", "job_id", sweep.JobID.Show(job), "epoch", epoch)
 		return nil
 	}
 	ctx = telemetry.WithJobID(telemetry.WithRequestID(ctx, c.RequestID), sweep.JobID.Show(job))
 	w := &work{Runner: r, c: &c, beat: newBeat(c, cmp.Or(r.stall, stallLimit))}
 	defer r.claims.add(job, w.beat)()
+	w.claimed()
 	err = safely(func() error { return w.run(ctx) })()
 	err = w.conclude(ctx, err)
 	r.Hint()
@@ -170,134 +174,4 @@ func (w *work) reach(tx *store.Tx) (token []byte, err error) {
 // TokenPlace is where a sealed refresh token belongs.
 func TokenPlace(customer sweep.ID, account []byte) secret.Context {
 	return secret.Context{Customer: customer.String(), Provider: "google", Account: hex.EncodeToString(account), Field: "refresh_token"}
-}
-
-// conclude turns how the work ended into the job's next state.
-func (w *work) conclude(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		w.beat.stopWith(context.Canceled) // the heartbeat may not have begun, or not have come to say it
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	var wait *gmail.Wait
-	var broke *broken
-	switch cause := w.beat.reason(); {
-	case err == nil:
-		w.Log.InfoContext(ctx, "job claim ended", "units", w.beat.spent())
-		return nil
-	case errors.Is(err, store.ErrFenced) || errors.Is(cause, store.ErrFenced):
-		w.Log.WarnContext(ctx, "fenced: another claim has this job")
-		return nil
-	case errors.As(err, &broke) || errors.As(cause, &broke):
-		return w.stumble(ctx, broke)
-	case errors.Is(err, store.ErrAway):
-		return w.wait(ctx, time.Second, "going on soon") // or not even that is heard: then the lease ends, with the same effect
-	case w.c.Kind.Writes() && errors.As(err, &wait): // also before a cancel: what was changed is settled first
-		return w.wait(ctx, time.Until(wait.Until), "Gmail asked us to wait")
-	case errors.Is(cause, errCanceled):
-		return w.end(ctx, store.Ending{State: sweep.Canceled})
-	case errors.Is(cause, errPaused):
-		return w.park(ctx, store.Parking{Event: sweep.Pause, Phase: "paused"})
-	case errors.Is(cause, errHalted):
-		return w.wait(ctx, haltRetry, "halted by an operator")
-	case errors.Is(cause, context.Canceled):
-		return w.park(ctx, store.Parking{Event: sweep.HandBack, Phase: "handed back"})
-	case errors.Is(err, errYield):
-		return w.wait(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
-	case errors.As(err, &wait):
-		return w.wait(ctx, time.Until(wait.Until), "Gmail asked us to wait")
-	case w.away(err):
-		return w.wait(ctx, w.awayFor(), "Gmail does not answer: trying again")
-	}
-	return w.fail(ctx, err)
-}
-
-// An outage of Gmail's is waited for: tried again this often, and given up this long after the job was asked for.
-const (
-	awayRetry = 30 * time.Second
-	awayLimit = 24 * time.Hour
-)
-
-// away says that Gmail did not answer, also after the adapter's own tries, and that it is worth waiting for.
-func (w *work) away(err error) bool {
-	return sweep.CodeOf(err) == sweep.Unavailable && w.c.Now.Sub(w.c.CreatedAt) < awayLimit
-}
-
-func (w *work) awayFor() time.Duration {
-	return time.Duration(float64(awayRetry) / max(1, w.Gmail.TimeScale))
-}
-
-// haltRetry is how long a halted job waits at least: the dispatcher lets it lie until the halt is lifted, unless that is of a build.
-const haltRetry = 5 * time.Second
-
-func (w *work) wait(ctx context.Context, d time.Duration, phase string) error {
-	return w.park(ctx, store.Parking{Event: sweep.Wait, For: max(d, time.Second), Phase: phase, Canceled: errors.Is(w.beat.reason(), errCanceled)})
-}
-
-func (w *work) park(ctx context.Context, p store.Parking) error {
-	return fencedIsFine(w.DB.Park(ctx, w.c, p))
-}
-
-// fencedIsFine: what another claim has is that claim's business.
-func fencedIsFine(err error) error {
-	if errors.Is(err, store.ErrFenced) {
-		return nil
-	}
-	return err
-}
-
-// stumble gives back a job over which the work panicked, or gives it up when that happens again and again.
-func (w *work) stumble(ctx context.Context, b *broken) error {
-	w.Log.ErrorContext(ctx, "the work broke", "trouble", b.trouble, "claim", w.c.Fence)
-	poison, err := w.DB.Stumble(ctx, w.c, b.trouble)
-	if err != nil || !poison {
-		return fencedIsFine(err)
-	}
-	return w.end(ctx, store.Ending{State: sweep.Failed, Code: sweep.Internal, Detail: fmt.Sprintf("given up after the work on it broke %d times in a row", sweep.PoisonLimit)})
-}
-
-// fail ends the job with a code and a sentence; what has no code is internal, logged and not shown.
-func (w *work) fail(ctx context.Context, err error) error {
-	e := failure(err)
-	w.Log.ErrorContext(ctx, "job failed", "reason", string(e.Code), "error", err.Error())
-	return w.end(ctx, e)
-}
-
-// failure is how a job ends of an error.
-func failure(err error) store.Ending {
-	var known *sweep.Error
-	e := store.Ending{State: sweep.Failed, Code: sweep.Internal, Detail: "something went wrong on our side"}
-	if errors.As(err, &known) {
-		e.Code, e.Detail = known.Code, known.Detail
-	}
-	return e
-}
-
-// end finishes the job without a result; a mailbox that lost its consent is marked, its owner told once.
-func (w *work) end(ctx context.Context, e store.Ending) error {
-	e.Units, e.Done, e.Total = w.beat.spent(), w.beat.done(), w.beat.total()
-	if e.Code != sweep.MailboxNeedsReconnect {
-		return fencedIsFine(w.DB.Finish(ctx, w.c, e))
-	}
-	err := w.DB.Fenced(ctx, w.c, func(tx *store.Tx) error {
-		if err := w.lostConsent(tx); err != nil {
-			return err
-		}
-		return tx.Finish(w.c, e)
-	})
-	return fencedIsFine(err)
-}
-
-// finish ends the job with its result, which f may still complete, beside what f writes in the same transaction.
-func (w *work) finish(ctx context.Context, result any, e store.Ending, f func(*store.Tx) error) error {
-	e.Units, e.Done, e.Total = w.beat.spent(), w.beat.done(), w.beat.total()
-	return w.DB.Fenced(ctx, w.c, func(tx *store.Tx) (err error) {
-		if err := f(tx); err != nil {
-			return err
-		}
-		if e.Result, err = seal(w.box, result, jobPart(w.c.ID, "result")); err != nil {
-			return err
-		}
-		return tx.Finish(w.c, e)
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -279,7 +280,8 @@ func (r *reversal) plan() {
 	}
 }
 
-func (r *reversal) restore(ctx context.Context, n int, g group) error {
+func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
+	defer r.batched(time.Now(), &err)
 	sealed, err := seal(r.box, g, batchPart(r.c.ID, n))
 	if err != nil {
 		return err

@@ -132,7 +132,8 @@ func (x *execution) byLabels(chosen ids) (groups []group) {
 }
 
 // change is one batch: ids in flight are written, one Gmail call, then progress and ledger together.
-func (x *execution) change(ctx context.Context, n int, set batchSet, answered *bool) error {
+func (x *execution) change(ctx context.Context, n int, set batchSet, answered *bool) (err error) {
+	defer x.batched(time.Now(), &err)
 	all := set.ids()
 	sealed, err := seal(x.box, set, batchPart(x.c.ID, n))
 	if err != nil {

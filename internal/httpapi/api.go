@@ -37,6 +37,7 @@ type API struct {
 	Ready    func(context.Context) Readiness                            // asked at most once a second; nil: always ready
 	Draining <-chan struct{}                                            // closed when the process begins to stop: streams end then; may be nil
 	Observe  func(method, route string, status int, took time.Duration) // figures of each answer; may be nil
+	Streams  func(by int)                                               // how many streams more are open now; may be nil
 	Log      *slog.Logger
 }
 

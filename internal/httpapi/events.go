@@ -41,6 +41,7 @@ func (s *server) follow(ctx context.Context, in *followInput) (*huma.StreamRespo
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer release()
+		defer s.streaming()()
 		hc.SetHeader("Content-Type", "text/event-stream")
 		hc.SetHeader("X-Accel-Buffering", "no")
 		hc.SetStatus(http.StatusOK)
@@ -103,6 +104,15 @@ func (o *stream) write(text string) {
 	if _, o.err = o.w.Write([]byte(text)); o.err == nil {
 		o.err = controller(o.ctx).Flush()
 	}
+}
+
+// streaming counts a stream until its end.
+func (s *server) streaming() (end func()) {
+	if s.Streams == nil {
+		return func() {}
+	}
+	s.Streams(+1)
+	return func() { s.Streams(-1) }
 }
 
 // streams bounds the connections that one customer can hold.

@@ -26,9 +26,10 @@ const (
 type Dispatcher struct {
 	DB          *store.DB
 	Redis       redis.UniversalClient
-	Interactive int // at most so many analyses and dry runs are in Redis or running
-	Bulk        int // at most so many executes and undos
-	Each        int // of one customer at most so many of either
+	Interactive int         // at most so many analyses and dry runs are in Redis or running
+	Bulk        int         // at most so many executes and undos
+	Each        int         // of one customer at most so many of either
+	Watch       func(Round) // told of each look, for figures; nil: nobody counts
 	Log         *slog.Logger
 
 	once   sync.Once
@@ -37,6 +38,7 @@ type Dispatcher struct {
 	broken bool      // Redis failed us last time
 	hinted time.Time // when a hint was followed last
 	found  bool      // the last look found work
+	round  Round     // the look under way
 }
 
 func (d *Dispatcher) init() {
@@ -67,7 +69,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	side.Go(func() { d.hints.tell(ctx) })
 	side.Go(func() { d.hints.hear(ctx) })
 	for {
-		leads := d.look(ctx, leader)
+		leads := d.watched(ctx, leader)
 		if !leads && !pause(ctx, standbyGap) || leads && !d.rest(ctx) {
 			return nil
 		}
@@ -102,6 +104,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+func (d *Dispatcher) watched(ctx context.Context, leader *store.Leader) bool {
+	began := time.Now()
+	d.round = Round{}
+	d.round.Leads = d.look(ctx, leader)
+	d.round.Took = time.Since(began)
+	if d.Watch != nil {
+		d.Watch(d.round)
+	}
+	return d.round.Leads
+}
+
 func (d *Dispatcher) look(ctx context.Context, leader *store.Leader) (leads bool) {
 	leads, err := leader.Lead(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -133,7 +146,9 @@ func (d *Dispatcher) jobs(ctx context.Context, line store.Line) {
 		if err := d.client.job(ctx, j); err != nil {
 			d.broken = true
 			d.Log.WarnContext(ctx, "task not sent; the sweeper will see to it", "job_id", sweep.JobID.Show(j.Job), "error", err)
+			continue
 		}
+		d.round.Jobs++
 	}
 }
 
@@ -158,6 +173,7 @@ func (d *Dispatcher) posts(ctx context.Context) {
 			d.Log.WarnContext(ctx, "post not sent", "error", err)
 			return
 		}
+		d.round.Posts++
 	}
 	if len(posts) == postsAtOne {
 		poke(d.hints.here)

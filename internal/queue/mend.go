@@ -19,7 +19,7 @@ const (
 // keys of one line, so that it runs on the one master that holds the line.
 type mender struct {
 	redis    redis.UniversalClient
-	repaired func(what string, n int)
+	repaired func(what Reason, n int)
 	log      *slog.Logger
 	cursors  map[string]string // where the search for orphans goes on, by line
 }
@@ -70,9 +70,9 @@ func (m *mender) active(ctx context.Context, line string) error {
 	if err != nil {
 		return fmt.Errorf("mend %s: %w", line, err)
 	}
-	m.tell(ctx, "id without a task dropped", line, int(n[0]))
-	m.tell(ctx, "lost lease lent anew", line, int(n[1]))
-	m.tell(ctx, "spare lease dropped", line, int(n[2]))
+	m.tell(ctx, IDDropped, line, int(n[0]))
+	m.tell(ctx, LeaseLent, line, int(n[1]))
+	m.tell(ctx, LeaseSpare, line, int(n[2]))
 	return nil
 }
 
@@ -115,18 +115,16 @@ func (m *mender) orphans(ctx context.Context, line string) error {
 		return fmt.Errorf("look for orphans of %s: %w", line, err)
 	}
 	m.cursors[line] = got[0].(string)
-	m.tell(ctx, "task in no list dropped", line, int(got[1].(int64)))
+	m.tell(ctx, TaskDropped, line, int(got[1].(int64)))
 	return nil
 }
 
-func (m *mender) tell(ctx context.Context, what, line string, n int) {
+func (m *mender) tell(ctx context.Context, what Reason, line string, n int) {
 	if n == 0 {
 		return
 	}
-	m.log.WarnContext(ctx, "queue mended", "what", what, "queue", line, "n", n)
-	if m.repaired != nil {
-		m.repaired(what, n)
-	}
+	m.log.WarnContext(ctx, "queue mended", "what", string(what), "queue", line, "n", n)
+	m.repaired(what, n)
 }
 
 // keysOf names asynq's keys of one line. The braces keep them on one master of a cluster.

@@ -19,19 +19,19 @@ import (
 // tally counts what a sweeper repaired.
 type tally struct {
 	mu sync.Mutex
-	by map[string]int
+	by map[queue.Reason]int
 }
 
-func (c *tally) add(what string, n int) {
+func (c *tally) add(what queue.Reason, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.by == nil {
-		c.by = map[string]int{}
+		c.by = map[queue.Reason]int{}
 	}
 	c.by[what] += n
 }
 
-func (c *tally) of(what string) int {
+func (c *tally) of(what queue.Reason) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.by[what]
@@ -72,11 +72,11 @@ func TestALeaseThatRedisLostIsLentAnewAndNothingStaysBehind(t *testing.T) {
 	s.Repaired = repairs.add
 	p.runs(s.Run)
 	testkit.Eventually(t, 5*time.Second, func() bool { return c.ZScore(t.Context(), "asynq:{bulk}:lease", task).Err() == nil }, "it has a lease again")
-	require.Equal(t, 1, repairs.of("lost lease lent anew"))
+	require.Equal(t, 1, repairs.of(queue.LeaseLent))
 	end()
 	testkit.Eventually(t, 5*time.Second, func() bool { return p.count("state = 'succeeded'") == 1 && tasksIn(t, c, "bulk") == 0 }, "it ended whole")
 	require.Zero(t, c.ZCard(t.Context(), "asynq:{bulk}:lease").Val())
-	require.Zero(t, repairs.of("task in no list dropped"), "there was no half an end")
+	require.Zero(t, repairs.of(queue.TaskDropped), "there was no half an end")
 }
 
 func TestATaskThatEndedByHalfIsDroppedAndItsIDIsFree(t *testing.T) {
@@ -145,7 +145,7 @@ func TestOrphansAreFoundAmongManyKeysALittleAtATime(t *testing.T) {
 	s := p.sweeper()
 	s.Every, s.Repaired = 20*time.Millisecond, repairs.add
 	p.runs(s.Run)
-	testkit.Eventually(t, 10*time.Second, func() bool { return repairs.of("task in no list dropped") == 20 }, "all found")
+	testkit.Eventually(t, 10*time.Second, func() bool { return repairs.of(queue.TaskDropped) == 20 }, "all found")
 	require.Equal(t, 4, tasksIn(t, c, "duty"), "those in lists are left")
 }
 

@@ -30,8 +30,9 @@ type Sweeper struct {
 	// Fail ends a poisoned job, releasing what it reserved.
 	Fail  func(ctx context.Context, customer, job sweep.ID, code sweep.Code, detail string) error
 	Every time.Duration // 0: sweep.SweepEvery
-	// Repaired counts what was put right in Redis or found wrong there, by kind; nil: nobody counts.
-	Repaired func(what string, n int)
+	// Repaired is told of what was put right; nil: nobody counts.
+	Repaired func(what Reason, n int)
+	Watch    func(Round) // told of each look, for figures; nil: nobody counts
 	Log      *slog.Logger
 
 	inspector *asynq.Inspector
@@ -41,7 +42,7 @@ type Sweeper struct {
 // Run sweeps until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
 	s.inspector = asynq.NewInspectorFromRedisClient(s.Redis)
-	s.mender = mender{redis: s.Redis, repaired: s.Repaired, log: s.Log, cursors: map[string]string{}}
+	s.mender = mender{redis: s.Redis, repaired: s.repaired, log: s.Log, cursors: map[string]string{}}
 	leader := s.DB.Leader("sweeper")
 	defer leader.Resign()
 	every := s.Every
@@ -49,9 +50,13 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		every = sweep.SweepEvery
 	}
 	for {
+		began := time.Now()
 		leads, err := leader.Lead(ctx)
 		if leads {
 			err = s.sweep(ctx)
+		}
+		if s.Watch != nil {
+			s.Watch(Round{Leads: leads, Took: time.Since(began)})
 		}
 		if err != nil && ctx.Err() == nil {
 			s.Log.WarnContext(ctx, "sweep incomplete", "error", err)
@@ -72,9 +77,11 @@ func (s *Sweeper) deadLeases(ctx context.Context) error {
 	for _, d := range dead {
 		id := sweep.JobID.Show(d.Job)
 		if !d.Poison {
+			s.repaired(WorkerLost, 1)
 			s.Log.WarnContext(ctx, "worker lost; job goes on elsewhere", "job_id", id)
 			continue
 		}
+		s.repaired(GivenUp, 1)
 		s.Log.ErrorContext(ctx, "job given up", "job_id", id)
 		err = errors.Join(err, s.Fail(ctx, d.Customer, d.Job, sweep.Internal, fmt.Sprintf(poisonMessage, sweep.PoisonLimit)))
 	}
@@ -83,6 +90,7 @@ func (s *Sweeper) deadLeases(ctx context.Context) error {
 
 func (s *Sweeper) lanes(ctx context.Context) error {
 	n, err := s.DB.FreeLanes(ctx)
+	s.repaired(LaneFreed, n)
 	if n > 0 {
 		s.Log.WarnContext(ctx, "lanes freed that nobody had freed", "lanes", n)
 	}
@@ -138,6 +146,7 @@ func (s *Sweeper) lost(ctx context.Context, after time.Duration) error {
 		if moved, err := s.DB.Requeue(ctx, j.Customer, j.Job, j.Epoch); err != nil {
 			return err
 		} else if moved {
+			s.repaired(TaskLost, 1)
 			s.Log.WarnContext(ctx, "task lost; job is sent again", "job_id", sweep.JobID.Show(j.Job), "epoch", j.Epoch)
 		}
 	}

@@ -230,21 +230,22 @@ func (tx *Tx) Finish(c *Claim, e Ending) error {
 // Finish ends a claimed job that has nothing more to write, in one round trip; ErrFenced when the claim is not in force any more.
 func (db *DB) Finish(ctx context.Context, c *Claim, e Ending) error {
 	var version int64
+	var ran float64
 	err := db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
 		q.Queue(finishSQL, pgx.StrictNamedArgs(e.args(c)))
-		db.queueEnd(q, c, e, &version)
+		db.queueEnd(q, c, e, &version, &ran)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrFenced
 	}
 	if err == nil {
-		db.notifier.put(c.CustomerID, c.ID, version)
+		db.tell(c.CustomerID, aftermath{map[sweep.ID]int64{c.ID: version}, []Ended{{Kind: c.Kind, State: e.State, Code: e.Code, Ran: seconds(ran)}}})
 	}
 	return doing(err, "end job")
 }
 
-func (db *DB) queueEnd(q *pgx.Batch, c *Claim, e Ending, version *int64) {
+func (db *DB) queueEnd(q *pgx.Batch, c *Claim, e Ending, version *int64, ran *float64) {
 	args := endArgs(c.CustomerID, c.ID, e.State, e.Code, e.Detail)
 	args["fence"], args["now"], args["offset"] = c.Fence, nil, db.offset
-	q.Queue(endSQL, pgx.StrictNamedArgs(args)).QueryRow(func(row pgx.Row) error { return row.Scan(version, nil) })
+	q.Queue(endSQL, pgx.StrictNamedArgs(args)).QueryRow(func(row pgx.Row) error { return row.Scan(version, nil, ran, nil) })
 }

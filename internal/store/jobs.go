@@ -204,7 +204,7 @@ func (tx *Tx) touch(id sweep.ID, what, set string, args ...any) error {
 	return doing(err, what)
 }
 
-func (tx *Tx) notify(job sweep.ID, version int64) { tx.changed[job] = version }
+func (tx *Tx) notify(job sweep.ID, version int64) { tx.after.changed[job] = version }
 
 // untouched says that no batch was begun: nothing at Gmail can have changed.
 func (tx *Tx) untouched(id sweep.ID) bool {
@@ -248,14 +248,14 @@ const endSQL = `
 	  UPDATE jobs SET state = @state, error_code = @code, error_detail = @detail, finished_at = coalesce(CAST(@now AS timestamptz), now() + CAST(@offset AS interval)),
 	    fence = fence + 1, lease_until = NULL, phase = @state, pause_requested = false, version = version + 1
 	  WHERE customer_id = @customer AND id = @job AND state = ANY(string_to_array(@from, ',')) AND (CAST(@fence AS int) = 0 OR fence = @fence)
-	  RETURNING customer_id, id, account, rank, period_start, reserved - settled AS rest, version, finished_at
+	  RETURNING customer_id, id, account, rank, period_start, reserved - settled AS rest, version, finished_at, kind, extract(epoch FROM finished_at - started_at) AS ran
 	), u AS (
 	  UPDATE usage_tracking u SET reserved = u.reserved - j.rest FROM j
 	  WHERE u.customer_id = j.customer_id AND u.period_start = j.period_start AND j.rest > 0
 	), p AS (
 	  UPDATE cleanup_runs r SET state = @state, finished_at = j.finished_at FROM j WHERE r.customer_id = j.customer_id AND r.job_id = j.id AND j.rank <= 1
 	)
-	SELECT version, CASE WHEN rank <= 1 THEN sys.release_lane(account, id) END FROM j`
+	SELECT version, kind, coalesce(CAST(ran AS float8), 0) AS ran, CASE WHEN rank <= 1 THEN sys.release_lane(account, id) END FROM j`
 
 func endArgs(customer, job sweep.ID, state sweep.JobState, code sweep.Code, detail string) map[string]any {
 	return map[string]any{"state": string(state), "code": string(code), "detail": detail, "customer": dbID(customer), "job": dbID(job), "from": from(state.Ends())}
@@ -265,7 +265,11 @@ func endArgs(customer, job sweep.ID, state sweep.JobState, code sweep.Code, deta
 func (tx *Tx) end(id sweep.ID, state sweep.JobState, code sweep.Code, detail string) error {
 	args := endArgs(tx.Customer, id, state, code, detail)
 	args["fence"], args["now"], args["offset"] = 0, tx.Now, "0"
-	var rows []struct{ Version int64 }
+	var rows []struct {
+		Version int64
+		Kind    string
+		Ran     float64
+	}
 	if err := tx.Raw(endSQL, args).Scan(&rows).Error; err != nil {
 		return fmt.Errorf("end job: %w", err)
 	}
@@ -273,5 +277,6 @@ func (tx *Tx) end(id sweep.ID, state sweep.JobState, code sweep.Code, detail str
 		return sweep.Errorf(sweep.Conflict, "the job cannot become %s", state)
 	}
 	tx.notify(id, rows[0].Version)
+	tx.after.ended = append(tx.after.ended, Ended{Kind: sweep.JobKind(rows[0].Kind), State: state, Code: code, Ran: seconds(rows[0].Ran)})
 	return nil
 }

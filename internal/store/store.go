@@ -24,6 +24,7 @@ type DB struct {
 	pool     *pgxpool.Pool
 	offset   time.Duration
 	patience time.Duration
+	ended    func(Ended)
 	notifier *notifier
 }
 
@@ -34,6 +35,7 @@ type Options struct {
 	MaxConns    int32         // 0: 16
 	ClockOffset time.Duration // business time = the database's clock + this
 	Patience    time.Duration // how long one transaction may take before ErrAway; 0: as long as the database bears it
+	Ended       func(Ended)   // called for each job that this process ended, once that is committed; nil: nobody counts
 }
 
 // Open connects and refuses to go on as superuser, as a role that bypasses row-level security or owns tables, or on another
@@ -58,7 +60,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db, err := wrap(pool, o.ClockOffset)
 	if err == nil {
-		db.patience = o.Patience
+		db.patience, db.ended = o.Patience, o.Ended
 		err = db.check(ctx)
 	}
 	if err != nil {
@@ -104,7 +106,7 @@ type Tx struct {
 	*gorm.DB
 	Customer sweep.ID
 	Now      time.Time
-	changed  map[sweep.ID]int64 // jobs and their new versions, told after the commit
+	after    *aftermath
 }
 
 // Tenant runs f in a transaction that sees and writes the rows of one customer only. An error of f rolls back. No network call
@@ -125,7 +127,7 @@ func (db *DB) System(ctx context.Context, f func(*Tx) error) error {
 func (db *DB) run(caller context.Context, customer sweep.ID, f func(*Tx) error) error {
 	ctx, done := db.patient(caller)
 	defer done()
-	changed := map[sweep.ID]int64{}
+	after := aftermath{changed: map[sweep.ID]int64{}}
 	err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
 		tenant := ""
 		if !customer.IsZero() {
@@ -136,14 +138,12 @@ func (db *DB) run(caller context.Context, customer sweep.ID, f func(*Tx) error) 
 		if err := g.Raw("SELECT now() FROM set_config('app.customer_id', ?, true)", tenant).Row().Scan(&now); err != nil {
 			return fmt.Errorf("begin tenant transaction: %w", err)
 		}
-		return f(&Tx{DB: g, Customer: customer, Now: now.UTC().Add(db.offset), changed: changed})
+		return f(&Tx{DB: g, Customer: customer, Now: now.UTC().Add(db.offset), after: &after})
 	})
 	if err != nil {
 		return away(caller, err)
 	}
-	for job, version := range changed {
-		db.notifier.put(customer, job, version)
-	}
+	db.tell(customer, after)
 	return nil
 }
 
