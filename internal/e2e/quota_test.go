@@ -73,6 +73,14 @@ func (u *user) plans(n int) (frozen []preview) {
 	return frozen
 }
 
+// insist asks again, with the same key, while the service says that it cannot answer just now.
+func (u *user) insist(method, path, body, key string) (a answer) {
+	for a.status = http.StatusServiceUnavailable; a.status == http.StatusServiceUnavailable && u.ctx().Err() == nil; {
+		a = u.call(method, path, body, "Idempotency-Key", key)
+	}
+	return a
+}
+
 // executeAtOnce lets all requests go at the same moment and watches the usage meanwhile.
 func (u *user) executeAtOnce(frozen []preview) []answer {
 	u.t.Helper()
@@ -83,8 +91,8 @@ func (u *user) executeAtOnce(frozen []preview) []answer {
 	for i, p := range frozen {
 		all.Go(func() {
 			<-gate
-			answers[i] = u.call("POST", "/api/v1/gmail/cleanup/execute", fmt.Sprintf(`{"cleanup_plan_id":%q}`, p.ID))
-			a := u.call("GET", "/api/v1/gmail/usage", "")
+			answers[i] = u.insist("POST", "/api/v1/gmail/cleanup/execute", fmt.Sprintf(`{"cleanup_plan_id":%q}`, p.ID), p.ID)
+			a := u.insist("GET", "/api/v1/gmail/usage", "", "")
 			a.err = json.Unmarshal(a.body, &seen[i])
 		})
 	}
