@@ -44,7 +44,7 @@ type Governor struct {
 	Redis   redis.UniversalClient
 	Account Rate          // every account's bucket; the zero value means AccountRate
 	Project Rate          // the bucket of all accounts; the zero value means ProjectRate
-	Lease   time.Duration // after which an in-flight slot frees itself; 0 means 60 s, longer than any one call may take
+	Lease   time.Duration // after which an in-flight slot frees itself; 0 means slotLease
 	Log     *slog.Logger
 
 	link  link

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -85,9 +86,8 @@ func (g *Governor) acquireAlone(account string, limit int) func() {
 	})
 }
 
-func (g *Governor) lease() time.Duration {
-	if g.Lease == 0 {
-		return time.Minute
-	}
-	return g.Lease
-}
+// slotLease is no longer than a claim's lease: whoever goes on with a dead worker's job must not wait for the dead one's calls. A call
+// that takes longer is then not counted any more; that one is in flight too many harms less than that nobody works.
+const slotLease = 15 * time.Second
+
+func (g *Governor) lease() time.Duration { return cmp.Or(g.Lease, slotLease) }
