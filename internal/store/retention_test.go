@@ -353,3 +353,32 @@ func TestTotalsOfRunsAreCountedAsTheyEnd(t *testing.T) {
 	w.exec("DELETE FROM customers")
 	require.Zero(t, ask[int64](w.yard, "SELECT count(*) FROM run_totals"))
 }
+
+// What is archived is no breach: the books that stay here agree with each other.
+func TestTheBooksAgreeOnceAMonthIsArchived(t *testing.T) {
+	t.Parallel()
+	p := newPast(t, 14)
+	live, gone := p.place("live"), p.place("gone")
+	for _, who := range []place{live, gone} {
+		p.cleanup(who, monthsAgo(14).Add(time.Hour), "succeeded", 10)
+		p.exec("UPDATE jobs SET settled = 10, reserved = 10, finished_at = created_at WHERE customer_id = $1", who.customer.String())
+	}
+	p.audit(live, time.Now())
+	breaches := func() (all []store.Discrepancy) {
+		for _, who := range []place{live, gone} {
+			require.NoError(t, p.db.Tenant(t.Context(), who.customer, func(tx *store.Tx) error {
+				quota, err := tx.QuotaBreaches()
+				require.NoError(t, err)
+				jobs, err := tx.JobBreaches(time.Minute)
+				all = append(append(all, quota...), jobs...)
+				return err
+			}))
+		}
+		return all
+	}
+	require.Empty(t, breaches())
+	p.anchor(live, monthsAgo(14))
+	p.anchor(gone, monthsAgo(14))
+	require.Empty(t, p.detach(monthsAgo(14)))
+	require.Empty(t, breaches())
+}

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Discrepancy is something in the books that does not agree: which rule, of what, and how.
 type Discrepancy struct {
@@ -18,7 +21,7 @@ WITH book AS (
 ), period AS (
   SELECT period_start, sum(used) AS used, sum(reserved) AS reserved, sum(ledger) AS ledger, sum(open) AS open FROM book GROUP BY period_start
 )
-SELECT 'used is not the sum of the ledger' AS rule, period_start::text AS object, format('used %s, ledger %s', used, ledger) AS detail FROM period WHERE used <> ledger
+SELECT 'used is not the sum of the ledger' AS rule, period_start::text AS object, format('used %s, ledger %s', used, ledger) AS detail FROM period WHERE used <> ledger AND period_start >= ledger_begins()
 UNION ALL
 SELECT 'reserved is not what open jobs hold', period_start::text, format('reserved %s, open jobs %s', reserved, open) FROM period WHERE reserved <> open
 UNION ALL
@@ -26,8 +29,8 @@ SELECT 'settled is not what the ledger says', j.id::text, format('settled %s, le
 FROM jobs j LEFT JOIN (SELECT job_id, sum(emails) AS emails FROM usage_ledger WHERE customer_id = @customer AND kind = 'settle' GROUP BY job_id) l ON l.job_id = j.id
 WHERE j.customer_id = @customer AND j.settled <> coalesce(l.emails, 0)`
 
-// QuotaBreaches compares the usage of every period of the transaction's customer with the ledger and with what open jobs hold, as one
-// statement sees them. Empty: the books agree.
+// QuotaBreaches compares the usage of the transaction's customer with the ledger, of every period whose ledger is here as a whole, and with
+// what open jobs hold, as one statement sees them. Empty: the books agree.
 func (tx *Tx) QuotaBreaches() (list []Discrepancy, err error) {
 	return list, doing(tx.Raw(quotaBreachesSQL, named(tx)).Scan(&list).Error, "verify quota")
 }
@@ -50,23 +53,29 @@ FROM job j JOIN (SELECT job_id, sum(asked) AS asked FROM batches WHERE customer_
 WHERE j.kind = 'execute' AND b.asked > j.reserved
 UNION ALL
 SELECT 'one cleanup plan, several runs', min(id::text), format('%s executes of plan %s', count(*), plan_id)
-FROM job WHERE kind = 'execute' AND (state = 'succeeded' OR settled > 0) AND plan_id IS NOT NULL GROUP BY plan_id HAVING count(*) > 1
-UNION ALL
-SELECT 'the audit chain is broken', seq::text, action FROM (
-  SELECT *, lag(hash) OVER chain AS before, lag(seq) OVER chain AS earlier FROM audit_logs WHERE customer_id = @customer WINDOW chain AS (ORDER BY seq)) a
-WHERE hash <> sha256(prev_hash || convert_to(concat_ws('|', seq, customer_id, id, extract(epoch FROM at), actor, action, object, request_id,
-    encode(address_hash, 'hex'), data::text), 'UTF8'))
-  OR prev_hash <> before OR seq <> earlier + 1
-UNION ALL
-SELECT 'the audit log lost its end', h.seq::text, format('the last row is %s', coalesce(max(l.seq)::text, 'missing'))
-FROM audit_heads h LEFT JOIN audit_logs l ON l.customer_id = h.customer_id WHERE h.customer_id = @customer GROUP BY h.seq HAVING h.seq IS DISTINCT FROM coalesce(max(l.seq), 0)`
+FROM job WHERE kind = 'execute' AND (state = 'succeeded' OR settled > 0) AND plan_id IS NOT NULL GROUP BY plan_id HAVING count(*) > 1`
 
 // JobBreaches looks for jobs of the transaction's customer that are stuck or contradict their run, their batches or each other, and
-// for a break in the audit chain. A claim counts as dead slack after its lease ended. A chain may begin after detached months.
+// for a break in the audit chain. A claim counts as dead slack after its lease ended.
 func (tx *Tx) JobBreaches(slack time.Duration) (list []Discrepancy, err error) {
 	args := named(tx)
 	args["slack"] = slack.Seconds()
-	return list, doing(tx.Raw(jobBreachesSQL, args).Scan(&list).Error, "verify jobs")
+	if err := tx.Raw(jobBreachesSQL, args).Scan(&list).Error; err != nil {
+		return nil, doing(err, "verify jobs")
+	}
+	proof, err := tx.VerifyAudit()
+	return append(list, proof.breaches()...), err
+}
+
+// breaches says it in the words of the other books.
+func (p AuditProof) breaches() (list []Discrepancy) {
+	if p.Broken > 0 {
+		list = append(list, Discrepancy{"the audit chain is broken", strconv.FormatInt(p.Broken, 10), "the entry does not follow from the one before"})
+	}
+	if p.Cut {
+		list = append(list, Discrepancy{"the audit log lost its end", "head", "what the head names is neither an entry nor an anchor"})
+	}
+	return list
 }
 
 func named(tx *Tx) map[string]any { return map[string]any{"customer": dbID(tx.Customer)} }
