@@ -18,7 +18,7 @@ func long() []float64 { return []float64{.05, .1, .25, .5, 1, 2.5, 5, 15, 60, 30
 func (f figures) ended() func(store.Ended) {
 	n := f.counter("mailsweep_jobs_ended_total", "Jobs that are over. The code says why one failed.", "kind", "state", "code")
 	ran := f.seconds("mailsweep_job_run_seconds", "Time of jobs from their first claim to their end, with all they waited for.", long(), "kind", "state")
-	for _, k := range []sweep.JobKind{sweep.Analyze, sweep.DryRun, sweep.Execute, sweep.Undo} {
+	for _, k := range sweep.Kinds() {
 		n.WithLabelValues(string(k), string(sweep.Failed), string(sweep.Internal)) // an increase shows only from a figure that was there
 	}
 	return func(e store.Ended) {

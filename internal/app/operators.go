@@ -54,7 +54,7 @@ func Operate(args []string, out io.Writer) func(context.Context, config.Config, 
 		if err != nil {
 			return err
 		}
-		p, err := open(ctx, cfg, log)
+		p, err := connect(ctx, cfg, log)
 		if err != nil {
 			return err
 		}

@@ -107,33 +107,27 @@ func writeState(w http.ResponseWriter, state any, ready bool) {
 	_ = json.NewEncoder(w).Encode(state) // a caller that has left does not hear
 }
 
-// guard lets in who may see the queue page and the figures.
+// guard lets in who may see the queue page and the figures, and tells the pages who that is: nobody where no users are known.
 func (o *OpsServer) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case crossSite(r):
+		if crossSite(r) {
 			http.Error(w, "cross-site requests are refused", http.StatusForbidden)
-		case loopback(o.Addr) && len(o.Users) == 0 && !loopback(r.Host):
+			return
+		}
+		if loopback(o.Addr) && len(o.Users) == 0 && !loopback(r.Host) {
 			// a stranger's page can point its own host name at 127.0.0.1
 			http.Error(w, "open this page under a loopback address", http.StatusMisdirectedRequest)
-		case len(o.Users) > 0 && !o.signedIn(r):
+			return
+		}
+		user, known := o.user(r)
+		if len(o.Users) > 0 && !known {
 			w.Header().Set("WWW-Authenticate", `Basic realm="mailsweep operations", charset="UTF-8"`)
 			http.Error(w, "name and password, please", http.StatusUnauthorized)
-		default:
-			next.ServeHTTP(w, r.WithContext(opsweb.WithOperator(r.Context(), o.operator(r))))
+			return
 		}
+		who := opsweb.Operator{Name: user.Name, MayAct: user.Role == "operator"}
+		next.ServeHTTP(w, r.WithContext(opsweb.WithOperator(r.Context(), who)))
 	})
-}
-
-// operator is who asks, once guard has let them in; nobody where no users are known.
-func (o *OpsServer) operator(r *http.Request) opsweb.Operator {
-	name, _, _ := r.BasicAuth()
-	for _, u := range o.Users {
-		if u.Name == name {
-			return opsweb.Operator{Name: u.Name, MayAct: u.Role == "operator"}
-		}
-	}
-	return opsweb.Operator{}
 }
 
 // crossSite says that a browser acts for another site's page. Looking is let through when the browser says that a person navigated.
@@ -163,18 +157,22 @@ func loopback(hostport string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-func (o *OpsServer) signedIn(r *http.Request) bool {
+// user is who signs in with a request; false where nobody of Users does.
+func (o *OpsServer) user(r *http.Request) (user config.OpsUser, known bool) {
 	name, password, given := r.BasicAuth()
-	if !given {
-		return false
+	if !given || len(o.Users) == 0 {
+		return user, false
 	}
 	hash := dummyHash
 	for _, u := range o.Users {
 		if u.Name == name {
-			hash = u.Hash.Reveal()
+			user, hash = u, u.Hash.Reveal()
 		}
 	}
-	return o.known.check(hash, password) && hash != dummyHash
+	if !o.known.check(hash, password) || hash == dummyHash {
+		return config.OpsUser{}, false
+	}
+	return user, true
 }
 
 // dummyHash makes an unknown name take as long as a wrong password. Nothing matches it.

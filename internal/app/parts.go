@@ -49,8 +49,21 @@ func patience(process string) time.Duration {
 	return 35 * time.Second
 }
 
-// open connects a process to PostgreSQL and Redis. Redis may be away: the queue catches up when it is back.
+// open connects a process that runs a queue: Redis has to be fit for one.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
+	p, err := connect(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := queue.CheckRedis(ctx, p.redis, p.log); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// connect gives a process its parts. Redis may be away: an operator must be able to halt all the same.
+func connect(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
 	f := figures{telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}
 	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: cfg.Process, ClockOffset: cfg.ClockOffset, MaxConns: int32(min(64, 8+cfg.Jobs.Concurrency/2)),
 		Patience: patience(cfg.Process), Ended: f.ended()})
@@ -58,18 +71,15 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 		return nil, err
 	}
 	p := &parts{cfg: cfg, log: log, db: db, figures: f}
-	if err := p.connect(ctx); err != nil {
+	if err := p.assemble(ctx); err != nil {
 		p.close()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *parts) connect(ctx context.Context) (err error) {
+func (p *parts) assemble(ctx context.Context) (err error) {
 	if p.redis, err = queue.Connect(redisAt(p.cfg.Redis)); err != nil {
-		return err
-	}
-	if err := queue.CheckRedis(ctx, p.redis, p.log); err != nil {
 		return err
 	}
 	keyset, err := secret.ReadKeyset(p.cfg.Keys.Index.Reveal(), p.cfg.Env.IsProduction())

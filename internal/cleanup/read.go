@@ -128,7 +128,7 @@ func (s *Service) Jobs(ctx context.Context, customer sweep.ID, f JobFilter) (job
 
 // storedAs are the stored states that are shown as s.
 func storedAs(s sweep.JobState) (states []string) {
-	for _, stored := range []sweep.JobState{sweep.Queued, sweep.Dispatched, sweep.Running, sweep.Waiting, sweep.Paused, sweep.Succeeded, sweep.Failed, sweep.Canceled} {
+	for _, stored := range sweep.States() {
 		if s != "" && stored.Shown() == s {
 			states = append(states, string(stored))
 		}

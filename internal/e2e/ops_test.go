@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -147,4 +148,26 @@ func (r *rig) lastExecute(u *user) string {
 	u.get("/api/v1/jobs?kind=execute", &all)
 	require.NotEmpty(u.t, all.Items)
 	return all.Items[0].ID
+}
+
+// At three in the morning, with Redis gone, what PostgreSQL decides still has to be decided.
+func TestAnOperatorHaltsFromAShellWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	r := start(t, speedy(), operators(t))
+	r.Services.Redis.Kill()
+	bin, err := built()
+	require.NoError(t, err)
+	ops := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "api"), append([]string{"ops"}, args...)...)
+		cmd.Env = []string{"USER=ada"}
+		for name, value := range r.Env {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		said, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", said)
+		return string(said)
+	}
+	require.Contains(t, ops("halt", "all", "--reason", "Redis is gone"), "halt all: in force")
+	require.Contains(t, operator{t, r.Ops}.get("/ops/halts"), "Redis is gone")
+	require.Contains(t, ops("lift", "all", "--reason", "it is back"), "1 lifted")
 }

@@ -37,12 +37,8 @@ func (d *drill) calledBefore(ctx context.Context, people []*person) error {
 }
 
 func (d *drill) calledDuring(ctx context.Context, people []*person) error {
-	cs, err := previews(ctx, people)
+	cs, err := d.underWay(ctx, people)
 	if err != nil {
-		return err
-	}
-	d.slowly(500 * time.Millisecond)
-	if err := d.midway(ctx, cs); err != nil {
 		return err
 	}
 	struck := time.Now()

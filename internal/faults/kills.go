@@ -32,14 +32,20 @@ func (d *drill) midway(ctx context.Context, cs []*cleanup) error {
 	return nil
 }
 
-// round is what most drills repeat: cleanups under way, a strike in their middle, and all end as if nothing had been.
-func (d *drill) round(ctx context.Context, people []*person, strike func([]*cleanup) error) error {
+// underWay begins a cleanup for each of the people and returns in the middle of them.
+func (d *drill) underWay(ctx context.Context, people []*person) ([]*cleanup, error) {
 	cs, err := previews(ctx, people)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.slowly(500 * time.Millisecond)
-	if err := d.midway(ctx, cs); err != nil {
+	return cs, d.midway(ctx, cs)
+}
+
+// round is what most drills repeat: cleanups under way, a strike in their middle, and all end as if nothing had been.
+func (d *drill) round(ctx context.Context, people []*person, strike func([]*cleanup) error) error {
+	cs, err := d.underWay(ctx, people)
+	if err != nil {
 		return err
 	}
 	d.v.Strikes++

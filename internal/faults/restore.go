@@ -22,12 +22,8 @@ func restored(ctx context.Context, d *drill) error {
 }
 
 func (d *drill) backAndForth(ctx context.Context, people []*person) error {
-	cs, err := previews(ctx, people)
+	cs, err := d.underWay(ctx, people)
 	if err != nil {
-		return err
-	}
-	d.slowly(500 * time.Millisecond)
-	if err := d.midway(ctx, cs); err != nil {
 		return err
 	}
 	backup := filepath.Join(os.TempDir(), fmt.Sprintf("mailsweep-faults-%d.dump", os.Getpid()))

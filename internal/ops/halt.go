@@ -28,8 +28,7 @@ func (st Stop) stored() (Stop, error) {
 			return bad("everything has no value")
 		}
 	case "kind":
-		kinds := []sweep.JobKind{sweep.Analyze, sweep.DryRun, sweep.Execute, sweep.Undo}
-		if !slices.Contains(kinds, sweep.JobKind(st.Value)) {
+		if !slices.Contains(sweep.Kinds(), sweep.JobKind(st.Value)) {
 			return bad("a kind is analyze, dry_run, execute or undo")
 		}
 	case "customer":
@@ -54,11 +53,8 @@ func (st Stop) stored() (Stop, error) {
 // Halt puts a halt or pause in force. A halt reaches running work at its next batch's edge: all heartbeats ask for their orders at once, and
 // by themselves within a second or so. Halting the same again changes nothing.
 func (s *Service) Halt(ctx context.Context, o Operator, st Stop, reason string) (sweep.ID, error) {
-	if err := o.named(); err != nil {
+	if err := o.may(reason); err != nil {
 		return sweep.ID{}, err
-	}
-	if strings.TrimSpace(reason) == "" {
-		return sweep.ID{}, sweep.Errorf(sweep.Invalid, "say why: the reason is kept in the log").At("reason", "is needed")
 	}
 	st, err := st.stored()
 	if err != nil {
@@ -95,22 +91,11 @@ func (s *Service) tell(ctx context.Context, o Operator, scope, value, action, re
 
 // Lift ends a halt or pause; what waited goes on within seconds. Conflict if it is not in force.
 func (s *Service) Lift(ctx context.Context, o Operator, id sweep.ID, reason string) error {
-	if err := o.named(); err != nil {
-		return err
+	n, err := s.lift(ctx, o, reason, func(h store.Halt) bool { return h.ID == id })
+	if err == nil && n == 0 {
+		err = sweep.Errorf(sweep.Conflict, "this halt is not in force any more")
 	}
-	halts, err := s.All.Halts(ctx, 0)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(halts, func(h store.Halt) bool { return h.ID == id })
-	if err := s.All.Lift(ctx, id, reason, o.Name); err != nil {
-		return err
-	}
-	s.Hint()
-	if i < 0 {
-		return nil
-	}
-	return s.tell(ctx, o, halts[i].Scope, halts[i].Value, "customer.released", reason)
+	return err
 }
 
 // LiftAll ends what is in force for just this stop and says how many; Conflict if nothing is.
@@ -118,21 +103,34 @@ func (s *Service) LiftAll(ctx context.Context, o Operator, st Stop, reason strin
 	if st, err = st.stored(); err != nil {
 		return 0, err
 	}
+	n, err = s.lift(ctx, o, reason, func(h store.Halt) bool { return h.Scope == st.Scope && h.Value == st.Value && h.Pause == st.Pause })
+	if err == nil && n == 0 {
+		err = sweep.Errorf(sweep.Conflict, "nothing like that is in force")
+	}
+	return n, err
+}
+
+// lift ends those in force that are meant, and says how many.
+func (s *Service) lift(ctx context.Context, o Operator, reason string, meant func(store.Halt) bool) (n int, err error) {
+	if err := o.may(reason); err != nil {
+		return 0, err
+	}
 	halts, err := s.All.Halts(ctx, 0)
 	if err != nil {
 		return 0, err
 	}
 	for _, h := range halts {
-		if h.Scope != st.Scope || h.Value != st.Value || h.Pause != st.Pause {
+		if !meant(h) {
 			continue
 		}
-		if err := s.Lift(ctx, o, h.ID, reason); err != nil {
+		if err := s.All.Lift(ctx, h.ID, reason, o.Name); err != nil {
 			return n, err
 		}
 		n++
-	}
-	if n == 0 {
-		return 0, sweep.Errorf(sweep.Conflict, "nothing like that is in force")
+		s.Hint()
+		if err := s.tell(ctx, o, h.Scope, h.Value, "customer.released", reason); err != nil {
+			return n, err
+		}
 	}
 	return n, nil
 }

@@ -41,13 +41,21 @@ func (o Operator) named() error {
 	return nil
 }
 
-// note writes an act into the operators' log before it is done: it says what was asked for.
-func (s *Service) note(ctx context.Context, o Operator, act, object, reason string) error {
+// may refuses an act without a name or a reason.
+func (o Operator) may(reason string) error {
 	if err := o.named(); err != nil {
 		return err
 	}
 	if strings.TrimSpace(reason) == "" {
 		return sweep.Errorf(sweep.Invalid, "say why: the reason is kept in the log").At("reason", "is needed")
+	}
+	return nil
+}
+
+// note writes an act into the operators' log before it is done: it says what was asked for.
+func (s *Service) note(ctx context.Context, o Operator, act, object, reason string) error {
+	if err := o.may(reason); err != nil {
+		return err
 	}
 	return s.All.NoteOps(ctx, store.OpsEntry{Operator: o.Name, Act: act, Object: object, Reason: reason})
 }

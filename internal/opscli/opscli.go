@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"mailsweep/internal/ops"
@@ -138,7 +139,7 @@ func (c *Command) halt(ctx context.Context) error {
 	if _, err := c.Ops.Halt(ctx, c.who(), st, c.reason); err != nil {
 		return err
 	}
-	c.say("%s %s %s: in force", c.verb, st.Scope, st.Value)
+	c.say("%s %s: in force", c.verb, strings.TrimSpace(st.Scope+" "+st.Value))
 	return nil
 }
 
@@ -151,7 +152,7 @@ func (c *Command) lift(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.say("%s %s %s: %d lifted", c.verb, st.Scope, st.Value, n)
+	c.say("%s %s: %d lifted", c.verb, strings.TrimSpace(st.Scope+" "+st.Value), n)
 	return nil
 }
 

@@ -33,12 +33,11 @@ func acts() map[string]act {
 }
 
 // confirm asks before anything is done. Everything that the act needs is in the link, and then in the form.
-func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	a, known := acts()[q.Get("do")]
 	if !known {
-		p.refuse(w, r, sweep.Errorf(sweep.NotFound, "there is no such act"))
-		return
+		return sweep.Errorf(sweep.NotFound, "there is no such act")
 	}
 	fields := url.Values{}
 	for _, key := range []string{"do", "job", "scope", "value", "halt", "build", "customer", "from", "to", "expect"} {
@@ -47,6 +46,7 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p.show(w, r, "confirm", a.title, map[string]any{"Means": a.means, "Label": a.label, "Fields": fields, "Facts": facts(q)})
+	return nil
 }
 
 // facts are what the act is about, for the reader.
@@ -67,18 +67,17 @@ func facts(q url.Values) (lines [][2]string) {
 }
 
 // act does what was confirmed.
-func (p *Pages) act(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) act(w http.ResponseWriter, r *http.Request) error {
 	a, known := acts()[r.PostFormValue("do")]
 	if !known {
-		p.refuse(w, r, sweep.Errorf(sweep.NotFound, "there is no such act"))
-		return
+		return sweep.Errorf(sweep.NotFound, "there is no such act")
 	}
 	next, err := a.do(p, r, r.PostForm)
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
 }
 
 func (p *Pages) rerun(r *http.Request, v url.Values) (string, error) {

@@ -45,7 +45,7 @@ func (p *Pages) list(r *http.Request, f ops.Filter) (l list, err error) {
 		}
 	}
 	jobs, next, err := p.Ops.Jobs(r.Context(), f)
-	l = list{View: f.View, Kind: string(f.Kind), Kinds: []sweep.JobKind{sweep.Analyze, sweep.DryRun, sweep.Execute, sweep.Undo}, Jobs: jobs, Empty: len(jobs) == 0,
+	l = list{View: f.View, Kind: string(f.Kind), Kinds: sweep.Kinds(), Jobs: jobs, Empty: len(jobs) == 0,
 		First: f.Before.IsZero(), base: url.URL{Path: r.URL.Path, RawQuery: r.URL.RawQuery}}
 	if !next.IsZero() {
 		l.Next = l.With("before", sweep.JobID.Show(next))
@@ -61,17 +61,15 @@ func choice(q url.Values, key, fallback string) string {
 }
 
 // jobs shows what stands, from PostgreSQL alone: it is right when the queue page is not.
-func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	board, err := p.Ops.Board(r.Context())
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	l, err := p.list(r, ops.Filter{View: choice(q, "view", "open")})
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	l.Views = ops.Views()[:len(ops.Views())-1]
 	refresh := refreshEvery
@@ -82,37 +80,34 @@ func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) {
 		ops.Board
 		List list
 	}{board, l}})
+	return nil
 }
 
-func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) job(w http.ResponseWriter, r *http.Request) error {
 	id, err := sweep.JobID.Parse(r.PathValue("job"))
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	job, err := p.Ops.Job(r.Context(), id)
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	p.show(w, r, "job", "Job "+sweep.JobID.Show(id), job)
+	return nil
 }
 
-func (p *Pages) customer(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) customer(w http.ResponseWriter, r *http.Request) error {
 	id, err := sweep.CustomerID.Parse(r.PathValue("customer"))
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	c, err := p.Ops.Customer(r.Context(), id)
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	l, err := p.list(r, ops.Filter{View: choice(r.URL.Query(), "view", "all"), Customer: id})
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	l.Views = ops.Views()
 	p.show(w, r, "customer", "Customer "+sweep.CustomerID.Show(id), struct {
@@ -120,20 +115,19 @@ func (p *Pages) customer(w http.ResponseWriter, r *http.Request) {
 		ID   sweep.ID
 		List list
 	}{c, id, l})
+	return nil
 }
 
 // halts shows what is in force, what was lifted, and what operators asked for.
-func (p *Pages) halts(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) halts(w http.ResponseWriter, r *http.Request) error {
 	halts, err := p.Ops.Halts(r.Context())
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	before, _ := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64) // what is no number begins at the newest
 	log, err := p.Ops.Log(r.Context(), before, 31)
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	var older int64
 	if len(log) > 30 {
@@ -141,6 +135,7 @@ func (p *Pages) halts(w http.ResponseWriter, r *http.Request) {
 		older = log[29].Seq
 	}
 	p.show(w, r, "halts", "Halts and log", map[string]any{"Halts": halts, "Log": log, "Older": older})
+	return nil
 }
 
 // runFilter reads which runs a bulk undo is about.
@@ -172,45 +167,43 @@ func instant(s string) (time.Time, error) {
 }
 
 // undo shows the form of a bulk undo and, once it is filled in, what it would find.
-func (p *Pages) undo(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) undo(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := map[string]any{"Query": q, "Build": q.Get("build"), "Customer": q.Get("customer"), "From": q.Get("from"), "To": q.Get("to"), "Preview": nil}
 	if q.Get("preview") != "" {
 		f, err := runFilter(q)
 		if err != nil {
-			p.refuse(w, r, err)
-			return
+			return err
 		}
 		preview, err := p.Ops.PreviewUndo(r.Context(), f)
 		if err != nil {
-			p.refuse(w, r, err)
-			return
+			return err
 		}
 		page["Preview"] = preview
 	}
 	p.show(w, r, "undo", "Bulk undo", page)
+	return nil
 }
 
-func (p *Pages) why(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) why(w http.ResponseWriter, r *http.Request) error {
 	p.show(w, r, "why", "Why was a message changed?", map[string]any{"Customer": r.URL.Query().Get("customer"), "Message": "", "Why": []sweep.Why{}})
+	return nil
 }
 
 // answer tells why a message was changed. It is a POST although nothing changes: that somebody looked is written down.
-func (p *Pages) answer(w http.ResponseWriter, r *http.Request) {
+func (p *Pages) answer(w http.ResponseWriter, r *http.Request) error {
 	customer, err := sweep.CustomerID.Parse(r.FormValue("customer"))
 	if err != nil {
-		p.refuse(w, r, sweep.Errorf(sweep.Invalid, "a customer is named as cus_ and 32 hex digits"))
-		return
+		return sweep.Errorf(sweep.Invalid, "a customer is named as cus_ and 32 hex digits")
 	}
 	message, err := sweep.ParseMessageID(r.FormValue("message"))
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	why, err := p.Ops.Why(r.Context(), p.actor(r), customer, message)
 	if err != nil {
-		p.refuse(w, r, err)
-		return
+		return err
 	}
 	p.show(w, r, "why", "Why was a message changed?", map[string]any{"Customer": r.FormValue("customer"), "Message": r.FormValue("message"), "Why": why})
+	return nil
 }

@@ -64,15 +64,15 @@ func (p *Pages) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /ops", http.RedirectHandler("/ops/jobs", http.StatusFound))
 	mux.HandleFunc("GET /ops/style.css", style)
-	mux.HandleFunc("GET /ops/jobs", p.jobs)
-	mux.HandleFunc("GET /ops/jobs/{job}", p.job)
-	mux.HandleFunc("GET /ops/customers/{customer}", p.customer)
-	mux.HandleFunc("GET /ops/halts", p.halts)
-	mux.HandleFunc("GET /ops/undo", p.undo)
-	mux.HandleFunc("GET /ops/why", p.why)
-	mux.HandleFunc("GET /ops/act", p.confirm)
-	mux.HandleFunc("POST /ops/act", p.guarded(p.act))
-	mux.HandleFunc("POST /ops/why", p.guarded(p.answer))
+	mux.HandleFunc("GET /ops/jobs", p.page(p.jobs))
+	mux.HandleFunc("GET /ops/jobs/{job}", p.page(p.job))
+	mux.HandleFunc("GET /ops/customers/{customer}", p.page(p.customer))
+	mux.HandleFunc("GET /ops/halts", p.page(p.halts))
+	mux.HandleFunc("GET /ops/undo", p.page(p.undo))
+	mux.HandleFunc("GET /ops/why", p.page(p.why))
+	mux.HandleFunc("GET /ops/act", p.page(p.confirm))
+	mux.HandleFunc("POST /ops/act", p.page(p.guarded(p.act)))
+	mux.HandleFunc("POST /ops/why", p.page(p.guarded(p.answer)))
 	return secured(mux)
 }
 
@@ -94,21 +94,31 @@ func style(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, files, "pages/style.css")
 }
 
-// guarded lets a form through that comes from a page of ours, made for the operator who sends it.
-func (p *Pages) guarded(next http.HandlerFunc) http.HandlerFunc {
+// page shows why a handler did not do what was asked.
+func (p *Pages) page(do handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if err := do(w, r); err != nil {
+			p.refuse(w, r, err)
+		}
+	}
+}
+
+type handler func(http.ResponseWriter, *http.Request) error
+
+// guarded lets a form through that comes from a page of ours, made for the operator who sends it.
+func (p *Pages) guarded(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		o := OperatorOf(r)
 		switch {
 		case !sameOrigin(r):
-			p.refuse(w, r, sweep.Errorf(sweep.Forbidden, "this form was not sent from a page of ours"))
+			return sweep.Errorf(sweep.Forbidden, "this form was not sent from a page of ours")
 		case !o.MayAct || o.Name == "":
-			p.refuse(w, r, sweep.Errorf(sweep.Forbidden, "acting needs an operator's name: sign in as one of OPS_USERS with the role operator, or use the command line"))
+			return sweep.Errorf(sweep.Forbidden, "acting needs an operator's name: sign in as one of OPS_USERS with the role operator, or use the command line")
 		case !hmac.Equal([]byte(r.FormValue("token")), []byte(p.token(o))):
-			p.refuse(w, r, sweep.Errorf(sweep.Forbidden, "this form is too old: go back, reload and send it again"))
-		default:
-			next(w, r)
+			return sweep.Errorf(sweep.Forbidden, "this form is too old: go back, reload and send it again")
 		}
+		return next(w, r)
 	}
 }
 

@@ -29,11 +29,11 @@ func newHints(c redis.UniversalClient, log *slog.Logger) *hints {
 	return &hints{redis: c, log: log, here: make(chan struct{}, 1), out: make(chan struct{}, 1), orders: make(chan sweep.ID, ordersAtOnce)}
 }
 
-// channel names the database too: published messages cross Redis' numbered databases. A cluster has number 0 only.
-func (h *hints) channel() string {
+// hintChannel names the database too: published messages cross Redis' numbered databases. A cluster has number 0 only.
+func hintChannel(c redis.UniversalClient) string {
 	database := 0
-	if c, numbered := h.redis.(*redis.Client); numbered {
-		database = c.Options().DB
+	if one, numbered := c.(*redis.Client); numbered {
+		database = one.Options().DB
 	}
 	return fmt.Sprintf("mailsweep:hint:%d", database)
 }
@@ -65,7 +65,7 @@ func (h *hints) tell(ctx context.Context) {
 			message = job.String()
 		}
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
-		if err := h.redis.Publish(short, h.channel(), message).Err(); err != nil {
+		if err := h.redis.Publish(short, hintChannel(h.redis), message).Err(); err != nil {
 			h.log.DebugContext(ctx, "hint not published", "error", err)
 		}
 		cancel()
@@ -74,7 +74,7 @@ func (h *hints) tell(ctx context.Context) {
 
 // hear receives the hints of all processes until ctx ends. The subscription renews itself after a loss of the connection.
 func (h *hints) hear(ctx context.Context) {
-	sub := h.redis.Subscribe(ctx, h.channel())
+	sub := h.redis.Subscribe(ctx, hintChannel(h.redis))
 	defer sub.Close()
 	messages := sub.Channel()
 	for {

@@ -148,12 +148,11 @@ type Parking struct {
 // canceled goes to a worker at once, one to be paused rests, and one whose pause was taken back goes on.
 func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
 	return db.Fenced(ctx, c, func(tx *Tx) error {
-		var asked struct{ CancelRequested, PauseRequested bool }
-		err := tx.Raw("SELECT cancel_requested, pause_requested FROM jobs WHERE customer_id = ? AND id = ?", dbID(c.CustomerID), dbID(c.ID)).Scan(&asked).Error
+		cancel, pause, err := tx.orders(c.ID)
 		if err != nil {
-			return fmt.Errorf("read orders: %w", err)
+			return err
 		}
-		p := p.after(asked.CancelRequested, asked.PauseRequested)
+		p := p.after(cancel, pause)
 		if _, err := sweep.Running.After(p.Event); err != nil {
 			return err
 		}

@@ -158,7 +158,7 @@ func (tx *Tx) RequestPause(id sweep.ID) error {
 	if err != nil {
 		return err
 	}
-	canceled, err := tx.toBeCanceled(id)
+	canceled, _, err := tx.orders(id)
 	if err != nil {
 		return err
 	}
@@ -176,9 +176,10 @@ func (tx *Tx) RequestPause(id sweep.ID) error {
 	return tx.touch(id, "pause job", "state = ?, phase = 'paused', pause_requested = false, run_at = clock_timestamp() + make_interval(secs => ?)", string(next), sweep.PauseLimit.Seconds())
 }
 
-func (tx *Tx) toBeCanceled(id sweep.ID) (yes bool, err error) {
-	err = tx.Raw("SELECT cancel_requested FROM jobs WHERE customer_id = ? AND id = ?", dbID(tx.Customer), dbID(id)).Row().Scan(&yes)
-	return yes, doing(err, "read orders")
+// orders are what the customer asked of a job that nobody has done yet.
+func (tx *Tx) orders(id sweep.ID) (cancel, pause bool, err error) {
+	err = tx.Raw("SELECT cancel_requested, pause_requested FROM jobs WHERE customer_id = ? AND id = ?", dbID(tx.Customer), dbID(id)).Row().Scan(&cancel, &pause)
+	return cancel, pause, doing(err, "read orders")
 }
 
 // Resume lets a paused job go on, and takes back a pause that has not happened yet. Conflict when the job is over.

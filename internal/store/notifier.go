@@ -50,7 +50,7 @@ func (n *notifier) drain() {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), notifyLimit)
 		// a database that is away has nobody who listens: they all look again when they are back
-		_, _ = n.pool.Exec(ctx, "SELECT pg_notify('"+jobChannel+"', m) FROM unnest($1::text[]) m", messages)
+		_, _ = n.pool.Exec(ctx, "SELECT pg_notify($1, m) FROM unnest($2::text[]) m", jobChannel, messages)
 		cancel()
 	}
 }

@@ -16,6 +16,9 @@ const (
 	Undo    JobKind = "undo"
 )
 
+// Kinds lists all kinds, in the order in which a customer meets them.
+func Kinds() []JobKind { return []JobKind{Analyze, DryRun, Execute, Undo} }
+
 // Writes says whether the kind changes the mailbox and so needs the Google account's lane.
 func (k JobKind) Writes() bool { return k == Execute || k == Undo }
 

@@ -18,6 +18,20 @@ const (
 	timeScale   = 1000 // of the simulated Google's quota: what is measured does not wait for it
 )
 
+// startOwned starts everything for one customer with a full mailbox; whoever gets the rig stops it.
+func (b *bench) startOwned(ctx context.Context) (*rig, *customer.Client, error) {
+	r, err := b.startAt(ctx, timeScale, "api", "worker", "scheduler")
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := r.owner(ctx)
+	if err != nil {
+		r.stop()
+		return nil, nil, err
+	}
+	return r, c, nil
+}
+
 // owner signs up a customer with a full mailbox at the simulated Google.
 func (r *rig) owner(ctx context.Context) (*customer.Client, error) {
 	c := &customer.Client{Base: r.API, Email: "ada@mail.example"}
@@ -39,15 +53,11 @@ func (r *rig) owner(ctx context.Context) (*customer.Client, error) {
 
 // kill measures from the kill -9 of a worker in the middle of an execute to the next batch that is settled, by a worker that was there.
 func kill(ctx context.Context, b *bench) ([]line, error) {
-	r, err := b.startAt(ctx, timeScale, "api", "worker", "scheduler")
+	r, c, err := b.startOwned(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer r.stop()
-	c, err := r.owner(ctx)
-	if err != nil {
-		return nil, err
-	}
 	j, err := r.execution(ctx, c)
 	if err != nil {
 		return nil, err
@@ -118,15 +128,11 @@ func (r *rig) charged(ctx context.Context) (emails, batches int, err error) {
 
 // cancel measures from sending the cancel of a running job to its end, while Gmail takes 300 ms a call.
 func cancel(ctx context.Context, b *bench) ([]line, error) {
-	r, err := b.startAt(ctx, timeScale, "api", "worker", "scheduler")
+	r, c, err := b.startOwned(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer r.stop()
-	c, err := r.owner(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if err := r.exec(ctx, "DELETE FROM jobs"); err != nil {
 		return nil, err
 	}
