@@ -37,12 +37,10 @@ func TestAPlanIsExecutedOnceAndNotAfterItsTime(t *testing.T) {
 	_, err = again(p.CleanupPlanID, cleanup.Idempotency{Route: "execute", Key: "k1", Body: []byte("two")})
 	require.Equal(t, sweep.IdempotencyMismatch, sweep.CodeOf(err))
 
-	late := *c.Service
-	late.DB = open(t, c.url("mailsweep_app"), 7*24*time.Hour+time.Minute)
-	c.Service = &late
+	c.Service = c.service(open(t, c.url("mailsweep_app"), 7*24*time.Hour+time.Minute), c.Vault)
 	_, err = again(old.CleanupPlanID, cleanup.Idempotency{})
 	require.Equal(t, sweep.PlanExpired, sweep.CodeOf(err))
-	late.DB = open(t, c.url("mailsweep_app"), 29*24*time.Hour+time.Minute)
+	c.Service = c.service(open(t, c.url("mailsweep_app"), 29*24*time.Hour+time.Minute), c.Vault)
 	_, err = c.SubmitUndo(t.Context(), c.Actor, jobID(t, first.ID), cleanup.Idempotency{})
 	require.Equal(t, sweep.PlanExpired, sweep.CodeOf(err))
 }

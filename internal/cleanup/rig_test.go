@@ -49,6 +49,7 @@ type rig struct {
 	wire   *wire
 	sealer *secret.TokenSealer
 	log    *lines
+	logs   *slog.Logger
 	posts  posts
 	url    func(role string) string // a login to the test's database
 }
@@ -89,8 +90,8 @@ func newRig(t *testing.T) *rig {
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.worker = open(t, r.url("mailsweep_worker"), 0)
 	r.clerk = open(t, r.url("mailsweep_scheduler"), 0)
-	r.Service = &cleanup.Service{DB: open(t, r.url("mailsweep_app"), 0), Vault: vault, Plans: sweep.DefaultPlans(), Hint: func() {}, Order: func(sweep.ID) {},
-		UpgradeURL: "https://page.example/plans", ExecutesPerDay: 100, OpenJobs: 20, Log: log}
+	r.logs = log
+	r.Service = r.service(open(t, r.url("mailsweep_app"), 0), vault)
 	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log), Plans: r.Plans, Worker: store.Worker{Name: "test", Build: "test build"}, Hint: func() {},
 		Post: r.post, Log: log}
 	t.Cleanup(func() {
@@ -99,6 +100,11 @@ func newRig(t *testing.T) *rig {
 		}
 	})
 	return r
+}
+
+func (r *rig) service(db *store.DB, vault *secret.Vault) *cleanup.Service {
+	return &cleanup.Service{DB: db, Vault: vault, Plans: sweep.DefaultPlans(), Hint: func() {}, Order: func(sweep.ID) {},
+		UpgradeURL: "https://page.example/plans", ExecutesPerDay: 100, OpenJobs: 20, Log: r.logs}
 }
 
 func open(t *testing.T, url string, offset time.Duration) *store.DB {

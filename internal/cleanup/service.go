@@ -22,6 +22,8 @@ type Service struct {
 	ExecutesPerDay int
 	OpenJobs       int
 	Log            *slog.Logger
+
+	facts facts
 }
 
 // Idempotency is the caller's key for one POST: the same key and body give the first answer again for 24 hours.

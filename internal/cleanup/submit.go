@@ -14,21 +14,19 @@ import (
 	"mailsweep/internal/telemetry"
 )
 
-// order is what a submission was made from: the customer, the mailbox and, for execute and undo, the plan or the run.
+// order is what a submission is made from.
 type order struct {
-	standing store.Standing
-	target   store.Target
-	plan     sweep.Plan
-	frozen   store.PlanRow
-	run      store.RunRow
-	box      *secret.Box
-	tx       *store.Tx // Now only, after the transaction
+	facts  store.Admission
+	kept   bool // facts were read earlier
+	target store.Target
+	plan   sweep.Plan
+	box    *secret.Box
 }
 
 // SubmitAnalyze queues an analysis, or returns the open one of the mailbox.
 func (s *Service) SubmitAnalyze(ctx context.Context, a sweep.Actor, t Target, key Idempotency) (sweep.JobView, error) {
-	return s.submit(ctx, a, key, func(tx *store.Tx, o *order) (sub store.Submission, p params, err error) {
-		o.target, err = tx.Target(t.Mailbox)
+	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {
+		o.target, err = o.facts.Target(t.Mailbox)
 		sub.Kind, sub.EstimatedUnits = sweep.Analyze, float64(o.plan.AnalysisUnits)
 		return sub, p, err
 	})
@@ -39,8 +37,8 @@ func (s *Service) SubmitDryRun(ctx context.Context, a sweep.Actor, r DryRunReque
 	if err := r.check(); err != nil {
 		return sweep.JobView{}, err
 	}
-	return s.submit(ctx, a, key, func(tx *store.Tx, o *order) (sub store.Submission, p params, err error) {
-		o.target, err = tx.Target(r.Mailbox)
+	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {
+		o.target, err = o.facts.Target(r.Mailbox)
 		sub.Kind, sub.EstimatedUnits = sweep.DryRun, 100
 		return sub, params{Spec: r.Spec}, err
 	})
@@ -68,18 +66,19 @@ func (s *Service) SubmitExecute(ctx context.Context, a sweep.Actor, r ExecuteReq
 	if r.Plan.IsZero() {
 		return s.submitDirect(ctx, a, r, key)
 	}
-	return s.submit(ctx, a, key, func(tx *store.Tx, o *order) (sub store.Submission, p params, err error) {
-		if o.frozen, err = tx.Plan(r.Plan); err != nil {
+	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {
+		frozen, err := s.DB.PlanToExecute(ctx, a.Customer, r.Plan)
+		if err != nil {
 			return sub, p, err
 		}
-		if o.target, err = tx.Target(o.frozen.Mailbox); err != nil {
+		if o.target, err = o.facts.Target(frozen.Mailbox); err != nil {
 			return sub, p, err
 		}
-		if o.frozen.ConsumedBy.IsZero() && !tx.Now.Before(o.frozen.ExpiresAt) {
-			return sub, p, sweep.Errorf(sweep.PlanExpired, "this cleanup plan expired at %s: make a new preview", o.frozen.ExpiresAt.Format("2006-01-02 15:04 UTC"))
+		if frozen.ConsumedBy.IsZero() && !o.facts.Now.Before(frozen.ExpiresAt) {
+			return sub, p, sweep.Errorf(sweep.PlanExpired, "this cleanup plan expired at %s: make a new preview", frozen.ExpiresAt.Format("2006-01-02 15:04 UTC"))
 		}
-		sub.Kind, sub.CleanupPlan, sub.Reserve, sub.Partial = sweep.Execute, r.Plan, o.frozen.Messages, r.Partial
-		sub.EstimatedUnits = 50 + float64(o.frozen.Messages)*0.055
+		sub.Kind, sub.CleanupPlan, sub.Reserve, sub.Partial = sweep.Execute, r.Plan, frozen.Messages, r.Partial
+		sub.EstimatedUnits = 50 + float64(frozen.Messages)*0.055
 		return sub, params{Partial: r.Partial}, nil
 	})
 }
@@ -92,8 +91,8 @@ func (s *Service) submitDirect(ctx context.Context, a sweep.Actor, r ExecuteRequ
 	if err := r.Direct.check(); err != nil {
 		return sweep.JobView{}, err
 	}
-	return s.submit(ctx, a, key, func(tx *store.Tx, o *order) (sub store.Submission, p params, err error) {
-		o.target, err = tx.Target(r.Direct.Mailbox)
+	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {
+		o.target, err = o.facts.Target(r.Direct.Mailbox)
 		sub.Kind, sub.Reserve, sub.Partial = sweep.Execute, r.MaxMessages, r.Partial
 		sub.EstimatedUnits = 150 + float64(r.MaxMessages)*0.055
 		return sub, params{Spec: r.Direct.Spec, MaxMessages: r.MaxMessages, Partial: r.Partial}, err
@@ -102,18 +101,27 @@ func (s *Service) submitDirect(ctx context.Context, a sweep.Actor, r ExecuteRequ
 
 // SubmitUndo queues the reversal of a run. It needs no quota.
 func (s *Service) SubmitUndo(ctx context.Context, a sweep.Actor, job sweep.ID, key Idempotency) (sweep.JobView, error) {
-	return s.submit(ctx, a, key, func(tx *store.Tx, o *order) (sub store.Submission, p params, err error) {
-		ran, err := tx.Job(job)
+	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {
+		run, err := s.undoable(ctx, a.Customer, job)
 		if err != nil {
 			return sub, p, err
 		}
-		if o.run, err = undoable(tx, ran); err != nil {
-			return sub, p, err
-		}
-		o.target, err = tx.Target(o.run.Mailbox)
-		sub.Kind, sub.UndoOf, sub.EstimatedUnits = sweep.Undo, job, 50+float64(o.run.Cleaned)*0.055
+		o.target, err = o.facts.Target(run.Mailbox)
+		sub.Kind, sub.UndoOf, sub.EstimatedUnits = sweep.Undo, job, 50+float64(run.Cleaned)*0.055
 		return sub, p, err
 	})
+}
+
+func (s *Service) undoable(ctx context.Context, customer, job sweep.ID) (run store.RunRow, err error) {
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		ran, err := tx.Job(job)
+		if err != nil {
+			return err
+		}
+		run, err = undoable(tx, ran)
+		return err
+	})
+	return run, err
 }
 
 // undoable reads the run of a job that can be undone now.
@@ -141,16 +149,20 @@ func undoable(tx *store.Tx, job store.JobRow) (store.RunRow, error) {
 	return run, nil
 }
 
-// maker reads, inside the tenant's transaction, what a submission is about.
-type maker func(*store.Tx, *order) (store.Submission, params, error)
+// maker reads what a submission is about.
+type maker func(context.Context, *order) (store.Submission, params, error)
 
-// submit admits a job. The customer's plan is read first and guarded by its version: when it changed in between, once more.
+// submit admits a job, or refuses it for what stands now: facts that were kept, or that changed in between, are read again first.
 func (s *Service) submit(ctx context.Context, a sweep.Actor, key Idempotency, make maker) (sweep.JobView, error) {
 	if err := a.MayRun(); err != nil {
 		return sweep.JobView{}, err
 	}
-	for range 2 {
-		o, sub, err := s.prepare(ctx, a, key, make)
+	for _, fresh := range []bool{false, true, true} {
+		o := &order{}
+		sub, err := s.prepare(ctx, a, key, make, o, fresh)
+		if err != nil && o.kept {
+			continue
+		}
 		if err != nil {
 			return sweep.JobView{}, err
 		}
@@ -162,35 +174,29 @@ func (s *Service) submit(ctx context.Context, a sweep.Actor, key Idempotency, ma
 			s.Hint()
 			return queuedView(sub), nil
 		}
-		if !v.StalePlan {
+		if !v.Stale {
 			return s.refused(ctx, o, sub, v)
 		}
 	}
-	return sweep.JobView{}, sweep.Errorf(sweep.Unavailable, "the plan of this customer is changing: try again")
+	return sweep.JobView{}, sweep.Errorf(sweep.Unavailable, "the plan or the mailboxes of this customer are changing: try again")
 }
 
-func (s *Service) prepare(ctx context.Context, a sweep.Actor, key Idempotency, make maker) (*order, store.Submission, error) {
-	o := &order{}
-	var sub store.Submission
-	var p params
-	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) (err error) {
-		if o.standing, err = tx.Standing(); err != nil {
-			return err
-		}
-		if !o.standing.SuspendedAt.IsZero() {
-			return sweep.Errorf(sweep.AccountSuspended, "this account is suspended")
-		}
-		o.tx, o.plan = tx, s.Plans.PlanAt(o.standing.Customer, tx.Now)
-		sub, p, err = make(tx, o)
-		return err
-	})
+func (s *Service) prepare(ctx context.Context, a sweep.Actor, key Idempotency, make maker, o *order, fresh bool) (sub store.Submission, err error) {
+	if o.facts, o.kept, err = s.facts.of(ctx, s.DB, a.Customer, fresh); err != nil {
+		return sub, err
+	}
+	if !o.facts.SuspendedAt.IsZero() {
+		return sub, sweep.Errorf(sweep.AccountSuspended, "this account is suspended")
+	}
+	o.plan = s.Plans.PlanAt(o.facts.Customer, o.facts.Now)
+	sub, p, err := make(ctx, o)
 	if err == nil {
 		err = s.ready(o, sub.Kind)
 	}
 	if err == nil {
 		err = s.fill(ctx, a, key, o, &sub, p)
 	}
-	return o, sub, err
+	return sub, err
 }
 
 // ready says whether the mailbox takes jobs. Undo always works.
@@ -206,11 +212,11 @@ func (s *Service) ready(o *order, kind sweep.JobKind) error {
 
 // fill completes a submission and seals what it carries.
 func (s *Service) fill(ctx context.Context, a sweep.Actor, key Idempotency, o *order, sub *store.Submission, p params) (err error) {
-	if o.box, err = s.Vault.Box(o.standing.DataKey, o.standing.ID.String()); err != nil {
+	if o.box, err = s.Vault.Box(o.facts.DataKey, o.facts.ID.String()); err != nil {
 		return fmt.Errorf("open data key: %w", err)
 	}
-	sub.Customer, sub.PlanVersion, sub.Weight, sub.Now = a.Customer, o.standing.PlanVersion, float64(max(1, o.plan.Weight)), o.tx.Now
-	if sub.Job, err = sweep.NewID(o.tx.Now, rand.Reader); err != nil {
+	sub.Customer, sub.Made, sub.PlanVersion, sub.Weight, sub.Now = a.Customer, &o.facts, o.facts.PlanVersion, float64(max(1, o.plan.Weight)), o.facts.Now
+	if sub.Job, err = sweep.NewID(o.facts.Now, rand.Reader); err != nil {
 		return fmt.Errorf("make id: %w", err)
 	}
 	sub.Mailbox, sub.Account, sub.Limit, sub.Actor = o.target.Mailbox, o.target.Account, o.plan.Emails, a

@@ -25,7 +25,7 @@ var catalogue = []struct{ rule, query string }{
 	{"TEN-8 a policy is one of those we know", `SELECT p.polrelid::regclass || ': ' || p.polname FROM policy p WHERE NOT CASE p.polname
 		WHEN 'fence' THEN NOT polpermissive AND polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'tenant' THEN polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
-		WHEN 'system' THEN roles = '{mailsweep_system}' AND polrelid::regclass::text IN ('jobs','outbox','mailboxes','customers','google_accounts')
+		WHEN 'system' THEN roles = '{mailsweep_system}' AND polrelid::regclass::text IN ('jobs','open_jobs','outbox','mailboxes','customers','google_accounts')
 		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states')
 		WHEN 'scheduler' THEN roles = '{mailsweep_owner,mailsweep_scheduler}' AND polrelid = 'duties'::regclass
 		WHEN 'ops' THEN roles = '{mailsweep_ops}' AND polcmd = 'r' AND polrelid = 'duties'::regclass ELSE false END`},

@@ -85,6 +85,8 @@ func (y *yard) set(job sweep.ID, assignment string) {
 	y.exec("SET session_replication_role = replica")
 	y.exec("UPDATE jobs SET "+assignment+" WHERE id = $1", job.String())
 	y.exec("RESET session_replication_role")
+	y.exec("DELETE FROM open_jobs WHERE job_id = $1", job.String())
+	y.exec("INSERT INTO open_jobs SELECT customer_id, id, mailbox_id, kind, plan_id, undo_of FROM jobs WHERE id = $1 AND job_is_open(state)", job.String())
 }
 
 func jobsOf(ds []store.Dispatched) (ids []sweep.ID) {

@@ -194,7 +194,7 @@ func TestAPlansChangeIsNoticedBySubmissions(t *testing.T) {
 		require.Equal(t, []int{0, 100, 400}, []int{usage.Used, usage.Reserved, usage.Remaining()})
 		return err
 	})
-	require.True(t, w.refuse(w.app, w.submission(w.p, sweep.DryRun, 0)).StalePlan)
+	require.True(t, w.refuse(w.app, w.submission(w.p, sweep.DryRun, 0)).Stale)
 	w.p.customer = newID(t)
 	err := w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error { return tx.SetPlan(sweep.Pro) })
 	require.Equal(t, sweep.NotFound, sweep.CodeOf(err))

@@ -11,10 +11,12 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// Submission is a job to be admitted. Everything it depends on was read before; PlanVersion guards that reading.
+// Submission is a job to be admitted. Everything it depends on was read before, into the Admission that Made names; PlanVersion and Made
+// guard that reading.
 type Submission struct {
 	Customer       sweep.ID
 	PlanVersion    int64
+	Made           *Admission // nil: the mailboxes are not compared
 	Weight         float64
 	EstimatedUnits float64 // of Gmail's quota: what the job adds to its customer's virtual time
 
@@ -46,7 +48,7 @@ type Verdict struct {
 
 	ReplayAnswer []byte   // this key was answered before with this
 	Mismatch     bool     // this key came before with another body
-	StalePlan    bool     // the customer's plan changed since it was read: read again
+	Stale        bool     // what the submission was made from has changed: read again
 	SameJob      sweep.ID // an analyze of this mailbox is open already
 	PlanJob      sweep.ID // the job that consumed, or is executing, the cleanup plan
 	UndoJob      sweep.ID // the job that undid, or is undoing, the run
@@ -57,26 +59,30 @@ type Verdict struct {
 }
 
 // submitSQL decides and writes in one statement. The customer row is locked by the statement before it, so that every count here
-// is of this moment; the usage row is guarded by its own condition as well. A usage row made by another CTE of the same statement
-// would be invisible to an UPDATE, hence INSERT … ON CONFLICT.
+// is of this moment; the usage row is guarded by its own condition as well. What the submission was made from is compared first: the
+// plan's version, the standing, the connected mailboxes. A usage row made by another CTE of the same statement would be invisible to an
+// UPDATE, hence INSERT … ON CONFLICT.
 const submitSQL = `
 WITH k AS (
   SELECT request_hash = @hash::bytea AS same, answer FROM idempotency_keys
   WHERE customer_id = @cust::uuid AND route = @route::text AND key = @key::text AND @key::text <> '' AND created_at > @now::timestamptz - interval '24 hours'
 ), g AS (
   SELECT
-    (SELECT plan_version = @version::bigint AND suspended_at IS NULL FROM customers WHERE id = @cust::uuid) AS fresh,
-    (SELECT count(*) FROM jobs WHERE customer_id = @cust::uuid AND state NOT IN ('succeeded','failed','canceled')) AS open,
-    (SELECT count(*) FROM jobs WHERE customer_id = @cust::uuid AND kind = 'execute' AND id >= uuid_floor(date_trunc('day', @now::timestamptz))) AS executes,
-    (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND mailbox_id = @mailbox::uuid AND kind = 'analyze' AND @kind::text = 'analyze'
-       AND state NOT IN ('succeeded','failed','canceled') LIMIT 1) AS same_job,
-    coalesce((SELECT consumed_by FROM cleanup_plans WHERE customer_id = @cust::uuid AND id = @plan::uuid),
-      (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'execute' AND plan_id = @plan::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS plan_job,
-    coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust::uuid AND job_id = @undo_of::uuid),
-      (SELECT id FROM jobs WHERE customer_id = @cust::uuid AND kind = 'undo' AND undo_of = @undo_of::uuid AND state NOT IN ('succeeded','failed','canceled') LIMIT 1)) AS undo_job,
+    c.plan_version = @version::bigint AND c.suspended_at IS NULL AND (@print::text = '*' OR @print::text = (
+      SELECT coalesce(string_agg(id::text || state, ',' ORDER BY connected_at, id), '') FROM mailboxes WHERE customer_id = @cust::uuid AND state <> 'disconnected')) AS fresh,
+    o.open, CASE WHEN c.executes_on = @day::date THEN c.executes ELSE 0 END AS executes, o.same_job,
+    coalesce((SELECT consumed_by FROM cleanup_plans WHERE customer_id = @cust::uuid AND id = @plan::uuid), o.plan_job) AS plan_job,
+    coalesce((SELECT undone_by FROM cleanup_runs WHERE customer_id = @cust::uuid AND job_id = @undo_of::uuid), o.undo_job) AS undo_job,
     halted(@cust::uuid, @kind::text, '') AS halted,
-    coalesce((SELECT used FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS used,
-    coalesce((SELECT reserved FROM usage_tracking WHERE customer_id = @cust::uuid AND period_start = @period::timestamptz), 0) AS reserved
+    coalesce(t.used, 0) AS used, coalesce(t.reserved, 0) AS reserved
+  FROM customers c CROSS JOIN (
+    SELECT count(*) AS open,
+      (array_agg(job_id) FILTER (WHERE kind = 'analyze' AND @kind::text = 'analyze' AND mailbox_id = @mailbox::uuid))[1] AS same_job,
+      (array_agg(job_id) FILTER (WHERE kind = 'execute' AND plan_id = @plan::uuid))[1] AS plan_job,
+      (array_agg(job_id) FILTER (WHERE kind = 'undo' AND undo_of = @undo_of::uuid))[1] AS undo_job
+    FROM open_jobs WHERE customer_id = @cust::uuid) o
+  LEFT JOIN usage_tracking t ON t.customer_id = @cust::uuid AND t.period_start = @period::timestamptz
+  WHERE c.id = @cust::uuid
 ), ok AS (
   SELECT CASE WHEN @partial::boolean THEN least(@n::int, greatest(0, @limit::int - used - reserved)) ELSE @n::int END AS n FROM g
   WHERE NOT EXISTS (SELECT FROM k) AND fresh AND same_job IS NULL AND plan_job IS NULL AND undo_job IS NULL AND halted IS NULL
@@ -88,7 +94,8 @@ WITH k AS (
     WHERE t.used + t.reserved + excluded.reserved <= @limit::int
   RETURNING 1
 ), c AS (
-  UPDATE customers SET vt = greatest(vt, (SELECT d.vt FROM dispatch_clock d)) + @units::float8 / @weight::float8
+  UPDATE customers SET vt = greatest(vt, (SELECT d.vt FROM dispatch_clock d)) + @units::float8 / @weight::float8, executes_on = @day::date,
+    executes = CASE WHEN executes_on = @day::date THEN executes ELSE 0 END + CASE WHEN @kind::text = 'execute' THEN 1 ELSE 0 END
   WHERE id = @cust::uuid AND EXISTS (SELECT FROM ok WHERE n = 0 AND @n::int = 0 OR EXISTS (SELECT FROM u)) RETURNING vt
 ), j AS (
   INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, params, plan_id, undo_of, reserved, period_start, run_at,
@@ -118,7 +125,7 @@ func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 		"rank": s.Kind.Rank(), "params": s.Params, "plan": dbID(s.CleanupPlan), "undo_of": dbID(s.UndoOf), "n": s.Reserve, "partial": s.Partial,
 		"limit": s.Limit, "now": s.Now, "period": period.Start, "max_open": s.MaxOpen, "max_executes": s.MaxExecutes, "actor": s.Actor.String(),
 		"request": s.Actor.RequestID, "address": s.Actor.AddressHash, "trace": s.Traceparent, "audit": dbID(id),
-		"route": s.Route, "key": s.Key, "hash": s.RequestHash, "answer": s.Answer,
+		"route": s.Route, "key": s.Key, "hash": s.RequestHash, "answer": s.Answer, "day": s.Now.UTC().Format(time.DateOnly), "print": s.print(),
 	}
 	var same *bool
 	var fresh *bool
@@ -131,13 +138,23 @@ func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 				&v.TooManyOpen, &v.TooManyRuns, &v.Halted, &v.Quota.Used, &v.Quota.Reserved, new(int64))
 		})
 	})
+	if errors.Is(err, pgx.ErrNoRows) { // the customer is gone
+		return Verdict{Stale: true}, nil
+	}
 	if err != nil {
 		return v, fmt.Errorf("submit job: %w", err)
 	}
 	v.Mismatch = same != nil && !*same
-	v.StalePlan = fresh == nil || !*fresh
+	v.Stale = fresh == nil || !*fresh
 	v.SameJob, v.PlanJob, v.UndoJob = sweep.ID(sameJob), sweep.ID(planJob), sweep.ID(undoJob)
 	return v, nil
+}
+
+func (s *Submission) print() string {
+	if s.Made == nil {
+		return "*"
+	}
+	return s.Made.print
 }
 
 // ErrFenced says that a newer claim has the job: the caller must stop at once and write nothing more.

@@ -263,17 +263,17 @@ func TestOpenJobsAndExecutesADayAreCappedExactly(t *testing.T) {
 	y.admit(db, late)
 }
 
-func TestAStalePlanASuspendedCustomerAndAHaltAreTold(t *testing.T) {
+func TestAStaleASuspendedCustomerAndAHaltAreTold(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
 	db, p := open(t, y.d, "mailsweep_app"), y.place("a")
 	stale := y.submission(p, sweep.Execute, 1)
 	stale.PlanVersion = 2
-	require.True(t, y.refuse(db, stale).StalePlan)
+	require.True(t, y.refuse(db, stale).Stale)
 	y.exec("UPDATE customers SET suspended_at = now()")
-	require.True(t, y.refuse(db, y.submission(p, sweep.Execute, 1)).StalePlan)
+	require.True(t, y.refuse(db, y.submission(p, sweep.Execute, 1)).Stale)
 	y.exec("UPDATE customers SET suspended_at = NULL")
-	require.True(t, y.refuse(db, y.submission(place{newID(t), p.mailbox}, sweep.Execute, 1)).StalePlan, "a customer that is not there")
+	require.True(t, y.refuse(db, y.submission(place{newID(t), p.mailbox}, sweep.Execute, 1)).Stale, "a customer that is not there")
 
 	q := y.place("b")
 	for _, halt := range []struct {
@@ -324,4 +324,53 @@ func TestSubmittingAndEndingDoNotWaitForEachOther(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, ending.Commit(t.Context()))
 	require.NoError(t, <-done)
+}
+
+// What submissions count is kept by whoever writes jobs: after any history it is the jobs that are not over.
+func TestOpenJobsAreThoseThatAreNotOver(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db, p := open(t, y.d, "mailsweep_app"), y.place("a")
+	differ := func() int64 {
+		return ask[int64](y, `SELECT count(*) FROM (SELECT customer_id, id, mailbox_id, kind, plan_id, undo_of FROM jobs WHERE state NOT IN ('succeeded','failed','canceled')) j
+			FULL JOIN open_jobs o ON o.customer_id = j.customer_id AND o.job_id = j.id AND o.mailbox_id = j.mailbox_id AND o.kind = j.kind
+			AND o.plan_id IS NOT DISTINCT FROM j.plan_id AND o.undo_of IS NOT DISTINCT FROM j.undo_of WHERE o.job_id IS NULL OR j.id IS NULL`)
+	}
+	for _, state := range []string{"canceled", "failed", "queued"} {
+		s := y.submission(p, sweep.Execute, 1)
+		y.admit(db, s)
+		y.exec("UPDATE jobs SET state = $2, plan_id = $1 WHERE id = $1", s.Job.String(), state)
+		require.Zero(t, differ(), state)
+	}
+	y.exec("UPDATE jobs SET state = 'queued' WHERE state = 'failed'")
+	require.Equal(t, int64(2), ask[int64](y, "SELECT count(*) FROM open_jobs"))
+	require.Zero(t, differ(), "run again")
+	y.exec("DELETE FROM jobs")
+	require.Zero(t, ask[int64](y, "SELECT count(*) FROM open_jobs"))
+}
+
+// Facts that were read earlier admit nothing once they have changed.
+func TestASubmissionMadeFromFactsThatChangedIsStale(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db, p := open(t, y.d, "mailsweep_app"), y.place("a")
+	for name, change := range map[string]string{
+		"the mailbox":     "UPDATE mailboxes SET state = 'needs_reconnect'",
+		"the mailboxes":   "UPDATE mailboxes SET state = 'disconnected'",
+		"the plan":        "UPDATE customers SET plan = 'basic', plan_version = plan_version + 1",
+		"the suspension":  "UPDATE customers SET suspended_at = now()",
+		"nothing of that": "UPDATE customers SET name = 'x'",
+	} {
+		y.exec("UPDATE mailboxes SET state = 'active'")
+		y.exec("UPDATE customers SET suspended_at = NULL")
+		facts, err := db.Admission(t.Context(), p.customer)
+		require.NoError(t, err)
+		s := y.submission(p, sweep.DryRun, 0)
+		s.Made, s.PlanVersion = &facts, facts.PlanVersion
+		y.exec(change)
+		v, err := db.Submit(t.Context(), s)
+		require.NoError(t, err)
+		require.Equal(t, name != "nothing of that", v.Stale, name)
+		require.Equal(t, !v.Stale, v.Admitted, name)
+	}
 }

@@ -74,10 +74,10 @@ func (tx *Tx) Target(mailbox sweep.ID) (Target, error) {
 		return Target{}, fmt.Errorf("read mailbox: %w", err)
 	}
 	if len(rows) == 0 {
-		return Target{}, sweep.Errorf(sweep.NotFound, "there is no such mailbox")
+		return Target{}, noMailbox()
 	}
 	if len(rows) > 1 {
-		return Target{}, sweep.Errorf(sweep.Invalid, "several mailboxes are connected: say which").At("body.mailbox_id", "is needed when several mailboxes are connected")
+		return Target{}, severalMailboxes()
 	}
 	r := rows[0]
 	return Target{Mailbox: sweep.ID(r.ID), Account: r.Account, State: r.State, Generation: r.Generation, LabelsMade: lines(r.LabelsMade),
