@@ -43,28 +43,27 @@ func (s *Service) order(ctx context.Context, a sweep.Actor, job sweep.ID, verb s
 	}
 	s.Order(job)
 	s.Hint()
+	s.Changes.Forget(a.Customer, job) // who asked for it must see it, whatever the listener has heard
 	view, _, err := s.Job(ctx, a.Customer, job)
 	return view, err
 }
 
 // Job gives one job with its version, which grows at each visible change.
 func (s *Service) Job(ctx context.Context, customer, job sweep.ID) (view sweep.JobView, version int64, err error) {
-	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		row, err := tx.Job(job)
+	keep := s.Changes.Reading(customer, job)
+	row, key, err := s.DB.JobShown(ctx, customer, job)
+	if err != nil {
+		return view, 0, err
+	}
+	keep(row.Version)
+	if row.SealedResult != nil {
+		box, err := s.Vault.Box(key, customer.String())
 		if err != nil {
-			return err
+			return view, 0, fmt.Errorf("open data key: %w", err)
 		}
-		if row.SealedResult != nil {
-			box, err := s.box(tx)
-			if err != nil {
-				return err
-			}
-			row.Result = result(box, row)
-		}
-		view, version = row.View(), row.Version
-		return nil
-	})
-	return view, version, err
+		row.Result = result(box, row)
+	}
+	return row.View(), row.Version, nil
 }
 
 func (s *Service) box(tx *store.Tx) (*secret.Box, error) {

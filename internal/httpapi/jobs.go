@@ -80,6 +80,9 @@ func (s *server) job(ctx context.Context, in *waitInput) (*jobOutput, error) {
 		return nil, err
 	}
 	customer := actorOf(ctx).Customer
+	if known, ok := s.Cleanup.Changes.Version(customer, id); ok && in.Wait == 0 && matches(in.IfNoneMatch, known) {
+		return &jobOutput{Status: http.StatusNotModified, ETag: etag(known)}, nil
+	}
 	view, version, err := s.Cleanup.Job(ctx, customer, id)
 	if err == nil && in.Wait > 0 && !view.State.Done() && (in.IfNoneMatch == "" || matches(in.IfNoneMatch, version)) {
 		view, version, err = s.await(ctx, customer, id, version, time.Duration(in.Wait)*time.Second)

@@ -59,7 +59,7 @@ func (db *DB) SettleBatch(ctx context.Context, c *Claim, n, cost int, kind strin
 			  settled = settled + CASE WHEN $5 > 0 AND NOT EXISTS (SELECT FROM usage_ledger WHERE customer_id = $1 AND job_id = $2 AND batch_no = $4 AND kind = $6) THEN $5 ELSE 0 END
 			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING customer_id, id, period_start
 		), b AS (
-			UPDATE batches b SET state = 'done', done_at = $7 FROM j WHERE b.customer_id = j.customer_id AND b.job_id = j.id AND b.n = $4
+			UPDATE batches SET state = 'done', done_at = $7 WHERE customer_id = $1 AND job_id = $2 AND n = $4 AND EXISTS (SELECT FROM j)
 		), l AS (
 			INSERT INTO usage_ledger (customer_id, job_id, batch_no, kind, emails, period_start, created_at)
 			SELECT customer_id, id, $4, $6, $5, period_start, $7 FROM j WHERE $5 <> 0 ON CONFLICT DO NOTHING RETURNING emails, period_start

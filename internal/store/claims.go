@@ -97,9 +97,9 @@ const renewSQL = `WITH was AS (
 ), j AS (
 	UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => @lease), phase = @phase, done = @done, total = @total, per_second = @rate, units = @units,
 	  version = version + CASE WHEN (phase, done, total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN 1 ELSE 0 END
-	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running' RETURNING cancel_requested, pause_requested, version, kind, customer_id, id, account
+	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running' RETURNING cancel_requested, pause_requested, version, kind, customer_id, id, account, rank
 ) SELECT cancel_requested, pause_requested, halted(j.customer_id, j.kind, @build) IS NOT NULL,
-	EXISTS (SELECT FROM jobs o WHERE o.customer_id = @customer AND o.account = j.account AND o.id <> j.id AND o.rank <= 1 AND o.state IN ('queued','dispatched','running')),
+	j.rank > 1 AND others_write(j.customer_id, j.id, j.account, '{queued,dispatched,running}'),
 	CASE WHEN (was.phase, was.done, was.total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN version ELSE 0 END FROM j, was`
 
 // Renew renews the lease and shows progress; ErrFenced when the claim is not in force any more.

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"mailsweep/internal/sweep"
 )
@@ -42,12 +45,12 @@ type Line struct {
 // Dispatch takes the next jobs of a line by virtual time. A writing job gets its Google account's lane with it; what ops halted or
 // paused stays. Safe beside other dispatchers.
 func (db *DB) Dispatch(ctx context.Context, l Line) ([]Dispatched, error) {
-	return db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch_line(?, ?, ?)", l.Writes, l.Window, l.Each)
+	return db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch_line($1, $2, $3)", l.Writes, l.Window, l.Each)
 }
 
 // Unclaimed lists at most 1,000 jobs that were dispatched longer than after ago and that no worker has claimed. Without request ids.
 func (db *DB) Unclaimed(ctx context.Context, after time.Duration) ([]Dispatched, error) {
-	return db.dispatched(ctx, "list unclaimed jobs", "SELECT * FROM sys.unclaimed(?)", after.Seconds())
+	return db.dispatched(ctx, "list unclaimed jobs", "SELECT * FROM sys.unclaimed($1)", after.Seconds())
 }
 
 func (db *DB) dispatched(ctx context.Context, doing, query string, args ...any) (jobs []Dispatched, err error) {
@@ -60,7 +63,7 @@ func (db *DB) dispatched(ctx context.Context, doing, query string, args ...any) 
 
 // Requeue gives a dispatched job back to the dispatcher, which hands it out under a new epoch; false when it has moved on meanwhile.
 func (db *DB) Requeue(ctx context.Context, customer, job sweep.ID, epoch int) (bool, error) {
-	return systemValue[bool](ctx, db, "requeue job", "SELECT sys.requeue(?, ?, ?)", dbID(customer), dbID(job), epoch)
+	return systemValue[bool](ctx, db, "requeue job", "SELECT sys.requeue($1, $2, $3)", dbID(customer), dbID(job), epoch)
 }
 
 // DeadLease is a running job whose worker has been silent for longer than its lease.
@@ -77,7 +80,7 @@ func (db *DB) DeadLeases(ctx context.Context, poison int) (dead []DeadLease, err
 		CustomerID, JobID dbID
 		Poison            bool
 	}
-	rows, err := systemRows[row](ctx, db, "sweep dead leases", "SELECT * FROM sys.dead_leases(?)", poison)
+	rows, err := systemRows[row](ctx, db, "sweep dead leases", "SELECT * FROM sys.dead_leases($1)", poison)
 	for _, r := range rows {
 		dead = append(dead, DeadLease{Customer: sweep.ID(r.CustomerID), Job: sweep.ID(r.JobID), Poison: r.Poison})
 		db.notifier.put(sweep.ID(r.CustomerID), sweep.ID(r.JobID), 0)
@@ -106,7 +109,7 @@ func (db *DB) OutboxDue(ctx context.Context, n int) (posts []DuePost, err error)
 		Epoch              int
 		Kind, RequestID    string
 	}
-	rows, err := systemRows[row](ctx, db, "take due posts", "SELECT * FROM sys.outbox_due(?)", n)
+	rows, err := systemRows[row](ctx, db, "take due posts", "SELECT * FROM sys.outbox_due($1)", n)
 	for _, r := range rows {
 		posts = append(posts, DuePost{Customer: sweep.ID(r.CustomerID), Post: sweep.ID(r.PostID), Epoch: r.Epoch, Kind: r.Kind, RequestID: r.RequestID})
 	}
@@ -135,12 +138,12 @@ func (db *DB) JobCounts(ctx context.Context) (counts []JobCount, err error) {
 
 // Customers lists n customers whose id follows after, by id: the zero id begins.
 func (db *DB) Customers(ctx context.Context, after sweep.ID, n int) ([]sweep.ID, error) {
-	return db.ids(ctx, "list customers", "SELECT * FROM sys.customers_after(?::uuid, ?)", after.String(), n)
+	return db.ids(ctx, "list customers", "SELECT * FROM sys.customers_after($1::uuid, $2)", after.String(), n)
 }
 
 // TrialsEnding lists the customers whose trial ends in [from, to).
 func (db *DB) TrialsEnding(ctx context.Context, from, to time.Time) ([]sweep.ID, error) {
-	return db.ids(ctx, "list ending trials", "SELECT * FROM sys.trials_ending(?, ?)", from, to)
+	return db.ids(ctx, "list ending trials", "SELECT * FROM sys.trials_ending($1, $2)", from, to)
 }
 
 func (db *DB) ids(ctx context.Context, doing, query string, args ...any) (ids []sweep.ID, err error) {
@@ -160,25 +163,38 @@ type Revocable struct {
 // MailboxesToRevoke lists at most n of them.
 func (db *DB) MailboxesToRevoke(ctx context.Context, n int) (boxes []Revocable, err error) {
 	type row struct{ CustomerID, MailboxID dbID }
-	rows, err := systemRows[row](ctx, db, "list mailboxes to revoke", "SELECT * FROM sys.mailboxes_to_revoke(?)", n)
+	rows, err := systemRows[row](ctx, db, "list mailboxes to revoke", "SELECT * FROM sys.mailboxes_to_revoke($1)", n)
 	for _, r := range rows {
 		boxes = append(boxes, Revocable{Customer: sweep.ID(r.CustomerID), Mailbox: sweep.ID(r.MailboxID)})
 	}
 	return boxes, err
 }
 
-func systemRows[T any](ctx context.Context, db *DB, doing, query string, args ...any) (rows []T, err error) {
-	err = db.System(ctx, func(tx *Tx) error { return tx.Raw(query, args...).Scan(&rows).Error })
+// systemRows asks in one round trip, outside of any tenant, and scans columns into the fields of T by their names; T may be one value.
+func systemRows[T any](caller context.Context, db *DB, doing, query string, args ...any) (rows []T, err error) {
+	ctx, done := db.patient(caller)
+	defer done()
+	asked, err := db.pool.Query(ctx, query, args...)
+	if err == nil {
+		rows, err = pgx.CollectRows(asked, scanner[T]())
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, err)
+		return nil, fmt.Errorf("%s: %w", doing, away(caller, err))
 	}
 	return rows, nil
 }
 
-func systemValue[T any](ctx context.Context, db *DB, doing, query string, args ...any) (v T, err error) {
-	err = db.System(ctx, func(tx *Tx) error { return tx.Raw(query, args...).Row().Scan(&v) })
-	if err != nil {
-		return v, fmt.Errorf("%s: %w", doing, err)
+func scanner[T any]() pgx.RowToFunc[T] {
+	if t := reflect.TypeFor[T](); t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() {
+		return pgx.RowToStructByNameLax[T]
 	}
-	return v, nil
+	return pgx.RowTo[T]
+}
+
+func systemValue[T any](ctx context.Context, db *DB, doing, query string, args ...any) (v T, err error) {
+	rows, err := systemRows[T](ctx, db, doing, query, args...)
+	if err != nil {
+		return v, err
+	}
+	return rows[0], nil
 }

@@ -23,7 +23,7 @@ func (db *DB) OpenJobs(ctx context.Context, most int) (open []OpenJobs, err erro
 		N           int
 		Late        float64
 	}
-	rows, err := systemRows[row](ctx, db, "count open jobs", "SELECT * FROM sys.open_jobs(?)", most)
+	rows, err := systemRows[row](ctx, db, "count open jobs", "SELECT * FROM sys.open_jobs($1)", most)
 	for _, r := range rows {
 		open = append(open, OpenJobs{Kind: sweep.JobKind(r.Kind), State: sweep.JobState(r.State), N: r.N, Late: seconds(r.Late)})
 	}
@@ -36,7 +36,7 @@ func (db *DB) UnsentPosts(ctx context.Context, most int) (n int, age time.Durati
 		N   int
 		Age float64
 	}
-	rows, err := systemRows[row](ctx, db, "count unsent posts", "SELECT * FROM sys.unsent_posts(?)", most)
+	rows, err := systemRows[row](ctx, db, "count unsent posts", "SELECT * FROM sys.unsent_posts($1)", most)
 	if err != nil || len(rows) == 0 {
 		return 0, 0, err
 	}

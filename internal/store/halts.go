@@ -31,7 +31,7 @@ func (db *DB) Halts(ctx context.Context, lifted int) (halts []Halt, err error) {
 		LiftedAt                                  *time.Time
 	}
 	rows, err := systemRows[row](ctx, db, "list halts", `SELECT id, scope, value, reason, created_by, lifted_by, pause, created_at, lifted_at FROM (
-		(SELECT * FROM halts WHERE lifted_at IS NULL) UNION ALL (SELECT * FROM halts WHERE lifted_at IS NOT NULL ORDER BY lifted_at DESC LIMIT ?)
+		(SELECT * FROM halts WHERE lifted_at IS NULL) UNION ALL (SELECT * FROM halts WHERE lifted_at IS NOT NULL ORDER BY lifted_at DESC LIMIT $1)
 	) h ORDER BY lifted_at DESC NULLS FIRST, created_at DESC`, lifted)
 	for _, r := range rows {
 		halts = append(halts, Halt{ID: sweep.ID(r.ID), Scope: r.Scope, Value: r.Value, Pause: r.Pause, Reason: r.Reason, By: r.CreatedBy, At: r.CreatedAt.UTC(),
@@ -79,7 +79,7 @@ func (db *DB) NoteOps(ctx context.Context, e OpsEntry) error {
 // OpsLog lists the newest n entries before an entry; a before of 0 begins at the newest.
 func (db *DB) OpsLog(ctx context.Context, before int64, n int) (entries []OpsEntry, err error) {
 	entries, err = systemRows[OpsEntry](ctx, db, "read operators' log",
-		"SELECT seq, at, operator, act, object, reason FROM ops_log WHERE ? = 0 OR seq < ? ORDER BY seq DESC LIMIT ?", before, before, n)
+		"SELECT seq, at, operator, act, object, reason FROM ops_log WHERE $1 = 0 OR seq < $1 ORDER BY seq DESC LIMIT $2", before, n)
 	if err != nil {
 		return nil, fmt.Errorf("operators' log: %w", err)
 	}

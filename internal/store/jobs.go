@@ -1,8 +1,11 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"mailsweep/internal/sweep"
 )
@@ -40,8 +43,7 @@ type jobRow struct {
 
 const jobColumns = `j.customer_id, j.id, j.mailbox_id, j.account, j.kind, j.state, j.phase, j.done, j.total, j.per_second, j.units, j.version,
 	j.params, j.result, j.plan_id, j.undo_of, j.reserved, j.settled, j.error_code, j.error_detail, j.actor, j.run_at, j.created_at, j.started_at, j.finished_at,
-	j.state IN ('queued','waiting') AND j.rank <= 1 AND EXISTS (SELECT FROM jobs o WHERE o.customer_id = j.customer_id AND o.account = j.account
-	  AND o.rank <= 1 AND o.id <> j.id AND o.state IN ('dispatched','running','waiting')) AS lane_busy`
+	j.state IN ('queued','waiting') AND j.rank <= 1 AND others_write(j.customer_id, j.id, j.account, '{dispatched,running,waiting}') AS lane_busy`
 
 // fields are where the columns of jobColumns go, in their order.
 func (r *jobRow) fields() []any {
@@ -92,6 +94,26 @@ func (tx *Tx) Job(id sweep.ID) (JobRow, error) {
 		return JobRow{}, sweep.Errorf(sweep.NotFound, "there is no such job")
 	}
 	return rows[0].job(), nil
+}
+
+// JobShown reads one job in one round trip, with the wrapped data key that its result is sealed with, if it has one; NotFound if the
+// customer has none of this id.
+func (db *DB) JobShown(ctx context.Context, customer, id sweep.ID) (job JobRow, dataKey []byte, err error) {
+	var r jobRow
+	found := false
+	err = db.batch(ctx, customer, func(q *pgx.Batch) {
+		found = false
+		q.Queue("SELECT CASE WHEN j.result IS NOT NULL THEN (SELECT data_key FROM customers c WHERE c.id = j.customer_id) END, "+jobColumns+
+			" FROM jobs j WHERE j.customer_id = $1 AND j.id = $2", dbID(customer), dbID(id)).QueryRow(func(row pgx.Row) error {
+			err := row.Scan(append([]any{&dataKey}, r.fields()...)...)
+			found = err == nil
+			return ignoreNoRows(err)
+		})
+	})
+	if err == nil && !found {
+		err = sweep.Errorf(sweep.NotFound, "there is no such job")
+	}
+	return r.job(), dataKey, doing(err, "read job")
 }
 
 // Jobs lists the newest first, those before the cursor id if it is not zero. An empty kind or state list narrows nothing.

@@ -18,6 +18,8 @@ const (
 	jobChannel    = "job"
 	listenerPulse = 20 * time.Second // silence after which the connection is asked whether it lives
 	listenerPause = 500 * time.Millisecond
+
+	listenerPatience = 5 * time.Second // for connecting: a network that swallows everything answers never
 )
 
 // Listener hears of changes of jobs through one connection per process and wakes who waits for them. Its messages carry ids and
@@ -26,8 +28,9 @@ type Listener struct {
 	url string
 	log *slog.Logger
 
-	mu   sync.Mutex
-	jobs map[jobKey]map[*subscriber]struct{}
+	mu       sync.Mutex
+	jobs     map[jobKey]map[*subscriber]struct{}
+	versions map[jobKey]*known // nil while there is no connection
 }
 
 type jobKey struct{ customer, job sweep.ID }
@@ -81,15 +84,18 @@ func (l *Listener) listen(ctx context.Context) error {
 		return sweep.Errorf(sweep.Invalid, "the database URL cannot be parsed")
 	}
 	cfg.RuntimeParams["application_name"] = "mailsweep-listener"
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	soon, cancel := context.WithTimeout(ctx, listenerPatience)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(soon, cfg)
 	if err != nil {
 		return fmt.Errorf("connect listener: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "LISTEN "+jobChannel); err != nil {
+	if _, err := conn.Exec(soon, "LISTEN "+jobChannel); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	l.wakeAll()
+	l.begin()
+	defer l.deaf()
 	for {
 		if err := l.next(ctx, conn); err != nil {
 			return err
@@ -121,6 +127,7 @@ func (l *Listener) wake(payload string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.heard(key, version)
 	for s := range l.jobs[key] {
 		s.put(version)
 	}
@@ -138,14 +145,23 @@ func parseChange(payload string) (key jobKey, version int64, ok bool) {
 	return key, version, err == [3]error{}
 }
 
-func (l *Listener) wakeAll() {
+// begin wakes all who wait, for what was missed before, and lets versions be kept from now on.
+func (l *Listener) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.versions = map[jobKey]*known{}
 	for _, job := range l.jobs {
 		for s := range job {
 			s.put(0)
 		}
 	}
+}
+
+// deaf drops what would go stale without anybody noticing.
+func (l *Listener) deaf() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.versions = nil
 }
 
 // put never blocks: all puts happen under the listener's lock, so the slot that is emptied stays empty until it is filled.

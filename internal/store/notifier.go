@@ -11,7 +11,10 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-const notifyLimit = 2 * time.Second
+const (
+	notifyLimit = 2 * time.Second
+	notifyPause = 100 * time.Millisecond
+)
 
 // notifier tells the listeners of all processes which jobs changed, after the change is committed: inside the transaction a pg_notify
 // costs more than half of the rate, because commits that notify queue for one lock. The first change goes at once; those that come while
@@ -48,11 +51,19 @@ func (n *notifier) drain() {
 		if messages == nil {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), notifyLimit)
-		// a database that is away has nobody who listens: they all look again when they are back
-		_, _ = n.pool.Exec(ctx, "SELECT pg_notify($1, m) FROM unnest($2::text[]) m", jobChannel, messages)
-		cancel()
+		if n.send(messages) != nil {
+			// once more is enough: a database that stays away has nobody who listens, and they all look again when they are back
+			time.Sleep(notifyPause)
+			_ = n.send(messages)
+		}
 	}
+}
+
+func (n *notifier) send(messages []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), notifyLimit)
+	defer cancel()
+	_, err := n.pool.Exec(ctx, "SELECT pg_notify($1, m) FROM unnest($2::text[]) m", jobChannel, messages)
+	return err
 }
 
 func (n *notifier) take() (messages []string) {

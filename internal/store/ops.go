@@ -79,7 +79,8 @@ func (r opsJobRow) job() OpsJob {
 
 // OpsJobs lists a page of jobs. For the ops login.
 func (db *DB) OpsJobs(ctx context.Context, f OpsFilter) (jobs []OpsJob, err error) {
-	rows, err := systemRows[opsJobRow](ctx, db, "list jobs of all customers", "SELECT * FROM sys.ops_jobs(?, ?, ?, ?, ?, ?, ?)",
+	rows, err := systemRows[opsJobRow](ctx, db, "list jobs of all customers", `SELECT customer_id, id, kind, state, plan, phase, done, total, per_second, worker, builds,
+		fence, barren, error_code, trouble, stuck, run_at, created_at, started_at, finished_at FROM sys.ops_jobs($1, $2, $3, $4, $5, $6, $7)`,
 		f.View, string(f.Kind), dbID(f.Customer), dbID(f.Job), dbID(f.Before), f.N, f.Most)
 	for _, r := range rows {
 		jobs = append(jobs, r.job())
@@ -101,7 +102,7 @@ type RunOf struct{ Customer, Job sweep.ID }
 // OpsRuns lists executes that a worker began, newest first. For the ops login.
 func (db *DB) OpsRuns(ctx context.Context, f RunFilter) (runs []RunOf, err error) {
 	type row struct{ CustomerID, JobID dbID }
-	rows, err := systemRows[row](ctx, db, "list runs of all customers", "SELECT * FROM sys.ops_runs(?, ?, ?, ?, ?)", f.Build, dbID(f.Customer), f.From, f.To, f.N)
+	rows, err := systemRows[row](ctx, db, "list runs of all customers", "SELECT * FROM sys.ops_runs($1, $2, $3, $4, $5)", f.Build, dbID(f.Customer), f.From, f.To, f.N)
 	for _, r := range rows {
 		runs = append(runs, RunOf{sweep.ID(r.CustomerID), sweep.ID(r.JobID)})
 	}

@@ -36,7 +36,7 @@ func lockPatiently(ctx context.Context, f func() error) error {
 // for a moment; while somebody else holds them it tries again.
 func (db *DB) EnsurePartitions(ctx context.Context, month time.Time, n int) (made int, err error) {
 	err = lockPatiently(ctx, func() error {
-		made, err = systemValue[int](ctx, db, "make partitions", "SELECT ensure_partitions(?::date, ?)", month.UTC().Format(time.DateOnly), n)
+		made, err = systemValue[int](ctx, db, "make partitions", "SELECT ensure_partitions($1::date, $2)", month.UTC().Format(time.DateOnly), n)
 		return err
 	})
 	return made, err
@@ -47,7 +47,7 @@ func (db *DB) EnsurePartitions(ctx context.Context, month time.Time, n int) (mad
 func (db *DB) AgedMonths(ctx context.Context, now time.Time, keep int) ([]time.Time, error) {
 	return systemRows[time.Time](ctx, db, "list aged months", `SELECT DISTINCT to_date(right(c.relname, 6), 'YYYYMM')::timestamp FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 		WHERE i.inhparent IN ('jobs'::regclass, 'audit_logs'::regclass, 'outbox'::regclass)
-		AND right(c.relname, 6) < to_char(least(?::timestamptz, now()) AT TIME ZONE 'UTC' - make_interval(months => ?), 'YYYYMM') ORDER BY 1`, now, keep)
+		AND right(c.relname, 6) < to_char(least($1::timestamptz, now()) AT TIME ZONE 'UTC' - make_interval(months => $2), 'YYYYMM') ORDER BY 1`, now, keep)
 }
 
 // DetachMonth moves the finished month's jobs, batches, ledger, audit log and mails into the archive, where no process sees them. What
@@ -57,7 +57,7 @@ func (db *DB) DetachMonth(ctx context.Context, month time.Time) (unfinished map[
 	unfinished = map[string]int{}
 	for _, table := range []string{"jobs", "audit_logs", "outbox"} {
 		err := lockPatiently(ctx, func() error {
-			n, err := systemValue[int](ctx, db, "detach "+table, "SELECT detach_partition(?, ?::date)", table, month.UTC().Format(time.DateOnly))
+			n, err := systemValue[int](ctx, db, "detach "+table, "SELECT detach_partition($1, $2::date)", table, month.UTC().Format(time.DateOnly))
 			if n > 0 {
 				unfinished[table] = n
 			}
