@@ -33,10 +33,16 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 	if m.TokenVersion != who.Version || !m.Verified {
 		return sweep.Actor{}, noToken()
 	}
-	if m.Suspended {
+	if !m.Customer.SuspendedAt.IsZero() {
 		return sweep.Actor{}, suspended()
 	}
 	return s.actor(who.Customer, who.User, m.Role, c), nil
+}
+
+// Plan is what a's customer may use, as of a second ago at most.
+func (s *Service) Plan(ctx context.Context, a sweep.Actor) (sweep.Plan, error) {
+	m, err := s.member(ctx, claimed{Customer: a.Customer, User: a.User})
+	return s.Plans.PlanAt(m.Customer, m.Now), err
 }
 
 func noToken() error {
@@ -64,11 +70,7 @@ func (s *Service) member(ctx context.Context, who claimed) (store.Membership, er
 		return m, nil
 	}
 	asked := time.Now()
-	var m store.Membership
-	err := s.DB.Tenant(ctx, who.Customer, func(tx *store.Tx) (err error) {
-		m, err = tx.Membership(who.User)
-		return err
-	})
+	m, err := s.DB.Membership(ctx, who.Customer, who.User)
 	if err == nil {
 		s.seen.keepMember(who.Customer, who.User, m, asked)
 	}

@@ -44,11 +44,10 @@ type API struct {
 // server is an API with what it remembers between requests.
 type server struct {
 	API
-	patterns   map[string]bool
-	allowances allowances
-	streams    streams
-	health     healthCache
-	docs       docsPage
+	patterns map[string]bool
+	streams  streams
+	health   healthCache
+	docs     docsPage
 }
 
 // Handler serves the API. Each call makes an independent one.

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -9,14 +8,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	"github.com/labstack/echo/v4"
 
-	"mailsweep/internal/account"
 	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
@@ -55,11 +52,11 @@ func (s *server) enter(c echo.Context, protected bool) error {
 	}
 	ctx = telemetry.WithAttrs(withActor(ctx, a, token), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
 	c.SetRequest(c.Request().WithContext(ctx))
-	perMinute, err := s.allowances.of(ctx, a, s.perMinute)
+	plan, err := s.Account.Plan(ctx, a)
 	if err != nil {
-		return err
+		return fmt.Errorf("read plan: %w", err)
 	}
-	return s.spend(c, "customer:"+a.Customer.String(), "default", perMinute)
+	return s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute))
 }
 
 // bearer is the token of the one Authorization header, or "".
@@ -111,54 +108,3 @@ func until(d ratelimit.Decision) time.Duration {
 }
 
 func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }
-
-// perMinute is what the customer's plan allows. A trial has at least pro's rate.
-func (s *server) perMinute(ctx context.Context, a sweep.Actor) (int, error) {
-	me, err := s.Account.Me(ctx, a)
-	if err != nil {
-		return 0, fmt.Errorf("read plan: %w", err)
-	}
-	limit := s.Plans[me.Plan].RequestsPerMinute
-	if inTrial(me) {
-		limit = max(limit, s.Plans[sweep.Pro].RequestsPerMinute)
-	}
-	return max(1, limit), nil
-}
-
-func inTrial(me account.Me) bool { return me.TrialEndsAt != nil && time.Now().Before(*me.TrialEndsAt) }
-
-// allowances remembers the requests per minute of customers for a few seconds, so that counting costs no query.
-type allowances struct {
-	mu    sync.Mutex
-	known map[sweep.ID]allowance
-}
-
-type allowance struct {
-	perMinute int
-	until     time.Time
-}
-
-const (
-	allowanceAge  = 5 * time.Second
-	allowanceRoom = 10_000
-)
-
-func (l *allowances) of(ctx context.Context, a sweep.Actor, read func(context.Context, sweep.Actor) (int, error)) (int, error) {
-	l.mu.Lock()
-	have, ok := l.known[a.Customer]
-	l.mu.Unlock()
-	if ok && time.Now().Before(have.until) {
-		return have.perMinute, nil
-	}
-	n, err := read(ctx, a)
-	if err != nil {
-		return 0, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.known == nil || len(l.known) >= allowanceRoom {
-		l.known = map[sweep.ID]allowance{}
-	}
-	l.known[a.Customer] = allowance{n, time.Now().Add(allowanceAge)}
-	return n, nil
-}

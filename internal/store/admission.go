@@ -24,14 +24,12 @@ func (db *DB) Admission(ctx context.Context, customer sweep.ID) (a Admission, er
 	found := false
 	err = db.batch(ctx, customer, func(b *pgx.Batch) {
 		a, found = Admission{}, false
-		b.Queue("SELECT now(), plan, plan_past_due_at, plan_ends_at, trial_ends_at, suspended_at, plan_version, data_key FROM customers WHERE id = $1", dbID(customer)).
-			Query(func(rows pgx.Rows) error {
-				found = rows.Next()
-				if !found {
-					return rows.Err()
-				}
-				return a.scan(rows)
-			})
+		b.Queue("SELECT now(), c.data_key, "+standingColumns+" FROM customers c WHERE c.id = $1", dbID(customer)).QueryRow(func(row pgx.Row) error {
+			var r standingRow
+			err := row.Scan(append([]any{&a.Now, &a.DataKey}, r.fields()...)...)
+			a.Customer, found = r.customer(customer), err == nil
+			return ignoreNoRows(err)
+		})
 		b.Queue("SELECT id, account, state FROM mailboxes WHERE customer_id = $1 AND state <> 'disconnected' ORDER BY connected_at, id", dbID(customer)).
 			Query(a.scanMailboxes)
 	})
@@ -41,19 +39,8 @@ func (db *DB) Admission(ctx context.Context, customer sweep.ID) (a Admission, er
 	if !found {
 		return a, sweep.Errorf(sweep.NotFound, "there is no such customer")
 	}
-	a.ID, a.Now = customer, a.Now.UTC().Add(db.offset)
+	a.Now = a.Now.UTC().Add(db.offset)
 	return a, nil
-}
-
-func (a *Admission) scan(row pgx.Row) error {
-	var plan string
-	var due, ends, trial, suspended *time.Time
-	if err := row.Scan(&a.Now, &plan, &due, &ends, &trial, &suspended, &a.PlanVersion, &a.DataKey); err != nil {
-		return err
-	}
-	a.Subscription = sweep.Subscription{Tier: sweep.Tier(plan), PastDueAt: instant(due), EndsAt: instant(ends)}
-	a.TrialEndsAt, a.SuspendedAt = instant(trial), instant(suspended)
-	return nil
 }
 
 func (a *Admission) scanMailboxes(rows pgx.Rows) error {

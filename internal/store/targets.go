@@ -36,6 +36,24 @@ func (tx *Tx) Standing() (Standing, error) {
 	}}, nil
 }
 
+// standingColumns are of customers c, for a standingRow.
+const standingColumns = `c.plan, c.plan_past_due_at, c.plan_ends_at, c.trial_ends_at, c.suspended_at, c.plan_version`
+
+type standingRow struct {
+	plan                          string
+	due, ends, trial, suspendedAt *time.Time
+	version                       int64
+}
+
+func (r *standingRow) fields() []any {
+	return []any{&r.plan, &r.due, &r.ends, &r.trial, &r.suspendedAt, &r.version}
+}
+
+func (r *standingRow) customer(id sweep.ID) sweep.Customer {
+	return sweep.Customer{ID: id, PlanVersion: r.version, TrialEndsAt: instant(r.trial), SuspendedAt: instant(r.suspendedAt),
+		Subscription: sweep.Subscription{Tier: sweep.Tier(r.plan), PastDueAt: instant(r.due), EndsAt: instant(r.ends)}}
+}
+
 func instant(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"mailsweep/internal/sweep"
 )
 
@@ -114,29 +116,31 @@ func (tx *Tx) Owner() (sweep.ID, error) {
 	return sweep.ID(ids[0]), nil
 }
 
-// Membership is what a token is compared with when it is used.
+// Membership is what a token is compared with when it is used, and what its holder may use.
 type Membership struct {
 	TokenVersion int
 	Role         sweep.Role
 	Verified     bool // the user's address
-	Suspended    bool // the customer
+	Customer     sweep.Customer
+	Now          time.Time // when it was so
 }
 
-// Membership reads a member's. NotFound when the user is no member any more.
-func (tx *Tx) Membership(user sweep.ID) (Membership, error) {
-	var r struct {
-		TokenVersion        int
-		Role                string
-		Verified, Suspended bool
+// Membership reads a member's in one round trip. NotFound when the user is no member any more.
+func (db *DB) Membership(ctx context.Context, customer, user sweep.ID) (m Membership, err error) {
+	found := false
+	err = db.batch(ctx, customer, func(q *pgx.Batch) {
+		q.Queue(`SELECT u.token_version, m.role, u.verified_at IS NOT NULL, now(), `+standingColumns+`
+			FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id WHERE m.customer_id = $1 AND m.user_id = $2`, dbID(customer), dbID(user)).
+			QueryRow(func(row pgx.Row) error {
+				var r standingRow
+				err := row.Scan(append([]any{&m.TokenVersion, &m.Role, &m.Verified, &m.Now}, r.fields()...)...)
+				m.Customer, found = r.customer(customer), err == nil
+				return ignoreNoRows(err)
+			})
+	})
+	if err == nil && !found {
+		err = sweep.Errorf(sweep.NotFound, "there is no such member")
 	}
-	found := tx.Raw(`SELECT u.token_version, m.role, u.verified_at IS NOT NULL AS verified, c.suspended_at IS NOT NULL AS suspended
-		FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id
-		WHERE m.customer_id = ? AND m.user_id = ?`, dbID(tx.Customer), dbID(user)).Scan(&r)
-	if found.Error != nil {
-		return Membership{}, fmt.Errorf("read membership: %w", found.Error)
-	}
-	if found.RowsAffected == 0 {
-		return Membership{}, sweep.Errorf(sweep.NotFound, "there is no such member")
-	}
-	return Membership{r.TokenVersion, sweep.Role(r.Role), r.Verified, r.Suspended}, nil
+	m.Now = m.Now.UTC().Add(db.offset)
+	return m, doing(err, "read membership")
 }
