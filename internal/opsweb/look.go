@@ -3,6 +3,8 @@ package opsweb
 import (
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -169,7 +171,7 @@ func instant(s string) (time.Time, error) {
 // undo shows the form of a bulk undo and, once it is filled in, what it would find.
 func (p *Pages) undo(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	page := map[string]any{"Query": q, "Build": q.Get("build"), "Customer": q.Get("customer"), "From": q.Get("from"), "To": q.Get("to"), "Preview": nil}
+	page := map[string]any{"Outcome": outcomeOf(q), "Build": q.Get("build"), "Customer": q.Get("customer"), "From": q.Get("from"), "To": q.Get("to"), "Preview": nil}
 	if q.Get("preview") != "" {
 		f, err := runFilter(q)
 		if err != nil {
@@ -183,6 +185,24 @@ func (p *Pages) undo(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.show(w, r, "undo", "Bulk undo", page)
 	return nil
+}
+
+// outcome is what a bulk undo did, as the address it leads to tells it.
+type outcome struct {
+	Sent, Left int
+	Refused    []string // how many, and their code
+}
+
+var refusal = regexp.MustCompile(`^[0-9]{1,6} [a-z_]{1,40}$`)
+
+// outcomeOf reads one, or nil. The address may be a stranger's: only numbers and codes are shown, no words of theirs.
+func outcomeOf(q url.Values) *outcome {
+	sent, err := strconv.Atoi(q.Get("sent"))
+	if err != nil {
+		return nil
+	}
+	left, _ := strconv.Atoi(q.Get("left")) // nothing is left
+	return &outcome{Sent: sent, Left: left, Refused: slices.DeleteFunc(q["refused"], func(s string) bool { return !refusal.MatchString(s) })}
 }
 
 func (p *Pages) why(w http.ResponseWriter, r *http.Request) error {

@@ -240,3 +240,12 @@ func TestWhoAsksWhyIsWrittenDown(t *testing.T) {
 	require.Equal(t, 1, k.count("SELECT count(*) FROM audit_logs WHERE customer_id = $1 AND action = 'message.looked_up' AND object = '18c0ffee' AND actor = 'ops:ada'", p.customer.String()))
 	require.Equal(t, 1, k.count("SELECT count(*) FROM ops_log WHERE act = 'why' AND operator = 'ada'"))
 }
+
+func TestAStrangersLinkPutsNoWordsIntoAnOperatorsPage(t *testing.T) {
+	t.Parallel()
+	k := newDesk(t)
+	page := k.get("/ops/undo?" + url.Values{"sent": {"2"}, "left": {"call 555"}, "refused": {"3 conflict", "1 now call 555 and say your password"}}.Encode())
+	require.Contains(t, page, "2 undo jobs were queued; refused: 3 conflict.")
+	require.NotContains(t, page, "555")
+	require.NotContains(t, k.get("/ops/undo?sent=call+555"), "555")
+}

@@ -37,7 +37,7 @@ func (db *DB) Admission(ctx context.Context, customer sweep.ID) (a Admission, er
 		return a, fmt.Errorf("read customer: %w", err)
 	}
 	if !found {
-		return a, sweep.Errorf(sweep.NotFound, "there is no such customer")
+		return a, noCustomer()
 	}
 	a.Now = a.Now.UTC().Add(db.offset)
 	return a, nil

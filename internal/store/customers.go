@@ -1,6 +1,8 @@
 package store
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,18 +18,7 @@ type Customer struct {
 	CreatedAt time.Time
 }
 
-type customerRow struct {
-	ID                                                  dbID
-	Name, Plan                                          string
-	PlanPastDueAt, PlanEndsAt, TrialEndsAt, SuspendedAt *time.Time
-	PlanVersion                                         int64
-	VT                                                  float64
-	DataKey                                             []byte
-	CreatedAt                                           time.Time
-}
-
-const customerSQL = `SELECT id, name, plan, plan_past_due_at, plan_ends_at, trial_ends_at, suspended_at, plan_version, vt, data_key, created_at
-	FROM customers WHERE id = ?`
+const customerSQL = `SELECT c.name, c.data_key, c.vt, c.created_at, ` + standingColumns + ` FROM customers c WHERE c.id = ?`
 
 // LoadCustomer reads the tenant. NotFound when it was deleted.
 func (tx *Tx) LoadCustomer() (Customer, error) { return tx.customer(customerSQL) }
@@ -38,23 +29,14 @@ func (tx *Tx) LockCustomer() (Customer, error) {
 	return tx.customer(customerSQL + " FOR NO KEY UPDATE")
 }
 
-func (tx *Tx) customer(query string) (Customer, error) {
-	var r customerRow
-	found := tx.Raw(query, dbID(tx.Customer)).Scan(&r)
-	if found.Error != nil {
-		return Customer{}, fmt.Errorf("read customer: %w", found.Error)
+func (tx *Tx) customer(query string) (c Customer, err error) {
+	var r standingRow
+	err = tx.Raw(query, dbID(tx.Customer)).Row().Scan(append([]any{&c.Name, &c.DataKey, &c.VT, &c.CreatedAt}, r.fields()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Customer{}, noCustomer()
 	}
-	if found.RowsAffected == 0 {
-		return Customer{}, sweep.Errorf(sweep.NotFound, "there is no such customer")
-	}
-	return Customer{
-		Customer: sweep.Customer{
-			ID:           sweep.ID(r.ID),
-			Subscription: sweep.Subscription{Tier: sweep.Tier(r.Plan), PastDueAt: instant(r.PlanPastDueAt), EndsAt: instant(r.PlanEndsAt)},
-			TrialEndsAt:  instant(r.TrialEndsAt), SuspendedAt: instant(r.SuspendedAt), PlanVersion: r.PlanVersion,
-		},
-		Name: r.Name, DataKey: r.DataKey, VT: r.VT, CreatedAt: r.CreatedAt.UTC(),
-	}, nil
+	c.Customer, c.CreatedAt = r.customer(tx.Customer), c.CreatedAt.UTC()
+	return c, doing(err, "read customer")
 }
 
 // InsertCustomer adds the tenant of this transaction on the free plan with a trial until trialEnds.

@@ -328,15 +328,13 @@ func TestOneLeaderAndAnotherAfterItsConnectionDied(t *testing.T) {
 func TestListenerWakesItsSubscribersOnly(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
-	l := store.NewListener(y.d.URL("mailsweep_app", password), slog.New(slog.DiscardHandler))
+	l := y.listener()
 	a, b := y.place("a"), y.place("b")
 	job := newID(t)
 	mine, cancel := l.Subscribe(a.customer, job)
 	other, cancelOther := l.Subscribe(b.customer, job)
 	defer cancelOther()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run(ctx) }()
+	stop := y.listen(l)
 	require.Equal(t, int64(0), receive(t, mine), "connecting wakes")
 	require.Equal(t, int64(0), receive(t, other))
 
@@ -352,7 +350,22 @@ func TestListenerWakesItsSubscribersOnly(t *testing.T) {
 	cancel()
 	cancel()
 	stop()
-	require.NoError(t, <-ended)
+}
+
+// listener is one that does not listen yet.
+func (y *yard) listener() *store.Listener {
+	return store.NewListener(y.d.URL("mailsweep_app", password), slog.New(slog.DiscardHandler))
+}
+
+// listen lets l run until stop, which waits for its end.
+func (y *yard) listen(l *store.Listener) (stop func()) {
+	ctx, cancel := context.WithCancel(y.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	return func() {
+		cancel()
+		require.NoError(y.t, <-ended)
+	}
 }
 
 func receive(t *testing.T, c <-chan int64) int64 {

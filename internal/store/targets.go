@@ -1,6 +1,8 @@
 package store
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,28 +15,18 @@ type Standing struct {
 	DataKey []byte // wrapped
 }
 
-// Standing reads the transaction's customer.
-func (tx *Tx) Standing() (Standing, error) {
-	var rows []struct {
-		ID                                                  dbID
-		Plan                                                string
-		PlanPastDueAt, PlanEndsAt, TrialEndsAt, SuspendedAt *time.Time
-		PlanVersion                                         int64
-		DataKey                                             []byte
+// Standing reads the transaction's customer. NotFound when it was deleted.
+func (tx *Tx) Standing() (s Standing, err error) {
+	var r standingRow
+	err = tx.Raw("SELECT c.data_key, "+standingColumns+" FROM customers c WHERE c.id = ?", dbID(tx.Customer)).Row().Scan(append([]any{&s.DataKey}, r.fields()...)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Standing{}, noCustomer()
 	}
-	err := tx.Raw("SELECT id, plan, plan_past_due_at, plan_ends_at, trial_ends_at, suspended_at, plan_version, data_key FROM customers WHERE id = ?", dbID(tx.Customer)).Scan(&rows).Error
-	if err != nil {
-		return Standing{}, fmt.Errorf("read customer: %w", err)
-	}
-	if len(rows) == 0 {
-		return Standing{}, sweep.Errorf(sweep.NotFound, "there is no such customer")
-	}
-	r := rows[0]
-	return Standing{DataKey: r.DataKey, Customer: sweep.Customer{
-		ID: sweep.ID(r.ID), PlanVersion: r.PlanVersion, TrialEndsAt: instant(r.TrialEndsAt), SuspendedAt: instant(r.SuspendedAt),
-		Subscription: sweep.Subscription{Tier: sweep.Tier(r.Plan), PastDueAt: instant(r.PlanPastDueAt), EndsAt: instant(r.PlanEndsAt)},
-	}}, nil
+	s.Customer = r.customer(tx.Customer)
+	return s, doing(err, "read customer")
 }
+
+func noCustomer() error { return sweep.Errorf(sweep.NotFound, "there is no such customer") }
 
 // standingColumns are of customers c, for a standingRow.
 const standingColumns = `c.plan, c.plan_past_due_at, c.plan_ends_at, c.trial_ends_at, c.suspended_at, c.plan_version`

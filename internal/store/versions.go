@@ -8,8 +8,10 @@ import (
 
 const (
 	versionsFor = 15 * time.Second // how long a version is believed without looking again: as long as a stream waits before it looks
-	versionsOf  = 20_000           // jobs; one costs about 150 bytes
+	versionsOf  = 20_000           // jobs
 )
+
+// Versions are kept by a process that listens; a nil listener keeps and knows none.
 
 // known is a job's version as it was read or heard of last; zero while it is being read.
 type known struct {
@@ -20,6 +22,9 @@ type known struct {
 // Version is the job's newest version if this process read it a moment ago and has heard of all changes since: an answer to who asks
 // whether anything changed, without the database.
 func (l *Listener) Version(customer, job sweep.ID) (version int64, ok bool) {
+	if l == nil {
+		return 0, false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	k := l.versions[jobKey{customer, job}]
@@ -29,8 +34,7 @@ func (l *Listener) Version(customer, job sweep.ID) (version int64, ok bool) {
 	return k.version, true
 }
 
-// Reading says that the job is about to be read; keep remembers the version that was found. What is heard in between counts. A nil
-// listener keeps nothing.
+// Reading says that the job is about to be read; keep remembers the version that was found. What is heard in between counts.
 func (l *Listener) Reading(customer, job sweep.ID) (keep func(version int64)) {
 	if l == nil {
 		return func(int64) {}

@@ -1,15 +1,12 @@
 package store_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/testkit"
 )
@@ -17,7 +14,7 @@ import (
 func TestAVersionIsBelievedWhileAllChangesAreHeard(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
-	l := store.NewListener(y.d.URL("mailsweep_app", password), slog.New(slog.DiscardHandler))
+	l := y.listener()
 	p, other := y.place("a"), y.place("b")
 	job := newID(t)
 	known := func(customer sweep.ID) int64 {
@@ -32,9 +29,7 @@ func TestAVersionIsBelievedWhileAllChangesAreHeard(t *testing.T) {
 	require.Zero(t, known(p.customer), "nothing is kept before it listens: changes would be missed")
 	changes, cancel := l.Subscribe(p.customer, job)
 	defer cancel()
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- l.Run(ctx) }()
+	stop := y.listen(l)
 	receive(t, changes)
 
 	l.Reading(p.customer, job)(3)
@@ -62,6 +57,5 @@ func TestAVersionIsBelievedWhileAllChangesAreHeard(t *testing.T) {
 
 	l.Reading(p.customer, job)(8)
 	stop()
-	require.NoError(t, <-ended)
 	testkit.Eventually(t, time.Second, func() bool { return known(p.customer) == 0 }, "a listener that is deaf believes nothing")
 }

@@ -50,8 +50,8 @@ var secretLooks = regexp.MustCompile(strings.Join([]string{
 	`(?i)\\?"(?:password|secret|token|access_token|refresh_token|id_token|client_secret|code|totp)\\?" ?: ?\\?"[^"\\]+`,
 }, "|"))
 
-// secretSigns are what one of secretLooks cannot do without, in lower case: a line that has none of them is clean. To look for these costs
-// a hundredth of what the expression costs, and nearly every line has none.
+// secretSigns are what one of secretLooks cannot do without, in lower case: a line that has none of them is clean. To look for these is
+// cheap beside the expression, and nearly every line has none.
 var secretSigns = [][]byte{
 	[]byte("eyj"), []byte("bearer"), []byte("basic"), []byte("ya29"), []byte("1//"), []byte("gocspx"), []byte("swp_"), []byte("_live_"), []byte("_test_"),
 	[]byte("whsec"), []byte("$2"), []byte("://"), []byte("token"), []byte("code"), []byte("state="), []byte("key="), []byte("secret"), []byte("password"),
