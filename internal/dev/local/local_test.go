@@ -2,6 +2,8 @@ package local_test
 
 import (
 	"bufio"
+	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,6 +157,29 @@ func TestKilledServerComesBackOnItsPortWithItsData(t *testing.T) {
 	select {
 	case err := <-s.Exited():
 		t.Errorf("a kill that was asked for is told as an accident: %v", err)
+	default:
+	}
+}
+
+func TestAStartThatHasToBeTriedAgainIsNoAccident(t *testing.T) {
+	t.Parallel()
+	s := start(t, options(t, enterable(t)))
+	at, err := url.Parse(s.RedisURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Redis.Kill()
+	taken, err := net.Listen("tcp", at.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(500*time.Millisecond, func() { taken.Close() })
+	if err := s.Redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-s.Exited():
+		t.Errorf("the first try is told as an accident: %v", err)
 	default:
 	}
 }

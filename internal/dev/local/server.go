@@ -30,19 +30,21 @@ type Server struct {
 	as          *account
 	tools       *program
 	logPath     string
-	logFrom     int64 // where the running child's lines begin
 	exited      chan<- error
 	afterStop   func()
 
-	mu    sync.Mutex
-	child *child
+	mu      sync.Mutex
+	child   *child
+	logFrom int64 // where the running child's lines begin
 }
 
 // child is one process; done closes when it is gone.
 type child struct {
 	pid      int
 	done     chan struct{}
+	up       bool // it answered once: from then on its end is an accident, unless it is expected
 	expected bool
+	over     bool
 	err      error
 }
 
@@ -90,7 +92,9 @@ func (s *Server) launch() error {
 	}
 	defer log.Close()
 	if info, err := log.Stat(); err == nil {
+		s.mu.Lock()
 		s.logFrom = info.Size()
+		s.mu.Unlock()
 	}
 	cmd := s.command(s.port)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -120,11 +124,11 @@ func (s *Server) launch() error {
 
 func (s *Server) watch(c *child, err error) {
 	s.mu.Lock()
-	c.err = err
-	unexpected := !c.expected
+	c.over, c.err = true, err
+	accident := c.up && !c.expected // before it was up, whoever starts it sees to it
 	s.mu.Unlock()
 	close(c.done)
-	if unexpected && s.exited != nil {
+	if accident && s.exited != nil {
 		select {
 		case s.exited <- fmt.Errorf("%s ended unexpectedly (%v); its last lines:\n%s", s.name, err, s.tail(10)):
 		default:
@@ -136,7 +140,7 @@ func (s *Server) watch(c *child, err error) {
 func (s *Server) await(ctx context.Context) error {
 	c := s.current()
 	for {
-		if s.ready(ctx, s) {
+		if s.ready(ctx, s) && s.nowUp(c) {
 			return nil
 		}
 		select {
@@ -148,6 +152,14 @@ func (s *Server) await(ctx context.Context) error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// nowUp says that the child answered; false if it is gone already.
+func (s *Server) nowUp(c *child) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.up = !c.over
+	return c.up
 }
 
 func (s *Server) current() *child {
@@ -221,7 +233,9 @@ func (s *Server) tail(lines int) string {
 	}
 	defer f.Close()
 	buf := make([]byte, 16<<10)
+	s.mu.Lock()
 	from := s.logFrom
+	s.mu.Unlock()
 	if info, err := f.Stat(); err == nil {
 		from = max(from, info.Size()-int64(len(buf)))
 	}
