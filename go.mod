@@ -9,6 +9,7 @@ require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // retries inside a Gmail call
 	github.com/danielgtaylor/huma/v2 v2.37.2 // typed handlers, validation, OpenAPI 3.1
 	github.com/emersion/go-smtp v0.25.1 // mail sink of the simulated world
+	github.com/go-logr/logr v1.4.4 // what OpenTelemetry says of its settings
 	github.com/go-redis/redis_rate/v10 v10.0.1 // HTTP rate limits (GCRA)
 	github.com/golang-jwt/jwt/v5 v5.3.1 // access tokens, EdDSA
 	github.com/hibiken/asynq v0.26.0 // tasks, workers, periodic entries
@@ -25,12 +26,18 @@ require (
 	github.com/swaggest/swgui v1.8.5 // Swagger UI from our own files
 	github.com/tink-crypto/tink-go/v2 v2.9.0 // sealing with key rotation
 	github.com/wneessen/go-mail v0.8.1 // composing and sending mail
+	go.opentelemetry.io/otel v1.47.0 // traces
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp v1.47.0 // traces to a collector over HTTP
+	go.opentelemetry.io/otel/sdk v1.47.0 // traces, in batches
+	go.opentelemetry.io/otel/trace v1.47.0 // traces
+	go.opentelemetry.io/proto/otlp v1.11.0 // what a collector of traces hears, in tests
 	golang.org/x/crypto v0.58.0 // bcrypt
 	golang.org/x/net v0.62.0 // charsets, public suffixes
 	golang.org/x/oauth2 v0.37.0 // Google consent, PKCE
 	golang.org/x/sync v0.24.0 // errgroup
 	golang.org/x/text v0.43.0 // NFKC of addresses and passwords
 	google.golang.org/api v0.311.0 // Gmail
+	google.golang.org/protobuf v1.36.12 // what a collector of traces hears, in tests
 	gorm.io/driver/postgres v1.6.3 // gorm on pgx
 	gorm.io/gorm v1.31.2 // ORM of the store
 	pgregory.net/rapid v1.3.0 // property tests
@@ -45,13 +52,13 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
-	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/s2a-go v0.1.11 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.24 // indirect
 	github.com/googleapis/gax-go/v2 v2.27.0 // indirect
 	github.com/gorilla/mux v1.8.1 // indirect
+	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
@@ -75,17 +82,16 @@ require (
 	github.com/vearutop/statigz v1.4.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0 // indirect
-	go.opentelemetry.io/otel v1.47.0 // indirect
+	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	go.opentelemetry.io/otel/log v1.47.0 // indirect
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
-	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
+	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e // indirect
 	google.golang.org/grpc v1.85.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/tomb.v1 v1.0.0-20141024135613-dd632973f1e7 // indirect
 )

@@ -33,6 +33,7 @@ type parts struct {
 	vault   *secret.Vault
 	plans   sweep.Plans
 	figures figures
+	trace   *telemetry.Tracer // nil: no traces
 
 	readiness readiness
 }
@@ -64,13 +65,7 @@ func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, err
 
 // connect gives a process its parts. Redis may be away: an operator must be able to halt all the same.
 func connect(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
-	f := figures{telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}
-	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: cfg.Process, ClockOffset: cfg.ClockOffset, MaxConns: int32(min(64, 8+cfg.Jobs.Concurrency/2)),
-		Patience: patience(cfg.Process), Ended: f.ended()})
-	if err != nil {
-		return nil, err
-	}
-	p := &parts{cfg: cfg, log: log, db: db, figures: f}
+	p := &parts{cfg: cfg, log: log, figures: figures{telemetry.NewRegistry(cfg.Process, telemetry.ReadBuild())}}
 	if err := p.assemble(ctx); err != nil {
 		p.close()
 		return nil, err
@@ -79,6 +74,12 @@ func connect(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, 
 }
 
 func (p *parts) assemble(ctx context.Context) (err error) {
+	if p.trace, err = startTracer(ctx, p.cfg, p.log); err != nil {
+		return err
+	}
+	if p.db, err = p.database(ctx); err != nil {
+		return err
+	}
 	if p.redis, err = queue.Connect(redisAt(p.cfg.Redis)); err != nil {
 		return err
 	}
@@ -96,6 +97,11 @@ func (p *parts) assemble(ctx context.Context) (err error) {
 	return nil
 }
 
+func (p *parts) database(ctx context.Context) (*store.DB, error) {
+	return store.Open(ctx, store.Options{URL: p.cfg.DB.For(p.cfg.Process).Reveal(), Process: p.cfg.Process, ClockOffset: p.cfg.ClockOffset,
+		MaxConns: int32(min(64, 8+p.cfg.Jobs.Concurrency/2)), Patience: patience(p.cfg.Process), Ended: p.figures.ended(), Told: statements(p.trace)})
+}
+
 func redisAt(r config.Redis) queue.Redis {
 	return queue.Redis{URL: r.URL.Reveal(), Addrs: r.Addrs, Cluster: r.Mode == config.Cluster, Master: r.Master,
 		SentinelUser: r.SentinelUser, SentinelPassword: r.SentinelPassword.Reveal(), CA: r.CA}
@@ -105,7 +111,10 @@ func (p *parts) close() {
 	if p.redis != nil {
 		p.redis.Close()
 	}
-	p.db.Close()
+	if p.db != nil {
+		p.db.Close()
+	}
+	p.stopTracer()
 }
 
 // override lets the configuration set its own limits, for tests and the demo.
@@ -136,7 +145,7 @@ func (p *parts) gmailClient() (*gmail.Client, error) {
 	scale := p.cfg.Gmail.TimeScale
 	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale,
 		Pacer:   &ratelimit.Governor{Redis: p.redis, Account: accountRate(scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
-		Observe: p.figures.gmail()}, nil
+		Observe: p.observeGmail()}, nil
 }
 
 func (p *parts) mailer() *account.Mailer {

@@ -21,7 +21,7 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 	defer p.close()
 	p.figures.MustRegister(p.whole())
 	due := &rollover.Service{DB: p.db, Plans: p.plans, Post: p.mailer().Post, Keep: cfg.DB.RetentionMonths, Log: log}
-	hands := &queue.Worker{Redis: p.redis, Concurrency: 1, Shutdown: cfg.Shutdown, Log: log, Duty: due.Do}
+	hands := &queue.Worker{Redis: p.redis, Concurrency: 1, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log, Duty: due.Do}
 	return runStages(ctx, log,
 		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}},
 		[]loop{
@@ -37,7 +37,7 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 // dispatcher keeps at most twice a worker's slots in Redis; the standby takes over when the leader's connection dies.
 func (p *parts) dispatcher() *queue.Dispatcher {
 	return &queue.Dispatcher{DB: p.db, Redis: p.redis, Interactive: max(2, p.cfg.Jobs.Concurrency/2), Bulk: 2 * p.cfg.Jobs.Concurrency,
-		Each: max(1, p.cfg.Limits.RunningPerCustomer), Watch: p.figures.dispatched(), Log: p.log}
+		Each: max(1, p.cfg.Limits.RunningPerCustomer), Watch: p.figures.dispatched(), Trace: p.trace, Log: p.log}
 }
 
 func (p *parts) sweeper() *queue.Sweeper {

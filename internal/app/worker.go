@@ -28,7 +28,7 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	mailer := p.mailer()
-	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, Shutdown: cfg.Shutdown, Log: log,
+	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log,
 		Job:   func(ctx context.Context, t queue.Task) error { return runner.Run(ctx, t.Customer, t.Job, t.Epoch) },
 		Order: runner.Nudge,
 		Mail: func(ctx context.Context, post queue.Post) error {

@@ -90,6 +90,8 @@ var owners = map[string][]string{
 	"github.com/emersion/go-smtp":         {"internal/sim/smtp"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/telemetry", "internal/httpapi", "internal/queue"},
 	"github.com/lmittmann/tint":           {"internal/telemetry"},
+	"go.opentelemetry.io/":                {"internal/telemetry", "internal/testkit"},
+	"github.com/go-logr/":                 {"internal/telemetry"},
 	"github.com/caarlos0/env":             {"internal/config"},
 	"github.com/joho/godotenv":            {"internal/config"},
 }

@@ -77,7 +77,9 @@ func (c *Config) checkAddresses(found *problems) {
 			found.add(name, "must be host:port")
 		}
 	}
-	for name, raw := range c.urls() {
+	addresses := c.urls()
+	addresses["OTEL_EXPORTER_OTLP_ENDPOINT"] = c.Trace.Endpoint // not one of urls: a collector beside the process has plain http in production too
+	for name, raw := range addresses {
 		u, err := url.Parse(raw)
 		if raw != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil) {
 			found.add(name, "must be an http or https URL")

@@ -38,6 +38,7 @@ type Config struct {
 	Shutdown    time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"25s" desc:"how long a stopping process may take to hand its work back"`
 	ClockOffset time.Duration `env:"CLOCK_OFFSET" envDefault:"0s" desc:"shifts business time, for tests and demos; refused in production"`
 	Log         Log           `section:"Log"`
+	Trace       Trace         `section:"Traces"`
 	HTTP        HTTP          `section:"HTTP"`
 	Ops         Ops           `section:"Operations"`
 	DB          DB            `section:"PostgreSQL"`
@@ -55,6 +56,11 @@ type Config struct {
 type Log struct {
 	Level  slog.Level `env:"LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 	Format string     `env:"LOG_FORMAT" desc:"json or text; empty means json in production and text elsewhere"`
+}
+
+// Trace is where traces go. The exporter reads the other standard OTEL_ variables itself, such as OTEL_EXPORTER_OTLP_HEADERS.
+type Trace struct {
+	Endpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"OpenTelemetry collector that takes traces over HTTP, such as http://127.0.0.1:4318; empty means no traces; a login belongs into OTEL_EXPORTER_OTLP_HEADERS"`
 }
 
 // HTTP is the public listener and the address people reach it under.

@@ -38,6 +38,7 @@ func good(t *testing.T, process string) map[string]string {
 		"TOKEN_KEYSET_PUBLIC": "/run/secrets/token-public.json", "INDEX_KEYSET": "/run/secrets/index.json",
 		"DATABASE_URL": "postgres://boot:Zk3vnq@db/mailsweep", "API_DATABASE_URL": "postgres://app:Qm2nvx@db/mailsweep",
 		"WORKER_DATABASE_URL": "postgres://worker:Lw9xme@db/mailsweep", "SCHEDULER_DATABASE_URL": "postgres://scheduler:Vv0ska@db/mailsweep",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
 	}
 	if process == Worker {
 		m["TOKEN_KEYSET_PRIVATE"] = "/run/secrets/token-private.json"
@@ -134,6 +135,8 @@ func badSettings() []badSetting {
 		{API, "OPS_USERS", []string{"OPS_ADDR", "0.0.0.0:8001"}},
 		{Worker, "OPS_USERS", []string{"WORKER_OPS_ADDR", ":8002"}},
 		{API, "OPS_USERS", []string{"OPS_USERS", "/nowhere/users"}},
+		{API, "OTEL_EXPORTER_OTLP_ENDPOINT", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"}},
+		{API, "OTEL_EXPORTER_OTLP_ENDPOINT", []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "https://ada:hunter2@collector:4318"}},
 		{API, "API_ADDR", []string{"API_ADDR", "8000"}},
 		{API, "API_DATABASE_URL", []string{"API_DATABASE_URL", ""}},
 		{API, "API_DATABASE_URL", []string{"API_DATABASE_URL", "postgres://app:Password@db/x"}},

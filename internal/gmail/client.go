@@ -29,11 +29,14 @@ type Client struct {
 	Transport http.RoundTripper // connections; nil = NewTransport(BaseURL)
 	TimeScale float64           // 0 = 1; our own pauses and limits of patience are divided by it, times that Google tells are not
 	Timeout   time.Duration     // of one request with its answer; 0 = 50 s
-	Observe   func(Call)        // called after each request, by several goroutines; nil = nobody looks
+	Observe   Observer          // called after each request, by several goroutines; nil = nobody looks
 
 	once sync.Once
 	base http.RoundTripper
 }
+
+// Observer is told of a call that left, with the context that it was made in.
+type Observer func(context.Context, Call)
 
 // Mailbox is one Gmail account, open. Its methods may be called by several goroutines; each counts what it spends.
 type Mailbox struct {
@@ -116,12 +119,12 @@ func (c *Client) pauses() *backoff.ExponentialBackOff {
 }
 
 // spent counts a request that left, whatever came of it: Google is taken to charge for refused calls too.
-func (m *Mailbox) spent(call Call) {
+func (m *Mailbox) spent(ctx context.Context, call Call) {
 	m.mu.Lock()
 	m.units[call.Method] += int64(call.Units)
 	m.mu.Unlock()
 	if m.client.Observe != nil {
-		m.client.Observe(call)
+		m.client.Observe(ctx, call)
 	}
 }
 

@@ -136,7 +136,7 @@ func (t *transport) send(r *http.Request, token string, call Call) (*http.Respon
 	if err == nil {
 		call.Status = answer.StatusCode
 	}
-	t.mailbox.spent(call)
+	t.mailbox.spent(ctx, call)
 	if err != nil {
 		stop()
 		return nil, err

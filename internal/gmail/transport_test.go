@@ -132,7 +132,7 @@ func TestEachCallBooksAndCountsItsPrice(t *testing.T) {
 		p := &openPacer{}
 		m := f.open(p)
 		m.client.Tariff = tariff
-		m.client.Observe = func(c Call) { prices[c.Method] = c.Units }
+		m.client.Observe = func(_ context.Context, c Call) { prices[c.Method] = c.Units }
 		callEverything(t, m)
 		for method, units := range tariff.Units {
 			if prices[method] != units || m.UnitsByMethod()[method] != int64(units) {

@@ -17,6 +17,7 @@ import (
 	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/report"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/telemetry"
 )
 
 // API is the edge over the use cases. Spec needs none of the fields.
@@ -38,6 +39,7 @@ type API struct {
 	Draining <-chan struct{}                                            // closed when the process begins to stop: streams end then; may be nil
 	Observe  func(method, route string, status int, took time.Duration) // figures of each answer; may be nil
 	Streams  func(by int)                                               // how many streams more are open now; may be nil
+	Trace    *telemetry.Tracer                                          // nil: no traces
 	Log      *slog.Logger
 }
 

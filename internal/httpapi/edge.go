@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,14 +21,26 @@ func (s *server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		ctx := telemetry.WithRequestID(r.Context(), r.Header.Get("X-Request-ID"))
-		ctx = telemetry.WithTraceparent(ctx, r.Header.Get("Traceparent"))
-		if telemetry.Traceparent(ctx) == "" {
-			ctx = telemetry.WithTraceparent(ctx, telemetry.NewTraceparent())
-		}
+		ctx, end := s.begin(ctx, c)
+		defer end()
 		r = r.WithContext(ctx)
 		c.SetRequest(r.WithContext(withClient(ctx, client(r, c.RealIP()))))
 		c.Response().Header().Set("X-Request-ID", telemetry.RequestID(ctx))
 		return next(c)
+	}
+}
+
+// begin begins the request's trace, and says how to end its span; a probe has none. A traceparent that comes with the request is not
+// believed: strangers would hang their requests into any trace they can name, and say which of theirs are recorded. X-Request-ID is theirs.
+func (s *server) begin(ctx context.Context, c echo.Context) (begun context.Context, end func()) {
+	route := s.routeOf(c)
+	if s.Trace == nil || strings.HasPrefix(route, "/health") {
+		return telemetry.WithTraceparent(ctx, telemetry.NewTraceparent()), func() {}
+	}
+	ctx, span := s.Trace.Begin(ctx, "", telemetry.Server, methodOf(c.Request()), route)
+	return ctx, func() {
+		status := c.Response().Status
+		span.End(status >= 500, slog.Int("http.response.status_code", status))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/telemetry"
 )
 
 const (
@@ -26,10 +27,11 @@ const (
 type Dispatcher struct {
 	DB          *store.DB
 	Redis       redis.UniversalClient
-	Interactive int         // at most so many analyses and dry runs are in Redis or running
-	Bulk        int         // at most so many executes and undos
-	Each        int         // of one customer at most so many of either
-	Watch       func(Round) // told of each look, for figures; nil: nobody counts
+	Interactive int               // at most so many analyses and dry runs are in Redis or running
+	Bulk        int               // at most so many executes and undos
+	Each        int               // of one customer at most so many of either
+	Watch       func(Round)       // told of each look, for figures; nil: nobody counts
+	Trace       *telemetry.Tracer // nil: no traces
 	Log         *slog.Logger
 
 	once   sync.Once
@@ -43,7 +45,7 @@ type Dispatcher struct {
 
 func (d *Dispatcher) init() {
 	d.hints = newHints(d.Redis, d.Log)
-	d.client = client{asynq.NewClientFromRedisClient(d.Redis)}
+	d.client = client{asynq.NewClientFromRedisClient(d.Redis), d.Trace}
 }
 
 // Hint says that something was queued. It never blocks, and may be called before Run.

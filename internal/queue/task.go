@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,12 +77,19 @@ func lineOf(k sweep.JobKind) string {
 
 func taskID(job sweep.ID, epoch int) string { return fmt.Sprintf("job:%s:%d", job, epoch) }
 
-type client struct{ asynq *asynq.Client }
+type client struct {
+	asynq *asynq.Client
+	trace *telemetry.Tracer
+}
 
 func (c client) job(ctx context.Context, d store.Dispatched) error {
 	p := payload{Customer: d.Customer.String(), Job: d.Job.String(), Epoch: d.Epoch}
-	headers := map[string]string{requestID: d.RequestID, traceID: d.Traceparent}
-	return c.send(ctx, jobType+string(d.Kind), p, headers, asynq.TaskID(taskID(d.Job, d.Epoch)), asynq.Queue(lineOf(d.Kind)), asynq.Timeout(jobTimeout))
+	typ := jobType + string(d.Kind)
+	ctx, span := c.trace.Begin(ctx, d.Traceparent, telemetry.Producer, "dispatch", typ)
+	headers := map[string]string{requestID: d.RequestID, traceID: cmp.Or(telemetry.Traceparent(ctx), d.Traceparent)}
+	err := c.send(ctx, typ, p, headers, asynq.TaskID(taskID(d.Job, d.Epoch)), asynq.Queue(lineOf(d.Kind)), asynq.Timeout(jobTimeout))
+	span.End(err != nil)
+	return err
 }
 
 func (c client) post(ctx context.Context, d store.DuePost) error {

@@ -30,6 +30,7 @@ type Worker struct {
 	Mail        func(context.Context, Post) error
 	Duty        func(ctx context.Context, name string) error
 	Order       func(job sweep.ID) // a job that may run here has new orders; the zero id: all may have; nil: the heartbeats find out
+	Trace       *telemetry.Tracer  // nil: no traces
 	Log         *slog.Logger
 }
 
@@ -143,8 +144,11 @@ type handler struct {
 
 // ProcessTask implements asynq.Handler. It is the edge where errors become log lines and codes.
 func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
+	ctx = follow(ctx, t)
+	ctx, span := h.Trace.Begin(ctx, telemetry.Traceparent(ctx), telemetry.Consumer, "claim", t.Type())
+	defer func() { span.End(err != nil) }()
 	// asynq itself must not see the end of work: it would abandon the handler in the middle of handing its job back
-	ctx, cancel := context.WithCancel(follow(ctx, t))
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(h.work, cancel)()
 	defer func() {

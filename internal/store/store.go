@@ -36,6 +36,8 @@ type Options struct {
 	ClockOffset time.Duration // business time = the database's clock + this
 	Patience    time.Duration // how long one transaction may take before ErrAway; 0: as long as the database bears it
 	Ended       func(Ended)   // called for each job that this process ended, once that is committed; nil: nobody counts
+
+	Told func(context.Context, Statement) // called after each statement with the context it was made in; nil: nobody looks
 }
 
 // Open connects and refuses to go on as superuser, as a role that bypasses row-level security or owns tables, or on another
@@ -54,6 +56,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	params["timezone"] = "UTC"
 	params["statement_timeout"] = "30000"
 	params["idle_in_transaction_session_timeout"] = "60000"
+	if o.Told != nil {
+		cfg.ConnConfig.Tracer = teller(o.Told)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)

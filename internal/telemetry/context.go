@@ -45,7 +45,7 @@ func WithJobID(ctx context.Context, id string) context.Context {
 // JobID is the id of the job that ctx belongs to, or "".
 func JobID(ctx context.Context) string { return text(ctx, jobKey) }
 
-var traceparentPattern = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$`)
+var traceparentPattern = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$`)
 
 // WithTraceparent puts trace_id and span_id of a W3C traceparent header on every log line under ctx. A header that is
 // malformed or all zeros is dropped.
