@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -23,8 +25,15 @@ import (
 	"mailsweep/internal/sweep"
 )
 
+// frugal is what an API process may use before its collector works harder, in bytes: 10,000 open streams, with what is not the heap's,
+// within 512 MiB. GOMEMLIMIT, where it is set, stands in its place.
+const frugal = 440 << 20
+
 // RunAPI serves the API until ctx ends; then it is not ready any more, answers what is in flight, and stops.
 func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(frugal)
+	}
 	p, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -36,7 +45,8 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	draining := make(chan struct{})
+	draining, drain := context.WithCancel(context.WithoutCancel(ctx))
+	defer drain()
 	api.Draining = draining
 	private := p.ops(queue.Monitor(p.redis))
 	if operators, err := p.operators(ctx, api.Cleanup); err != nil {
@@ -50,7 +60,7 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	return runStages(ctx, log,
 		[]loop{{"ops listener", private.Run}, {"job listener", listener.Run}},
 		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}},
-		[]loop{{"http", serve(cfg.HTTP.Addr, api.Handler(), cfg.Shutdown, draining, log)}},
+		[]loop{{"http", serve(cfg.HTTP.Addr, api.Handler(), cfg.Shutdown, drain, log)}},
 	)
 }
 
@@ -90,7 +100,7 @@ func (p *parts) pseudonym() secret.Pseudonym {
 }
 
 // serve answers on addr until ctx ends, then drains.
-func serve(addr string, h http.Handler, drain time.Duration, draining chan<- struct{}, log *slog.Logger) func(context.Context) error {
+func serve(addr string, h http.Handler, patience time.Duration, drain func(), log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
@@ -100,8 +110,8 @@ func serve(addr string, h http.Handler, drain time.Duration, draining chan<- str
 		var stop sync.WaitGroup
 		stop.Go(func() {
 			<-ctx.Done()
-			close(draining)
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+			drain()
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 			defer cancel()
 			if err := server.Shutdown(ctx); err != nil {
 				log.Warn("requests were cut off", "error", err.Error())

@@ -34,7 +34,8 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 	)
 }
 
-// dispatcher keeps at most twice a worker's slots in Redis; the standby takes over when the leader's connection dies.
+// dispatcher keeps twice the slots of a worker like the settings' in Redis, or of all live ones; the standby takes over when the leader's
+// connection dies.
 func (p *parts) dispatcher() *queue.Dispatcher {
 	return &queue.Dispatcher{DB: p.db, Redis: p.redis, Interactive: max(2, p.cfg.Jobs.Concurrency/2), Bulk: 2 * p.cfg.Jobs.Concurrency,
 		Each: max(1, p.cfg.Limits.RunningPerCustomer), Watch: p.figures.dispatched(), Trace: p.trace, Log: p.log}

@@ -36,7 +36,7 @@ type API struct {
 	DashboardURL       string         // no trailing slash; "": there are no pages, and consent ends on a page of ours
 
 	Ready    func(context.Context) Readiness                            // asked at most once a second; nil: always ready
-	Draining <-chan struct{}                                            // closed when the process begins to stop: streams end then; may be nil
+	Draining context.Context                                            // ends when the process begins to stop: streams end then; nil: never
 	Observe  func(method, route string, status int, took time.Duration) // figures of each answer; may be nil
 	Streams  func(by int)                                               // how many streams more are open now; may be nil
 	Trace    *telemetry.Tracer                                          // nil: no traces

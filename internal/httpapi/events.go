@@ -166,12 +166,9 @@ func (s *server) untilDrain(ctx context.Context) (context.Context, context.Cance
 	if s.Draining == nil {
 		return ctx, cancel
 	}
-	go func() {
-		select {
-		case <-s.Draining:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	stop := context.AfterFunc(s.Draining, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }

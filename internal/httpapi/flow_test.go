@@ -125,7 +125,7 @@ func TestDrainEndsWaitsWithTheJobAndStreamsWithoutEnd(t *testing.T) {
 	go func() { waited <- r.call(t, "GET", path+"?wait=30", token, "") }()
 	require.Equal(t, 200, r.call(t, "GET", "/health/ready", "", "").StatusCode)
 	start := time.Now()
-	close(r.draining)
+	r.drain()
 	require.Equal(t, "", events.until("event:"), "a stream that drains has no end")
 	require.Equal(t, 200, (<-waited).StatusCode)
 	require.Less(t, time.Since(start), 10*time.Second)

@@ -58,14 +58,7 @@ func unready(r Readiness) error {
 	return sweep.Errorf(sweep.Unavailable, "this process is not ready for requests").With("checks", r.Checks)
 }
 
-func (s *server) draining() bool {
-	select {
-	case <-s.Draining:
-		return true
-	default:
-		return false // also without a channel
-	}
-}
+func (s *server) draining() bool { return s.Draining != nil && s.Draining.Err() != nil }
 
 // healthCache asks at most once a second, whoever knocks.
 type healthCache struct {

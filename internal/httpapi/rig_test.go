@@ -51,12 +51,12 @@ func migrate(ctx context.Context, url string) error {
 // rig is the API on real parts: database, Redis, mail relay and a simulated Google, served over HTTP.
 type rig struct {
 	httpapi.API
-	url      string
-	root     *pgx.Conn // sees every tenant
-	mailer   *account.Mailer
-	sink     *smtp.Sink
-	log      *lines
-	draining chan struct{}
+	url    string
+	root   *pgx.Conn // sees every tenant
+	mailer *account.Mailer
+	sink   *smtp.Sink
+	log    *lines
+	drain  func()
 }
 
 // newRig builds it; each change edits the API before it is served.
@@ -72,7 +72,9 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	require.NoError(t, err)
 	sealer, err := secret.NewTokenSealer(keys.TokenPublic)
 	require.NoError(t, err)
-	r := &rig{root: root, log: &lines{}, draining: make(chan struct{})}
+	r := &rig{root: root, log: &lines{}}
+	draining, drain := context.WithCancel(t.Context())
+	r.drain = drain
 	r.Log = telemetry.NewLogger(r.log, telemetry.Options{Process: "api", Format: "json", Level: slog.LevelDebug})
 	db := open(t, d, "mailsweep_app")
 	r.startMail(t, open(t, d, "mailsweep_worker"), vault)
@@ -84,7 +86,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	}
 	r.Cleanup = &cleanup.Service{DB: db, Vault: vault, Plans: r.Plans, Changes: startListener(t, d, r.Log), Hint: func() {}, Order: func(sweep.ID) {}, ExecutesPerDay: 100, OpenJobs: 20, Log: r.Log}
 	r.Report = &report.Service{DB: db, Plans: r.Plans}
-	r.PublicURL, r.CORSOrigins, r.Draining, r.AnonymousPerMinute = "https://api.example", []string{page}, r.draining, 100_000
+	r.PublicURL, r.CORSOrigins, r.Draining, r.AnonymousPerMinute = "https://api.example", []string{page}, draining, 100_000
 	for _, c := range change {
 		c(r)
 	}

@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	hintedGap  = 20 * time.Millisecond // between two looks when hinted again
-	busyGap    = 5 * time.Millisecond  // the same after a look that found work
-	idleGap    = 250 * time.Millisecond
-	standbyGap = time.Second
-	postsAtOne = 100
+	idleGap      = 250 * time.Millisecond // between two looks when nobody hints
+	shortest     = 2 * time.Millisecond   // between two looks
+	longest      = 20 * time.Millisecond  // the same when hinted again
+	restsPerLook = 4                      // of the time that the last look took
+	standbyGap   = time.Second
+	postsAtOne   = 100
 )
 
 // Dispatcher carries queued jobs and due posts from PostgreSQL to Redis, the least served customer first. Of all processes that run
@@ -27,8 +28,8 @@ const (
 type Dispatcher struct {
 	DB          *store.DB
 	Redis       redis.UniversalClient
-	Interactive int               // at most so many analyses and dry runs are in Redis or running
-	Bulk        int               // at most so many executes and undos
+	Interactive int               // so many analyses and dry runs may be in Redis or running; with many workers, twice what they run at once
+	Bulk        int               // so many executes and undos, likewise
 	Each        int               // of one customer at most so many of either
 	Watch       func(Round)       // told of each look, for figures; nil: nobody counts
 	Trace       *telemetry.Tracer // nil: no traces
@@ -37,15 +38,16 @@ type Dispatcher struct {
 	once   sync.Once
 	hints  *hints
 	client client
+	slots  slots
 	broken bool      // Redis failed us last time
-	hinted time.Time // when a hint was followed last
-	found  bool      // the last look found work
-	round  Round     // the look under way
+	looked time.Time // when the last look ended
+	round  Round     // the last look, or the one under way
 }
 
 func (d *Dispatcher) init() {
 	d.hints = newHints(d.Redis, d.Log)
 	d.client = client{asynq.NewClientFromRedisClient(d.Redis), d.Trace}
+	d.slots.inspector = asynq.NewInspectorFromRedisClient(d.Redis)
 }
 
 // Hint says that something was queued. It never blocks, and may be called before Run.
@@ -79,19 +81,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 }
 
 // rest waits until the next look; false at the end of ctx. The first hint after a silence is followed at once; those that come behind it
-// are gathered.
+// are gathered, so that looking takes a fifth of the time at most.
 func (d *Dispatcher) rest(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
 	case <-d.hints.here:
-		gap := hintedGap - time.Since(d.hinted)
-		if d.found {
-			gap = busyGap
-		}
-		ok := gap <= 0 || pause(ctx, gap)
-		d.hinted = time.Now()
-		return ok
+		gap := min(max(restsPerLook*d.round.Took, shortest), longest) - time.Since(d.looked)
+		return gap <= 0 || pause(ctx, gap)
 	case <-time.After(idleGap):
 		return true
 	}
@@ -110,7 +107,8 @@ func (d *Dispatcher) watched(ctx context.Context, leader *store.Leader) bool {
 	began := time.Now()
 	d.round = Round{}
 	d.round.Leads = d.look(ctx, leader)
-	d.round.Took = time.Since(began)
+	d.looked = time.Now()
+	d.round.Took = d.looked.Sub(began)
 	if d.Watch != nil {
 		d.Watch(d.round)
 	}
@@ -126,9 +124,10 @@ func (d *Dispatcher) look(ctx context.Context, leader *store.Leader) (leads bool
 	if !leads || d.broken && d.Redis.Ping(ctx).Err() != nil {
 		return leads
 	}
-	d.broken, d.found = false, false
-	d.jobs(ctx, store.Line{Writes: false, Window: d.Interactive, Each: d.Each})
-	d.jobs(ctx, store.Line{Writes: true, Window: d.Bulk, Each: d.Each})
+	d.broken = false
+	d.slots.count()
+	d.jobs(ctx, store.Line{Writes: false, Window: d.slots.window(interactiveLine, d.Interactive), Each: d.Each})
+	d.jobs(ctx, store.Line{Writes: true, Window: d.slots.window(bulkLine, d.Bulk), Each: d.Each})
 	d.posts(ctx)
 	return true
 }
@@ -139,7 +138,6 @@ func (d *Dispatcher) jobs(ctx context.Context, line store.Line) {
 	if err != nil && ctx.Err() == nil {
 		d.Log.ErrorContext(ctx, "dispatch failed", "error", err)
 	}
-	d.found = d.found || len(jobs) > 0
 	for _, j := range jobs {
 		if d.broken {
 			d.back(ctx, j)

@@ -2,8 +2,10 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,15 +20,18 @@ type hints struct {
 	log     *slog.Logger
 	here    chan struct{}      // full: look
 	out     chan struct{}      // full: tell the others
+	look    string             // what this process publishes for "look": it hears itself, and has looked already
 	orders  chan sweep.ID      // jobs with new orders, for the others
 	ordered func(job sweep.ID) // hears of such jobs; nil: nobody here wants to
 }
+
+const lookPrefix = "look "
 
 // ordersAtOnce is how many orders may wait to be published. One more is dropped: its worker hears at its next heartbeat.
 const ordersAtOnce = 256
 
 func newHints(c redis.UniversalClient, log *slog.Logger) *hints {
-	return &hints{redis: c, log: log, here: make(chan struct{}, 1), out: make(chan struct{}, 1), orders: make(chan sweep.ID, ordersAtOnce)}
+	return &hints{redis: c, log: log, here: make(chan struct{}, 1), out: make(chan struct{}, 1), look: lookPrefix + rand.Text(), orders: make(chan sweep.ID, ordersAtOnce)}
 }
 
 // hintChannel names the database too: published messages cross Redis' numbered databases. A cluster has number 0 only.
@@ -56,7 +61,7 @@ func (h *hints) order(job sweep.ID) {
 // tell publishes the hints of this process, many at once as one, until ctx ends.
 func (h *hints) tell(ctx context.Context) {
 	for {
-		message := ""
+		message := h.look
 		select {
 		case <-ctx.Done():
 			return
@@ -91,8 +96,10 @@ func (h *hints) hear(ctx context.Context) {
 }
 
 func (h *hints) heard(message string) {
-	if message == "" {
-		poke(h.here)
+	if message == "" || strings.HasPrefix(message, lookPrefix) { // the release before says nothing
+		if message != h.look {
+			poke(h.here)
+		}
 		return
 	}
 	if job, err := sweep.ParseUUID(message); err == nil && h.ordered != nil {

@@ -210,6 +210,31 @@ func TestTwoDispatchersSendAJobOnceAndAHintCrossesProcesses(t *testing.T) {
 	require.Equal(t, 0, p.count("epoch <> 1"))
 }
 
+// Three workers with four slots each for what somebody waits for, and a window of two: all twelve get work.
+func TestTheWindowGrowsWithTheWorkers(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, testkit.Redis(t))
+	release := make(chan struct{})
+	var working atomic.Int32
+	for range 3 {
+		w := &queue.Worker{Redis: p.redis(), Concurrency: 16, Log: p.log, Job: func(context.Context, queue.Task) error {
+			working.Add(1)
+			<-release
+			return nil
+		}}
+		p.runs(w.Run)
+	}
+	t.Cleanup(func() { close(release) })
+	d := p.dispatcher()
+	d.Interactive = 2
+	p.runs(d.Run)
+	for range 30 {
+		p.submit(sweep.DryRun)
+	}
+	require.Eventually(t, func() bool { return working.Load() == 12 }, 20*time.Second, 20*time.Millisecond, "%d are at work", working.Load())
+	require.Equal(t, 24, p.count("state = 'dispatched'"))
+}
+
 func TestAllOpenJobsComeBackAfterAFlush(t *testing.T) {
 	t.Parallel()
 	own := testkit.OwnRedis(t)

@@ -80,7 +80,7 @@ func (w *Worker) servers() (servers []*asynq.Server) {
 	if w.Job != nil {
 		quick := max(1, w.Concurrency/4)
 		servers = append(servers, w.server(quick, 5*time.Millisecond, map[string]int{interactiveLine: 1}),
-			w.server(max(1, w.Concurrency-quick), 15*time.Millisecond, map[string]int{bulkLine: 1}))
+			w.server(max(1, w.Concurrency-quick), 5*time.Millisecond, map[string]int{bulkLine: 1}))
 	}
 	rest := map[string]int{}
 	if w.Mail != nil {

@@ -29,24 +29,24 @@ type Claim struct {
 // Worker is who claims: its process's name, and its build, which ops can halt.
 type Worker struct{ Name, Build string }
 
-// claimSQL names what After(sweep.Claim) allows; a running job can be claimed only when its lease is dead. (decisions 15: 15 s.)
-const claimSQL = `UPDATE jobs j SET state = 'running', fence = fence + 1, worker = @worker, lease_until = clock_timestamp() + make_interval(secs => @lease),
+// claimStatement names what After(sweep.Claim) allows; a running job can be claimed only when its lease is dead. (decisions 15: 15 s.)
+var claimStatement = prepared(`UPDATE jobs j SET state = 'running', fence = fence + 1, worker = @worker, lease_until = clock_timestamp() + make_interval(secs => @lease),
 	started_at = coalesce(started_at, now() + @offset::interval), phase = CASE WHEN phase IN ('queued','') THEN 'starting' ELSE phase END, version = version + 1,
 	builds = CASE WHEN @build = ANY(builds) OR NOT cancel_requested AND halted(customer_id, kind, @build) IS NOT NULL THEN builds ELSE builds || CAST(@build AS text) END
 	WHERE j.customer_id = @customer AND j.id = @job AND j.epoch = @epoch AND j.state = ANY(string_to_array(@from, ','))
 	  AND (j.state <> 'running' OR j.lease_until < clock_timestamp())
 	RETURNING now() + @offset::interval, fence, checkpoint, coalesce(period_start, 'epoch'), request_id, traceparent, cancel_requested,
-	  halted(j.customer_id, j.kind, @build) IS NOT NULL, ` + jobColumns
+	  halted(j.customer_id, j.kind, @build) IS NOT NULL, ` + jobColumns)
 
 // Claim takes a dispatched job, or one whose lease is dead, for worker, in one round trip. ok is false when the task is stale or a
 // duplicate: there is nothing to do then.
 func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, w Worker) (c Claim, ok bool, err error) {
-	args := pgx.StrictNamedArgs{"worker": w.Name, "build": w.Build, "lease": sweep.Lease.Seconds(), "offset": db.offset, "customer": dbID(customer), "job": dbID(job),
+	args := map[string]any{"worker": w.Name, "build": w.Build, "lease": sweep.Lease.Seconds(), "offset": db.offset, "customer": dbID(customer), "job": dbID(job),
 		"epoch": epoch, "from": from(sweep.Claim)}
 	var r jobRow
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
 		ok = false
-		q.Queue(claimSQL, args).QueryRow(func(row pgx.Row) error {
+		claimStatement.queue(q, args).QueryRow(func(row pgx.Row) error {
 			err := row.Scan(append([]any{&c.Now, &c.Fence, &c.Checkpoint, &c.Period, &c.RequestID, &c.Traceparent, &c.Canceled, &c.Halted}, r.fields()...)...)
 			ok = err == nil
 			return ignoreNoRows(err)
@@ -92,7 +92,7 @@ type Orders struct {
 	Yield  bool // a writing job of this customer wants the same mailbox: what only reads gives way
 }
 
-const renewSQL = `WITH was AS (
+var renewStatement = prepared(`WITH was AS (
 	SELECT phase, done, total FROM jobs WHERE customer_id = @customer AND id = @job
 ), j AS (
 	UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => @lease), phase = @phase, done = @done, total = @total, per_second = @rate, units = @units,
@@ -100,15 +100,15 @@ const renewSQL = `WITH was AS (
 	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running' RETURNING cancel_requested, pause_requested, version, kind, customer_id, id, account, rank
 ) SELECT cancel_requested, pause_requested, halted(j.customer_id, j.kind, @build) IS NOT NULL,
 	j.rank > 1 AND others_write(j.customer_id, j.id, j.account, '{queued,dispatched,running}'),
-	CASE WHEN (was.phase, was.done, was.total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN version ELSE 0 END FROM j, was`
+	CASE WHEN (was.phase, was.done, was.total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN version ELSE 0 END FROM j, was`)
 
 // Renew renews the lease and shows progress; ErrFenced when the claim is not in force any more.
 func (db *DB) Renew(ctx context.Context, c *Claim, b Beat) (o Orders, err error) {
-	args := pgx.StrictNamedArgs{"customer": dbID(c.CustomerID), "job": dbID(c.ID), "fence": c.Fence, "lease": sweep.Lease.Seconds(), "build": c.build,
+	args := map[string]any{"customer": dbID(c.CustomerID), "job": dbID(c.ID), "fence": c.Fence, "lease": sweep.Lease.Seconds(), "build": c.build,
 		"phase": b.Phase, "done": b.Done, "total": b.Total, "rate": b.PerSecond, "units": b.Units}
 	var version int64
 	err = db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
-		q.Queue(renewSQL, args).QueryRow(func(row pgx.Row) error { return row.Scan(&o.Cancel, &o.Pause, &o.Halt, &o.Yield, &version) })
+		renewStatement.queue(q, args).QueryRow(func(row pgx.Row) error { return row.Scan(&o.Cancel, &o.Pause, &o.Halt, &o.Yield, &version) })
 	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -214,6 +214,8 @@ type Ending struct {
 const finishSQL = `UPDATE jobs SET result = @result, units = @units, done = @done, total = @total
 	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running'`
 
+var finishStatement, endStatement = prepared(finishSQL), prepared(endSQL)
+
 func (e Ending) args(c *Claim) map[string]any {
 	return map[string]any{"result": dbBytes(e.Result), "units": e.Units, "done": e.Done, "total": e.Total, "customer": dbID(c.CustomerID), "job": dbID(c.ID), "fence": c.Fence}
 }
@@ -231,7 +233,7 @@ func (db *DB) Finish(ctx context.Context, c *Claim, e Ending) error {
 	var version int64
 	var ran float64
 	err := db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
-		q.Queue(finishSQL, pgx.StrictNamedArgs(e.args(c)))
+		finishStatement.queue(q, e.args(c))
 		db.queueEnd(q, c, e, &version, &ran)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -246,5 +248,5 @@ func (db *DB) Finish(ctx context.Context, c *Claim, e Ending) error {
 func (db *DB) queueEnd(q *pgx.Batch, c *Claim, e Ending, version *int64, ran *float64) {
 	args := endArgs(c.CustomerID, c.ID, e.State, e.Code, e.Detail)
 	args["fence"], args["now"], args["offset"] = c.Fence, nil, db.offset
-	q.Queue(endSQL, pgx.StrictNamedArgs(args)).QueryRow(func(row pgx.Row) error { return row.Scan(version, nil, ran, nil) })
+	endStatement.queue(q, args).QueryRow(func(row pgx.Row) error { return row.Scan(version, nil, ran, nil) })
 }

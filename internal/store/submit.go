@@ -58,11 +58,11 @@ type Verdict struct {
 	Quota        sweep.Quota
 }
 
-// submitSQL decides and writes in one statement. The customer row is locked by the statement before it, so that every count here
+// submitStatement decides and writes in one statement. The customer row is locked by the statement before it, so that every count here
 // is of this moment; the usage row is guarded by its own condition as well. What the submission was made from is compared first: the
 // plan's version, the standing, the connected mailboxes. A usage row made by another CTE of the same statement would be invisible to an
 // UPDATE, hence INSERT … ON CONFLICT.
-const submitSQL = `
+var submitStatement = prepared(`
 WITH k AS (
   SELECT request_hash = @hash::bytea AS same, answer FROM idempotency_keys
   WHERE customer_id = @cust::uuid AND route = @route::text AND key = @key::text AND @key::text <> '' AND created_at > @now::timestamptz - interval '24 hours'
@@ -112,14 +112,14 @@ WITH k AS (
 )
 SELECT (SELECT id FROM j) IS NOT NULL, coalesce((SELECT reserved FROM j), 0), (SELECT same FROM k), (SELECT answer FROM k),
   g.fresh, g.same_job, g.plan_job, g.undo_job, g.open >= @max_open::int, @kind::text = 'execute' AND g.executes >= @max_executes::int,
-  coalesce(g.halted, ''), g.used, g.reserved, (SELECT count(*) FROM a) FROM g`
+  coalesce(g.halted, ''), g.used, g.reserved, (SELECT count(*) FROM a) FROM g`)
 
 // Submit admits a job or says why not: quota, job, idempotency row and audit entry stand or fall together, in one round trip.
 func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 	period := sweep.PeriodAt(s.Now)
 	v := Verdict{Quota: sweep.Quota{Limit: s.Limit, Period: period}}
 	id := (&Tx{Now: s.Now}).NewID()
-	args := pgx.StrictNamedArgs{
+	args := map[string]any{
 		"cust": dbID(s.Customer), "version": s.PlanVersion, "weight": s.Weight, "units": s.EstimatedUnits,
 		"job": dbID(s.Job), "job_shown": sweep.JobID.Show(s.Job), "mailbox": dbID(s.Mailbox), "account": s.Account, "kind": string(s.Kind),
 		"rank": s.Kind.Rank(), "params": s.Params, "plan": dbID(s.CleanupPlan), "undo_of": dbID(s.UndoOf), "n": s.Reserve, "partial": s.Partial,
@@ -133,7 +133,7 @@ func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 	err := db.batch(ctx, s.Customer, func(b *pgx.Batch) {
 		// NO KEY: a worker that holds the usage row may insert a row whose foreign key looks at this customer
 		b.Queue("SELECT 1 FROM customers WHERE id = $1 FOR NO KEY UPDATE", dbID(s.Customer))
-		b.Queue(submitSQL, args).QueryRow(func(row pgx.Row) error {
+		submitStatement.queue(b, args).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&v.Admitted, &v.Reserved, &same, &v.ReplayAnswer, &fresh, &sameJob, &planJob, &undoJob,
 				&v.TooManyOpen, &v.TooManyRuns, &v.Halted, &v.Quota.Used, &v.Quota.Reserved, new(int64))
 		})

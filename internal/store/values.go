@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"mailsweep/internal/sweep"
 )
 
@@ -18,6 +20,17 @@ func (d dbID) Value() (driver.Value, error) {
 		return nil, nil
 	}
 	return sweep.ID(d).String(), nil
+}
+
+// UUIDValue implements pgtype.UUIDValuer: statements that do not go through database/sql send the 16 bytes.
+func (d dbID) UUIDValue() (pgtype.UUID, error) {
+	return pgtype.UUID{Bytes: d, Valid: !sweep.ID(d).IsZero()}, nil
+}
+
+// ScanUUID implements pgtype.UUIDScanner.
+func (d *dbID) ScanUUID(v pgtype.UUID) error {
+	*d = dbID(v.Bytes)
+	return nil
 }
 
 // Scan implements sql.Scanner.

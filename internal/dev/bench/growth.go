@@ -10,7 +10,10 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-const growthPeople = 1000
+const (
+	growthPeople = 1000 // submit
+	growthOwners = 50   // have the jobs, so that the smallest history has a full page too
+)
 
 // growth measures submit, status, history and sweep with 10^3, then ever more finished jobs in the database, all in this month's partition.
 func growth(ctx context.Context, b *bench) (lines []line, err error) {
@@ -23,29 +26,32 @@ func growth(ctx context.Context, b *bench) (lines []line, err error) {
 	if err != nil {
 		return nil, err
 	}
-	sizes := []int{1, 10, 100, 1000} // of each customer
+	owners := people[:growthOwners]
+	sizes := []int{20, 200, 2000, 20_000} // jobs of each owner
 	if b.Full {
-		sizes = append(sizes, 10_000)
+		sizes = append(sizes, 200_000)
 	}
 	acts := []string{"submit", "status", "history", "sweep"}
 	p99 := map[string][]time.Duration{}
 	have := 0
 	for _, each := range sizes {
-		if err := r.fill(ctx, backlog{kind: sweep.DryRun, each: each - have, state: sweep.Succeeded, over: sinceMonth()}); err != nil {
-			return nil, err
+		for _, p := range owners {
+			if err := r.fill(ctx, backlog{kind: sweep.DryRun, customer: p.customer, each: each - have, state: sweep.Succeeded, over: sinceMonth()}); err != nil {
+				return nil, err
+			}
 		}
 		have = each
 		if err := r.exec(ctx, "VACUUM ANALYZE jobs", "CHECKPOINT"); err != nil {
 			return nil, err
 		}
-		one, err := r.grown(ctx, people)
+		one, err := r.grown(ctx, people, owners)
 		if err != nil {
 			return nil, err
 		}
 		for act, took := range one {
 			p99[act] = append(p99[act], took)
 		}
-		say("  %d jobs: %v", each*growthPeople, one)
+		say("  %d jobs: %v", each*growthOwners, one)
 	}
 	for _, act := range acts {
 		all := p99[act]
@@ -68,13 +74,13 @@ func list(took []time.Duration) string {
 }
 
 // grown measures each act: three rounds, the middle one's p99.
-func (r *rig) grown(ctx context.Context, people []person) (map[string]time.Duration, error) {
-	polls, err := r.oldJobs(ctx, people[:32])
+func (r *rig) grown(ctx context.Context, people, owners []person) (map[string]time.Duration, error) {
+	polls, err := r.oldJobs(ctx, owners[:32])
 	if err != nil {
 		return nil, err
 	}
 	var histories [][]byte
-	for _, p := range people[:32] {
+	for _, p := range owners[:32] {
 		histories = append(histories, request("GET", "/api/v1/jobs?limit=20", p.token, ""))
 	}
 	s := &submissions{r: r, people: people, conns: 8, n: int(time.Now().UnixMilli())}

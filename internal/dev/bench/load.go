@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http/httputil"
 	"slices"
 	"strconv"
 	"sync"
@@ -115,6 +117,10 @@ func (w *wire) ask(request []byte) (a reply, err error) {
 	if err != nil {
 		return a, fmt.Errorf("read answer: %w", err)
 	}
+	if size == inChunks {
+		err = w.chunks(&a)
+		return a, err
+	}
 	w.body = slices.Grow(w.body[:0], size)[:size]
 	for got := 0; got < size; {
 		n, err := w.r.Read(w.body[got:])
@@ -125,6 +131,17 @@ func (w *wire) ask(request []byte) (a reply, err error) {
 	}
 	a.body = w.body
 	return a, nil
+}
+
+// inChunks is the size of an answer that does not tell its length.
+const inChunks = -1
+
+func (w *wire) chunks(a *reply) (err error) {
+	if a.body, err = io.ReadAll(httputil.NewChunkedReader(w.r)); err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	_, err = w.r.Discard(len("\r\n"))
+	return err
 }
 
 // head reads the status and those headers that matter here.
@@ -154,7 +171,7 @@ func (w *wire) head(a *reply) (size int, err error) {
 		case "Etag":
 			a.etag = string(value)
 		case "Transfer-Encoding":
-			err = fmt.Errorf("an answer without length")
+			size = inChunks
 		}
 		if err != nil {
 			return 0, err

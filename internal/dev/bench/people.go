@@ -59,8 +59,12 @@ func (r *rig) people(ctx context.Context, n int) ([]person, error) {
 		if _, err := r.root.CopyFrom(ctx, pgx.Identifier{t[0]}, t[1:], pgx.CopyFromRows(rows[t[0]])); err != nil {
 			return nil, fmt.Errorf("write %s: %w", t[0], err)
 		}
+		// only what has rows: plans that are made while statistics say that a table is empty read it whole ever after
+		if err := r.exec(ctx, "ANALYZE "+t[0]); err != nil {
+			return nil, err
+		}
 	}
-	return list, r.exec(ctx, "ANALYZE")
+	return list, nil
 }
 
 func (r *rig) person(now time.Time) (p person, err error) {

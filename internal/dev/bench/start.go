@@ -82,7 +82,7 @@ func (r *rig) starts(ctx context.Context, people []person, path, body string) (l
 		if i >= 20 { // the first ones warm connections and statements
 			l.took = append(l.took, at.Sub(began))
 		}
-		time.Sleep(time.Duration(5+i%13) * time.Millisecond) // idle again, and not in step with anybody's looks
+		time.Sleep(time.Duration(40+7*(i%13)) * time.Millisecond) // idle again, and not in step with anybody's looks
 	}
 	slices.Sort(l.took)
 	return l, nil

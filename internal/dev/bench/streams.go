@@ -13,7 +13,10 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-const openStreams = 10_000
+const (
+	openStreams    = 10_000
+	streamsWatched = 20 * time.Second // longer than a stream waits before it reads its job again by itself
+)
 
 // streams measures the API's resident memory with 10,000 open SSE streams, after one event has reached each.
 func streams(ctx context.Context, b *bench) ([]line, error) {
@@ -47,12 +50,24 @@ func streams(ctx context.Context, b *bench) ([]line, error) {
 		defer conn.Close() //nolint:gocritic // all stay open to the end
 	}
 	took := time.Since(began)
-	full, err := resident(r.Children["api"].Pid())
+	full, err := r.mostResident("api", streamsWatched)
 	if err != nil {
 		return nil, err
 	}
-	return []line{goal(line{what: fmt.Sprintf("%d open SSE streams on one API process", openStreams), ours: fmt.Sprintf("%d MiB resident, opened in %.1f s", full>>20, took.Seconds()),
+	return []line{goal(line{what: fmt.Sprintf("%d open SSE streams on one API process", openStreams), ours: fmt.Sprintf("%d MiB resident at most, opened in %.1f s", full>>20, took.Seconds()),
 		limit: fmt.Sprintf("%d MiB without a stream", idle>>20), ratio: fmt.Sprintf("%.1f KiB a stream", float64(full-idle)/openStreams/1024), goal: "≤ 512 MiB"}, full <= 512<<20)}, nil
+}
+
+// mostResident watches a child's resident memory for d, in bytes.
+func (r *rig) mostResident(child string, d time.Duration) (most int64, err error) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
+		now, err := resident(r.Children[child].Pid())
+		if err != nil {
+			return most, err
+		}
+		most = max(most, now)
+	}
+	return most, nil
 }
 
 // follow opens a stream and reads its first event.
