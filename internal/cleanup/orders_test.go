@@ -166,7 +166,7 @@ func TestWorkThatBreaksAgainAndAgainEndsWithItsReasonAndCanBeRunAgain(t *testing
 	}
 	require.Equal(t, sweep.Failed, broken.State)
 	require.Equal(t, sweep.Internal, broken.Error.Code)
-	require.NotContains(t, c.log.text(), "private subject")
+	require.NotContains(t, c.log.String(), "private subject")
 	var trouble string
 	require.NoError(t, c.root.QueryRow(t.Context(), "SELECT trouble FROM jobs WHERE id = $1", jobID(t, run.ID).String()).Scan(&trouble))
 	require.Regexp(t, `^panic in cleanup_test.*:\d+: a string$`, trouble)

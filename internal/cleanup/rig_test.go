@@ -1,11 +1,9 @@
 package cleanup_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"sync"
@@ -48,7 +46,7 @@ type rig struct {
 	google *google.Sim
 	wire   *wire
 	sealer *secret.TokenSealer
-	log    *lines
+	log    *testkit.Log
 	logs   *slog.Logger
 	posts  posts
 	url    func(role string) string // a login to the test's database
@@ -74,7 +72,7 @@ func (p *posts) count(kind mail.Kind) (n int) {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	d := testkit.Postgres(t, testkit.Schema{Files: migrations.SQL, Migrate: migrate})
-	r := &rig{log: &lines{}, url: func(role string) string { return d.URL(role, rolePassword) }}
+	r := &rig{log: &testkit.Log{}, url: func(role string) string { return d.URL(role, rolePassword) }}
 	root, err := pgxpool.New(t.Context(), d.Bootstrap)
 	require.NoError(t, err)
 	r.root = root
@@ -96,7 +94,7 @@ func newRig(t *testing.T) *rig {
 		Post: r.post, Log: log}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(r.log.text())
+			t.Log(r.log.String())
 		}
 	})
 	return r
@@ -289,24 +287,4 @@ func (c *customer) succeeded(t *testing.T, job sweep.JobView, v any) {
 	job = c.finished(t, job)
 	require.Equal(t, sweep.Succeeded, job.State, "%+v", job.Error)
 	require.NoError(t, json.Unmarshal(job.Result, v))
-}
-
-// lines keeps what was logged.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-var _ io.Writer = (*lines)(nil)
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

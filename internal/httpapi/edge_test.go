@@ -142,22 +142,22 @@ func TestRequestIDsFollowTheRequestIntoTheLog(t *testing.T) {
 	token := r.member(t, "ada@example.com")
 	a := r.call(t, "GET", "/api/v1/auth/me?secret=hush-hush", token, "", "X-Request-ID", "mine-1.2_3", "Traceparent", strangersTrace)
 	require.Equal(t, "mine-1.2_3", a.Header.Get("X-Request-ID"))
-	testkit.Eventually(t, 5*time.Second, func() bool { return len(r.log.with("mine-1.2_3", `"msg":"request"`)) == 1 }, "one line for the request")
-	line := r.log.with("mine-1.2_3", `"msg":"request"`)[0]
+	testkit.Eventually(t, 5*time.Second, func() bool { return len(r.log.With("mine-1.2_3", `"msg":"request"`)) == 1 }, "one line for the request")
+	line := r.log.With("mine-1.2_3", `"msg":"request"`)[0]
 	for _, part := range []string{`"route":"/api/v1/auth/me"`, `"status":200`, `"customer_id":"cus_`, `"ms":`} {
 		require.Contains(t, line, part)
 	}
 	require.Regexp(t, `"trace_id":"[0-9a-f]{32}","span_id":"[0-9a-f]{16}"`, line)
-	require.Empty(t, r.log.with("0af7651916cd43dd8448eb211c80319c"), "a stranger names no trace of ours")
+	require.Empty(t, r.log.With("0af7651916cd43dd8448eb211c80319c"), "a stranger names no trace of ours")
 	for _, forged := range []string{"", "has blanks", "x\"y", strings.Repeat("x", 65), "é"} {
 		require.Regexp(t, `^[0-9a-f]{32}$`, r.call(t, "GET", "/health", "", "", "X-Request-ID", forged).Header.Get("X-Request-ID"), forged)
 	}
 	r.call(t, "GET", "/made/up/by/strangers", "", "")
-	require.NotEmpty(t, r.log.with(`"route":"unmatched"`))
+	require.NotEmpty(t, r.log.With(`"route":"unmatched"`))
 	r.call(t, "BREW", "/health", "", "")
-	testkit.Eventually(t, 5*time.Second, func() bool { return len(r.log.with(`"method":"OTHER"`)) == 1 }, "the method in our words")
+	testkit.Eventually(t, 5*time.Second, func() bool { return len(r.log.With(`"method":"OTHER"`)) == 1 }, "the method in our words")
 	for _, secret := range []string{"hush-hush", token, good, "made/up", "BREW"} {
-		require.Empty(t, r.log.with(secret), "no secret and no stranger's words in the log")
+		require.Empty(t, r.log.With(secret), "no secret and no stranger's words in the log")
 	}
 }
 

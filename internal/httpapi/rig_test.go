@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -55,7 +53,7 @@ type rig struct {
 	root   *pgx.Conn // sees every tenant
 	mailer *account.Mailer
 	sink   *smtp.Sink
-	log    *lines
+	log    *testkit.Log
 	drain  func()
 }
 
@@ -72,7 +70,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	require.NoError(t, err)
 	sealer, err := secret.NewTokenSealer(keys.TokenPublic)
 	require.NoError(t, err)
-	r := &rig{root: root, log: &lines{}}
+	r := &rig{root: root, log: &testkit.Log{}}
 	draining, drain := context.WithCancel(t.Context())
 	r.drain = drain
 	r.Log = telemetry.NewLogger(r.log, telemetry.Options{Process: "api", Format: "json", Level: slog.LevelDebug})
@@ -92,7 +90,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(r.log.with(`"level":"ERROR"`))
+			t.Log(r.log.With(`"level":"ERROR"`))
 		}
 	})
 	r.serve(t)
@@ -155,34 +153,6 @@ func (r *rig) startMail(t *testing.T, worker *store.DB, vault *secret.Vault) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.sink.Close() })
 	r.mailer = &account.Mailer{DB: worker, Vault: vault, Sender: &mail.Sender{Addr: listen, TLS: "none", From: "Mailsweep <no-reply@mailsweep.example>", BaseURL: page}}
-}
-
-// lines keeps what was logged.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// with gives the lines that hold every part.
-func (l *lines) with(parts ...string) (found []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
-		all := true
-		for _, p := range parts {
-			all = all && strings.Contains(line, p)
-		}
-		if all {
-			found = append(found, line)
-		}
-	}
-	return found
 }
 
 // answer is a response with its body read.

@@ -16,9 +16,9 @@ import (
 
 const (
 	idleGap      = 250 * time.Millisecond // between two looks when nobody hints
-	shortest     = 2 * time.Millisecond   // between two looks
-	longest      = 20 * time.Millisecond  // the same when hinted again
-	restsPerLook = 4                      // of the time that the last look took
+	restsPerLook = 4                      // between two looks when somebody does: so many times as long as the first took,
+	shortest     = 2 * time.Millisecond   // at least this,
+	longest      = 20 * time.Millisecond  // and at most this
 	standbyGap   = time.Second
 	postsAtOne   = 100
 )

@@ -33,8 +33,11 @@ func prepared(sql string) statement {
 	return s
 }
 
-// queue adds the statement to a batch. Each parameter must be given.
+// queue adds the statement to a batch. The parameters are given all, and no others.
 func (s statement) queue(b *pgx.Batch, args map[string]any) *pgx.QueuedQuery {
+	if len(args) != len(s.names) {
+		panic(fmt.Sprintf("statement with %d parameters, given are %d", len(s.names), len(args))) // as above
+	}
 	values := make([]any, len(s.names))
 	for i, name := range s.names {
 		value, given := args[name]

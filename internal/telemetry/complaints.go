@@ -46,7 +46,7 @@ func (c *complaints) Handle(err error) {
 
 // ours is what an error says without the collector's answer, which is of any length and may repeat the login that it was sent.
 func ours(err error) string {
-	text, _, _ := strings.Cut(err.Error(), "body: ")
+	text := strings.SplitN(err.Error(), "body: ", 2)[0]
 	return strings.ToValidUTF8(text[:min(len(text), complaintBytes)], "")
 }
 

@@ -1,13 +1,11 @@
 package telemetry_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -92,11 +90,7 @@ func TestTracingThatIsOffAllocatesNothing(t *testing.T) { //nolint:paralleltest 
 // A span costs a place in a queue that drops what does not fit; its collector is no part of that.
 func TestACollectorThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
-	hangs := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-	t.Cleanup(hangs.Close)
-	t.Cleanup(func() { close(release) })
-	tracer := startTracer(t, hangs.URL, slog.New(slog.DiscardHandler))
+	tracer := startTracer(t, testkit.Deaf(t), slog.New(slog.DiscardHandler))
 
 	done := make(chan struct{})
 	go func() {
@@ -119,24 +113,6 @@ func TestACollectorThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// page is a log that several goroutines write.
-type page struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (p *page) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *page) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
-
 // The log here redacts nothing: what is not handed to it cannot slip through.
 func TestComplaintsOfTheExporterAreLoggedWithoutTheLogin(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=hush-hush,a-login-hush-hush-without-a-name")
@@ -144,7 +120,7 @@ func TestComplaintsOfTheExporterAreLoggedWithoutTheLogin(t *testing.T) {
 		http.Error(w, "no such login: "+r.Header.Get("Authorization"), http.StatusUnauthorized)
 	}))
 	t.Cleanup(echoes.Close)
-	log := &page{}
+	log := &testkit.Log{}
 	tracer := startTracer(t, echoes.URL, slog.New(slog.NewTextHandler(log, nil)))
 	_, span := tracer.Begin(t.Context(), "", telemetry.Server, "GET", "/")
 	span.End(false)

@@ -45,6 +45,16 @@ func NewCollector(t testing.TB) *Collector {
 	return c
 }
 
+// Deaf is a server that takes requests and answers none until the test ends.
+func Deaf(t testing.TB) (url string) {
+	t.Helper()
+	release := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(s.Close)
+	t.Cleanup(func() { close(release) })
+	return s.URL
+}
+
 // ServeHTTP implements http.Handler.
 func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
