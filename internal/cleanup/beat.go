@@ -31,6 +31,8 @@ type beat struct {
 	nudged chan struct{} // full: ask for orders at once
 	moved  time.Time     // when the work last showed a sign of life
 	stall  time.Duration // how long it may show none
+	ending sync.Mutex    // held while the lease is renewed, or the job ended
+	over   bool          // the job is ended: there is nothing to renew
 }
 
 func newBeat(c store.Claim, stall time.Duration) *beat {
@@ -174,8 +176,10 @@ func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cance
 			b.giveUp(next, cancel)
 			return // the lease runs out, should the work not even hear this
 		}
-		orders, err := b.renew(parent, w, next)
+		orders, err, over := b.renewed(parent, w, next)
 		switch {
+		case over:
+			return
 		case err == nil:
 			last, renewed = next, time.Now()
 		case time.Since(renewed) > 3*renewEvery:
@@ -199,6 +203,26 @@ func (b *beat) giveUp(at store.Beat, cancel context.CancelCauseFunc) {
 	cause := &broken{trouble: fmt.Sprintf("no progress for %s while %s", b.stall, at.Phase)}
 	b.stopWith(cause)
 	cancel(cause)
+}
+
+// renewed renews unless the job has ended meanwhile.
+func (b *beat) renewed(ctx context.Context, w *work, next store.Beat) (o store.Orders, err error, over bool) {
+	b.ending.Lock()
+	defer b.ending.Unlock()
+	if b.over {
+		return o, nil, true
+	}
+	o, err = b.renew(ctx, w, next)
+	return o, err, false
+}
+
+// end lets f end the job with no renewal beside it: that would find the job over, and take the claim for lost whose end is being written.
+func (b *beat) end(f func() error) error {
+	b.ending.Lock()
+	defer b.ending.Unlock()
+	err := f()
+	b.over = err == nil
+	return err
 }
 
 func (b *beat) renew(ctx context.Context, w *work, next store.Beat) (store.Orders, error) {

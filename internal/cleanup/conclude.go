@@ -202,13 +202,15 @@ func (w *work) end(ctx context.Context, e store.Ending) error {
 // finish ends the job with its result, which f may still complete, beside what f writes in the same transaction.
 func (w *work) finish(ctx context.Context, result any, e store.Ending, f func(*store.Tx) error) error {
 	e.Units, e.Done, e.Total = w.beat.spent(), w.beat.done(), w.beat.total()
-	return w.DB.Fenced(ctx, w.c, func(tx *store.Tx) (err error) {
-		if err := f(tx); err != nil {
-			return err
-		}
-		if e.Result, err = seal(w.box, result, jobPart(w.c.ID, "result")); err != nil {
-			return err
-		}
-		return tx.Finish(w.c, e)
+	return w.beat.end(func() error {
+		return w.DB.Fenced(ctx, w.c, func(tx *store.Tx) (err error) {
+			if err := f(tx); err != nil {
+				return err
+			}
+			if e.Result, err = seal(w.box, result, jobPart(w.c.ID, "result")); err != nil {
+				return err
+			}
+			return tx.Finish(w.c, e)
+		})
 	})
 }

@@ -222,3 +222,28 @@ func TestALostDatabaseFailsNoJob(t *testing.T) {
 	c.due(t)
 	c.whole(t, run, plan)
 }
+
+// The end of a job waits for a row while its heartbeat is due: the claim that ends the job does not take itself for lost.
+func TestAHeartbeatDoesNotOvertakeTheEnd(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 300, Seed: 32})
+	job, err := c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
+	require.NoError(t, err)
+	tx, err := c.root.Begin(t.Context())
+	require.NoError(t, err)
+	defer tx.Rollback(t.Context()) //nolint:errcheck // it is over by then
+	_, err = tx.Exec(t.Context(), "SELECT 1 FROM mailboxes FOR NO KEY UPDATE")
+	require.NoError(t, err)
+	task, ended := c.take(t)[0], make(chan error, 1)
+	go func() { ended <- c.runner.Run(context.Background(), task.Customer, task.Job, task.Epoch) }()
+	blocked := func() int {
+		return c.count(t, `SELECT count(DISTINCT w.pid) FROM pg_locks w WHERE NOT w.granted
+			AND EXISTS (SELECT FROM pg_locks h JOIN pg_database d ON d.oid = h.database WHERE h.pid = w.pid AND d.datname = current_database())`)
+	}
+	require.Eventually(t, func() bool { return blocked() > 0 }, 20*time.Second, 10*time.Millisecond, "the end waits for the mailbox")
+	require.Never(t, func() bool { c.runner.Nudge(sweep.ID{}); return blocked() > 1 }, 2*time.Second, 20*time.Millisecond, "a heartbeat waits for the end")
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, <-ended)
+	require.Equal(t, sweep.Succeeded, c.job(t, job.ID).State)
+	require.NotContains(t, c.log.String(), "fenced")
+}
