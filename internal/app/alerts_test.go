@@ -2,16 +2,21 @@ package app
 
 import (
 	"os"
+	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/testkit"
 )
 
 const (
-	rulesFile   = "../../deployments/prometheus/alerts.yml"
-	runbookFile = "../../deployments/runbook.md"
+	rulesFile     = "../../deployments/prometheus/alerts.yml"
+	ruleTestsFile = "../../deployments/prometheus/alerts_test.yml"
+	runbookFile   = "../../deployments/runbook.md"
 )
 
 var (
@@ -20,6 +25,8 @@ var (
 	alertName  = regexp.MustCompile(`(?m)^ +- alert: (\w+)$`)
 	chapter    = regexp.MustCompile(`(?m)^## (\w+)$`)
 	runbook    = regexp.MustCompile(`(?m)^ +runbook: deployments/runbook\.md#(\w+)$`)
+	fires      = regexp.MustCompile(`(?m)^ +alertname: (\w+)\n +exp_alerts: ?[&*\w]*$`)
+	silent     = regexp.MustCompile(`(?m)^ +- \{eval_time: \w+, alertname: (\w+)\}$`)
 )
 
 func read(t *testing.T, file string) string {
@@ -45,7 +52,7 @@ func TestAlertsSpeakOfFiguresThatAProcessTells(t *testing.T) {
 			known[f.name] = true
 		}
 	}
-	used := figureName.FindAllString(read(t, rulesFile), -1)
+	used := figureName.FindAllString(read(t, rulesFile)+read(t, ruleTestsFile), -1)
 	require.Greater(t, len(used), 20)
 	for _, name := range used {
 		require.True(t, known[name] || known[seriesEnd.ReplaceAllString(name, "")], "nobody tells %s", name)
@@ -63,4 +70,21 @@ func TestEachAlertHasItsChapterInTheRunbook(t *testing.T) {
 		anchors = append(anchors, strings.ToLower(a))
 	}
 	require.Equal(t, anchors, first(runbook, rules))
+}
+
+func TestEachAlertIsTestedFiringAndSilent(t *testing.T) {
+	t.Parallel()
+	alerts, tests := first(alertName, read(t, rulesFile)), read(t, ruleTestsFile)
+	require.NotEmpty(t, alerts)
+	require.Equal(t, alerts, slices.Compact(first(fires, tests)), "tests in the order of the alerts, each with a time at which it fires")
+	require.Equal(t, alerts, slices.Compact(first(silent, tests)), "and one at which it does not")
+}
+
+func TestEachAlertFiresWhenItShouldAndNotBefore(t *testing.T) {
+	t.Parallel()
+	promtool := testkit.Promtool(t)
+	for _, args := range [][]string{{"check", "rules", rulesFile}, {"test", "rules", ruleTestsFile}} {
+		out, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput()
+		require.NoError(t, err, "promtool %s:\n%s", strings.Join(args, " "), out)
+	}
 }

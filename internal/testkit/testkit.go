@@ -1,4 +1,4 @@
-// Package testkit gives each test a real PostgreSQL database and a real Redis of its own.
+// Package testkit gives each test a real PostgreSQL database and a real Redis of its own, and finds promtool.
 package testkit
 
 import (
@@ -21,7 +21,7 @@ var (
 	sharedRedis    = sync.OnceValues(startRedis)
 )
 
-const startLimit = 5 * time.Minute // a machine without the servers installs them first
+const startLimit = 5 * time.Minute // a machine without the programs gets them first
 
 func startPostgres() (url string, err error) {
 	if url := os.Getenv("TEST_DATABASE_URL"); url != "" {
@@ -112,6 +112,18 @@ func own(t testing.TB, s *local.Server, err error) *local.Server {
 		}
 	})
 	return s
+}
+
+// Promtool is the path of Prometheus's tool for rules. Where it cannot be had the test is skipped and says why.
+func Promtool(t testing.TB) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	path, err := local.Promtool(ctx, options())
+	if err != nil {
+		t.Skipf("testkit: %v", err)
+	}
+	return path
 }
 
 // Eventually asks cond every 5 ms and fails the test when it is not true within the deadline.

@@ -155,7 +155,7 @@ func (o Options) findRedis() *program {
 	return probe("redis-server", filepath.Join(root, "usr/bin"), libraries(root))
 }
 
-var versionNumber = regexp.MustCompile(`(?:PostgreSQL\) |v=)(\d+(?:\.\d+)*)`)
+var versionNumber = regexp.MustCompile(`(?:PostgreSQL\) |v=|promtool, version )(\d+(?:\.\d+)*)`)
 
 // probe runs the binary for its version: what cannot say it has a library missing or is another program.
 func probe(name, dir string, libs []string) *program {

@@ -32,7 +32,7 @@ func (o Options) lockInstall(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// unpackedRoot is where a plain user's copy of a package and its libraries lies.
+// unpackedRoot is where the copy of a package and its libraries lies that was unpacked instead of installed.
 func (o Options) unpackedRoot(name string) string {
 	return filepath.Join(o.Dir, "debs", name)
 }
@@ -98,10 +98,10 @@ func holdServices() (restore func(), err error) {
 	return func() { _ = os.Remove(policyFile) }, nil // what stays allows everything once we are gone
 }
 
-// unpack fetches a package and those of its libraries that the machine lacks, as a plain user, and unpacks them into
-// one folder, which gets its name only when whole.
+// unpack fetches a package and those of its libraries that the machine lacks, for which a plain user will do, and unpacks
+// them into one folder, which gets its name only when whole.
 func (o Options) unpack(ctx context.Context, name string) error {
-	o.log("%s is missing and this is not root: unpacking it into %s (once; a minute or two)", name, o.unpackedRoot(name))
+	o.log("%s is missing: unpacking it into %s, nothing is installed (once; a minute or two)", name, o.unpackedRoot(name))
 	for _, tool := range []string{"dpkg-deb", "apt-get"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("there is no %s here", tool)
@@ -190,13 +190,13 @@ func (o Options) downloadWith(ctx context.Context, name, archives string, option
 
 var (
 	planned = regexp.MustCompile(`(?m)^Inst (\S+)`)
-	wanted  = regexp.MustCompile(`^(lib.*|postgresql-\d+|postgresql-client-\d+|redis-server|redis-tools|valkey-server|valkey-tools)$`)
-	// Perl serves Debian's wrappers, LLVM the compiler of queries that we switch off; the C library must match the
-	// machine's own loader.
-	unneeded = regexp.MustCompile(`^(lib.*-perl|libperl.*|libllvm.*|libz3-.*|libc6|libc-bin|libc-l10n|libpam.*|libsystemd-shared)$`)
+	wanted  = regexp.MustCompile(`^(lib.*|postgresql-\d+|postgresql-client-\d+|redis-server|redis-tools|valkey-server|valkey-tools|prometheus|promtool)$`)
+	// Perl serves Debian's wrappers, LLVM the compiler of queries that we switch off, scripts the pages of Prometheus; the
+	// C library must match the machine's own loader.
+	unneeded = regexp.MustCompile(`^(lib.*-perl|libperl.*|libjs-.*|libllvm.*|libz3-.*|libc6|libc-bin|libc-l10n|libpam.*|libsystemd-shared)$`)
 )
 
-// neededFrom picks from apt's plan what a server needs in order to run without being installed.
+// neededFrom picks from apt's plan what a program needs in order to run without being installed.
 func neededFrom(plan string) []string {
 	var names []string
 	for _, m := range planned.FindAllStringSubmatch(plan, -1) {

@@ -1,4 +1,5 @@
 // Package local finds, and where needed installs, PostgreSQL and Redis and runs them as private children of this process.
+// It finds promtool too.
 package local
 
 import (
