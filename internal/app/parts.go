@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -50,15 +51,20 @@ func patience(process string) time.Duration {
 	return 35 * time.Second
 }
 
-// open connects a process that runs a queue: Redis has to be fit for one.
+// open connects a process that runs a queue. A Redis that is not fit for one is refused; one that is away may come, the sweeper asks it
+// then.
 func open(ctx context.Context, cfg config.Config, log *slog.Logger) (*parts, error) {
 	p, err := connect(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	if err := queue.CheckRedis(ctx, p.redis, p.log); err != nil {
+	err = queue.CheckRedis(ctx, p.redis, p.log)
+	if errors.Is(err, queue.ErrUnfit) {
 		p.close()
-		return nil, err
+		return nil, fmt.Errorf("refusing to start: %w", err)
+	}
+	if err != nil {
+		log.WarnContext(ctx, "Redis is away; jobs wait until it is back", "error", err)
 	}
 	return p, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 )
 
@@ -121,6 +122,24 @@ func TestEmptiedRedisLosesNoJob(t *testing.T) {
 		u.onceEach(plans[u], u.finish(jobs[u]), before[u])
 	}
 	t.Logf("all done and undone %s after the flush", time.Since(flushed).Round(100*time.Millisecond))
+}
+
+// A power cut: everything comes up again, Redis last.
+func TestProgramsStartWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	r := start(t, speedy(), nil)
+	u := r.join(t, "ada", 2000)
+	before, p := u.digest(), u.plan("trash", old())
+	require.NoError(t, r.Services.Redis.Stop())
+	r.halt(t, stack.Programs()...)
+	for _, name := range stack.Programs() {
+		require.NoError(t, r.Spawn(name))
+	}
+	require.NoError(t, r.Await(t.Context(), "api"))
+	job := u.execute(p)
+	require.NoError(t, r.Services.Redis.Restart(t.Context()))
+	require.NoError(t, r.Await(t.Context(), "worker", "scheduler"))
+	u.onceEach(p, u.finish(job), before)
 }
 
 // flushRedis speaks Redis' inline form, for the one word that it needs.

@@ -386,7 +386,7 @@ func TestRedisThatMayEvictIsRefused(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	require.NoError(t, queue.CheckRedis(t.Context(), c, log))
 	require.NoError(t, c.ConfigSet(t.Context(), "maxmemory-policy", "volatile-lru").Err())
-	require.ErrorContains(t, queue.CheckRedis(t.Context(), c, log), "noeviction")
+	require.ErrorIs(t, queue.CheckRedis(t.Context(), c, log), queue.ErrUnfit)
 	require.NoError(t, c.Do(t.Context(), "ACL", "SETUSER", "default", "-config").Err())
 	require.NoError(t, queue.CheckRedis(t.Context(), c, log), "not permitted to ask")
 	_, err = queue.Connect(queue.Redis{URL: "http://user:secret@host"})

@@ -79,8 +79,12 @@ func (r Redis) universal(o *redis.Options) *redis.UniversalOptions {
 	}
 }
 
+// ErrUnfit says that a Redis server is no place for a queue.
+var ErrUnfit = errors.New("Redis may throw tasks away")
+
 // CheckRedis refuses a server that may throw keys away when its memory is full: asynq would lose leases and with them tasks. Of a
-// cluster every master is asked. A server that does not let itself be asked is taken on trust, with a line in the log.
+// cluster every master is asked. A server that does not let itself be asked is taken on trust, with a line in the log. ErrUnfit; any
+// other error says nothing about the server but that it did not answer.
 func CheckRedis(ctx context.Context, c redis.UniversalClient, log *slog.Logger) error {
 	if cluster, is := c.(*redis.ClusterClient); is {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return checkServer(ctx, master, log) })
@@ -100,7 +104,7 @@ func checkServer(ctx context.Context, c redis.UniversalClient, log *slog.Logger)
 		return fmt.Errorf("ask Redis for its settings: %w", err)
 	}
 	if policy := got[key]; policy != "noeviction" {
-		return fmt.Errorf("refusing to start: Redis has %s %q and may throw tasks away; set it to noeviction", key, policy)
+		return fmt.Errorf("%w: it has %s %q; set it to noeviction", ErrUnfit, key, policy)
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ type Sweeper struct {
 
 	inspector *asynq.Inspector
 	mender    mender
+	asked     bool // whether Redis is fit for a queue
 }
 
 // Run sweeps until ctx ends.
@@ -109,11 +110,14 @@ func (s *Sweeper) tasks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(fresh) > 0 || !s.asked { // a failover may have brought a server forward that nobody has asked yet, and at the start it may have been away
+		err := CheckRedis(ctx, s.Redis, s.Log)
+		if s.asked = err == nil || errors.Is(err, ErrUnfit); err != nil {
+			s.Log.ErrorContext(ctx, "Redis is not fit for a queue", "error", err)
+		}
+	}
 	if len(fresh) == 0 {
 		return s.lost(ctx, lostAfter)
-	}
-	if err := CheckRedis(ctx, s.Redis, s.Log); err != nil { // a failover may have brought a server forward that nobody has asked yet
-		s.Log.ErrorContext(ctx, "Redis is not fit for a queue", "error", err)
 	}
 	if err := s.lost(ctx, flushedAfter); err != nil {
 		return err
