@@ -37,6 +37,9 @@ func (f figures) claims() func(cleanup.Moment) {
 	retries := f.counter("mailsweep_job_retries_total", "Claims that ended before their job, by cause.", "kind", "cause")
 	batches := f.seconds("mailsweep_batch_seconds", "Time of a batch from its intent to its row in the ledger, the Gmail call between.", long(), "kind")
 	fences := f.counter("mailsweep_fences_total", "Times that the fence refused somebody who came late: a task that wanted to claim, a claim that wanted to write.", "at")
+	for _, k := range sweep.Kinds() {
+		retries.WithLabelValues(string(k), "broke") // as for jobs that failed
+	}
 	fences.WithLabelValues("claim")
 	fences.WithLabelValues("write")
 	return func(m cleanup.Moment) {

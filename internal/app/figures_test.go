@@ -149,7 +149,7 @@ func TestWhatHappensIsCountedOnce(t *testing.T) {
 	for key, want := range map[string]float64{
 		"job_start_seconds execute": 1, "batch_seconds execute": 1, "claim_seconds execute halted": 1, "job_retries_total halted execute": 1,
 		"claims_running execute": 1, "fences_total claim": 1, "fences_total write": 1, "jobs_ended_total  execute succeeded": 1,
-		"jobs_ended_total  execute canceled": 1, "jobs_ended_total internal execute failed": 0, "job_run_seconds execute succeeded": 1,
+		"jobs_ended_total  execute canceled": 1, "jobs_ended_total internal execute failed": 0, "job_retries_total broke undo": 0, "job_run_seconds execute succeeded": 1,
 		"dispatcher_leads": 0, "dispatcher_round_seconds": 1, "dispatched_total job": 3, "dispatched_total post": 2, "repairs_total task_lost": 4,
 		"repairs_total lease_lent": 0, "streams_open": 1,
 	} {
