@@ -1,6 +1,7 @@
 package cleanup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/fnv"
@@ -43,7 +44,7 @@ func (w *work) analyze(ctx context.Context) error {
 	if err := w.place(ctx, ix); err != nil {
 		return err
 	}
-	if err := w.keepIndex(ctx, ix); err != nil {
+	if err := w.keepIndex(ctx, ix, w.listed); err != nil {
 		return err
 	}
 	if err := w.attribute(ctx, ix); err != nil {
@@ -69,9 +70,15 @@ func (w *work) analyze(ctx context.Context) error {
 	})
 }
 
-// keepIndex saves the index in the middle of the work: a later claim of the job follows history from here.
-func (w *work) keepIndex(ctx context.Context, ix *mailindex.Index) error {
-	return w.DB.Fenced(ctx, w.c, func(tx *store.Tx) error { return saveIndex(tx, w.box, w.target.Mailbox, ix) })
+// keepIndex saves the index in the middle of the work: a later claim of the job follows history from here. gained says that it holds what
+// the claim found out, and not only what every claim looks at first: a job that gets on is no poison.
+func (w *work) keepIndex(ctx context.Context, ix *mailindex.Index, gained bool) error {
+	return w.DB.Fenced(ctx, w.c, func(tx *store.Tx) error {
+		if err := saveIndex(tx, w.box, w.target.Mailbox, ix); err != nil || !gained {
+			return err
+		}
+		return tx.GotOn(w.c)
+	})
 }
 
 // attribute finds out who sent what. Where the budget covers it every message is read, which is exact; else one unknown message is
@@ -88,7 +95,7 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	saved := w.beat.spent()
 	for ix.Unattributed() > 0 && left() > margin {
 		if w.beat.mustYield() {
-			return errors.Join(errYield, w.keepIndex(ctx, ix))
+			return errors.Join(errYield, w.keepIndex(ctx, ix, false))
 		}
 		batch := ix.NextUnknown(parallel*4, chance)
 		if len(batch) == 0 {
@@ -99,9 +106,9 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 			return err
 		}
 		w.beat.advance(before - ix.Unattributed())
-		if w.beat.spent()-saved > saveEvery {
+		if w.beat.spent()-saved > cmp.Or(w.keepEvery, saveEvery) {
 			saved = w.beat.spent()
-			if err := w.keepIndex(ctx, ix); err != nil {
+			if err := w.keepIndex(ctx, ix, true); err != nil {
 				return err
 			}
 		}

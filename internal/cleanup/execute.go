@@ -126,7 +126,10 @@ func (x *execution) planNow(ctx context.Context) error {
 		if err := tx.InsertPlan(p.row); err != nil {
 			return err
 		}
-		return tx.AttachPlan(x.c.ID, p.row.ID)
+		if err := tx.AttachPlan(x.c.ID, p.row.ID); err != nil {
+			return err
+		}
+		return tx.GotOn(x.c)
 	})
 	if err != nil {
 		return err

@@ -25,5 +25,8 @@ func Heard(r *Runner, job sweep.ID) bool {
 	return b != nil && b.reason() != nil
 }
 
+// KeepEvery is how many units r spends between two saves of what it has found; 0: as many as ever.
+func KeepEvery(r *Runner, units int64) { r.keepEvery = units }
+
 // StallAfter is how long the work of r may show no progress; 0: as long as ever.
 func StallAfter(r *Runner, d time.Duration) { r.stall = d }

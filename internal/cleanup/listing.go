@@ -2,6 +2,7 @@ package cleanup
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -50,7 +51,8 @@ func sliceBounds(now time.Time) []time.Time {
 	return append(bounds, now, now.AddDate(100, 0, 0))
 }
 
-// build lists the mailbox anew: every id by date range, then each dimension. What it does not list stays unknown.
+// build lists the mailbox anew: every id by date range, then each dimension. What it does not list stays unknown. What an earlier claim
+// of the job has listed is not listed again: history tells what became of it.
 func (w *work) build(ctx context.Context) (*mailindex.Index, error) {
 	profile, err := w.mbox.Profile(ctx)
 	if err != nil {
@@ -60,15 +62,33 @@ func (w *work) build(ctx context.Context) (*mailindex.Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.beat.phase("listing messages", profile.Messages)
-	bounds := sliceBounds(w.c.Now)
-	b := mailindex.NewBuilder(bounds)
-	if err := w.listSlices(ctx, b, bounds); err != nil {
+	l, resumed := w.listing(profile.HistoryID)
+	ix, err := l.index(ctx, profile.Messages, labels)
+	if err == nil && resumed {
+		_, err = w.follow(ctx, ix, ix.HistoryID)
+	}
+	switch {
+	case errors.Is(err, gmail.ErrHistoryGone):
+		w.c.Checkpoint = nil
+		return w.build(ctx)
+	case err != nil:
+		l.leave(ctx)
 		return nil, err
 	}
-	ix := b.Finish(w.c.Now, profile.HistoryID)
-	ix.SetLabels(w.known(labels))
-	if err := w.listDimensions(ctx, ix, w.dimensions(labels)); err != nil {
+	w.listed, w.c.Checkpoint = true, nil
+	return ix, nil
+}
+
+// index is the listing as an index.
+func (l *listing) index(ctx context.Context, messages int, labels []gmail.Label) (*mailindex.Index, error) {
+	l.beat.phase("listing messages", messages)
+	b := mailindex.NewBuilder(l.kept.Bounds)
+	if err := l.ranges(ctx, b); err != nil {
+		return nil, err
+	}
+	ix := b.Finish(l.kept.At, l.kept.HistoryID)
+	ix.SetLabels(l.known(labels))
+	if err := l.sets(ctx, ix, l.dimensions(labels)); err != nil {
 		return nil, err
 	}
 	ix.Categories = ix.Len() == 0 || hasCategories(ix)
@@ -96,34 +116,41 @@ func (w *work) known(labels []gmail.Label) []mailindex.Label {
 	return out
 }
 
-// listSlices lists the date ranges side by side. They are handed over oldest first: the early end of each is a second wide of its
+// ranges lists the date ranges side by side. They are handed over oldest first: the early end of each is a second wide of its
 // bound, and a message that two ranges show belongs to the older one.
-func (w *work) listSlices(ctx context.Context, b *mailindex.Builder, bounds []time.Time) error {
-	found := make([][]mailindex.Ref, len(bounds)-1)
-	g, ctx := errgroup.WithContext(ctx)
+func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
+	n := len(l.kept.Bounds) - 1
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for i := range found {
-		to := bounds[i+1]
-		if i == len(found)-1 {
+	for _, i := range l.missing(n) {
+		from, to := l.kept.Bounds[i], l.kept.Bounds[i+1]
+		if i == n-1 {
 			to = time.Time{}
 		}
-		g.Go(safely(func() error {
-			return w.mbox.ListAll(ctx, gmail.During(bounds[i], to), func(refs []mailindex.Ref) error {
-				w.beat.advance(len(refs))
-				found[i] = append(found[i], refs...)
-				return nil
-			})
-		}))
+		g.Go(safely(func() error { return l.list(gctx, i, gmail.During(from, to)) }))
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for i, refs := range found {
-		if err := b.AddSlice(i, refs); err != nil {
+	for i := range n {
+		if err := b.AddSlice(i, l.kept.Ranges[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (l *listing) list(ctx context.Context, i int, s gmail.Search) error {
+	var found refs
+	err := l.mbox.ListAll(ctx, s, func(page []mailindex.Ref) error {
+		l.beat.advance(len(page))
+		found = append(found, page...)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return l.keep(ctx, func(k *kept) { k.Ranges[i] = found })
 }
 
 // dimension is one set to list. The larger side is listed too: what decides about acting is never told by its complement.
@@ -168,7 +195,28 @@ func sizeDimensions() []dimension {
 	return dims
 }
 
-func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []dimension) error {
+// sets lists what of the dimensions is not kept, and gives the index all of them.
+func (l *listing) sets(ctx context.Context, ix *mailindex.Index, dims []dimension) error {
+	var missing []dimension
+	for _, d := range dims {
+		if _, have := l.kept.Dimensions[d.name]; !have {
+			missing = append(missing, d)
+		}
+	}
+	err := l.listDimensions(ctx, missing, func(name string, found ids) error {
+		return l.keep(ctx, func(k *kept) { k.Dimensions[name] = found })
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range dims {
+		ix.SetDimension(d.name, l.kept.Dimensions[d.name])
+	}
+	return nil
+}
+
+// listDimensions hands what it finds to take, one after the other.
+func (w *work) listDimensions(ctx context.Context, dims []dimension, take func(name string, found ids) error) error {
 	w.beat.phase("sorting by label and size", len(dims))
 	var mu sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
@@ -183,9 +231,8 @@ func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []d
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			ix.SetDimension(d.name, found)
 			w.beat.advance(1)
-			return nil
+			return take(d.name, found)
 		}))
 	}
 	return g.Wait()

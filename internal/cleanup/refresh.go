@@ -70,7 +70,10 @@ func (w *work) newLabels(ctx context.Context, ix *mailindex.Index, labels []gmai
 	if len(missing) == 0 {
 		return nil
 	}
-	return w.listDimensions(ctx, ix, missing)
+	return w.listDimensions(ctx, missing, func(name string, found ids) error {
+		ix.SetDimension(name, found)
+		return nil
+	})
 }
 
 // place learns date, size and attachments of the mail that history brought since the last listing, and moves the age bounds to now.

@@ -30,8 +30,9 @@ type Runner struct {
 	Watch  func(Moment)                                                            // told of what is worth counting, by several goroutines; nil: nobody counts
 	Log    *slog.Logger
 
-	claims claims
-	stall  time.Duration // 0: stallLimit
+	claims    claims
+	stall     time.Duration // 0: stallLimit
+	keepEvery int64         // 0: listEvery, saveEvery
 }
 
 // Why a claim ends early; they come from the heartbeat. After all but a cancel another claim goes on.
@@ -56,6 +57,7 @@ type work struct {
 	keep     []string
 	mbox     *gmail.Mailbox
 	params   params
+	listed   bool  // the mailbox was listed by this claim
 	unusable error // why the mailbox cannot be worked on; an execute that began settles its account all the same
 	beat     *beat
 	began    time.Time

@@ -193,11 +193,17 @@ func (db *DB) Stumble(ctx context.Context, c *Claim, trouble string) (poison boo
 	return poison && err == nil, err
 }
 
-// Checkpoint saves where the job is, sealed; what a later claim begins with.
+// Checkpoint saves where the job is, sealed; what a later claim begins with. A job that gets on is no poison.
 func (db *DB) Checkpoint(ctx context.Context, c *Claim, sealed []byte) error {
-	return db.Fenced(ctx, c, func(tx *Tx) error {
-		return tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0 WHERE customer_id = ? AND id = ?", sealed, dbID(c.CustomerID), dbID(c.ID)).Error
-	})
+	return db.Fenced(ctx, c, func(tx *Tx) error { return tx.gotOn(c, sealed) })
+}
+
+// GotOn says, inside a Fenced transaction, that what the claim did is written where a later one finds it without a checkpoint.
+func (tx *Tx) GotOn(c *Claim) error { return tx.gotOn(c, nil) }
+
+func (tx *Tx) gotOn(c *Claim, checkpoint []byte) error {
+	err := tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0 WHERE customer_id = ? AND id = ?", dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Error
+	return doing(err, "save checkpoint")
 }
 
 // Ending is how a claimed job ends.
@@ -211,7 +217,7 @@ type Ending struct {
 	Units  int64
 }
 
-const finishSQL = `UPDATE jobs SET result = @result, units = @units, done = @done, total = @total
+const finishSQL = `UPDATE jobs SET result = @result, checkpoint = NULL, units = @units, done = @done, total = @total
 	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running'`
 
 var finishStatement, endStatement = prepared(finishSQL), prepared(endSQL)

@@ -1,0 +1,117 @@
+package cleanup
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/sweep"
+)
+
+// listEvery is how many units a listing spends between two saves: what a lost worker lists again at most, beside what it had begun.
+const listEvery = 2_000
+
+// kept is what a listing has found so far, and a later claim of the job goes on from: whole date ranges and dimensions, never a page.
+type kept struct {
+	At         time.Time      `json:"at"`         // when the listing began
+	HistoryID  uint64         `json:"history_id"` // of before it
+	Bounds     []time.Time    `json:"bounds"`
+	Ranges     map[int]refs   `json:"ranges"`
+	Dimensions map[string]ids `json:"dimensions"`
+}
+
+// listing is the mailbox being listed. Sealed, what is kept of it is the job's checkpoint.
+type listing struct {
+	*work
+	mu    sync.Mutex
+	kept  kept
+	fresh bool  // something is not saved yet
+	saved int64 // units spent by the last save
+}
+
+// listing goes on with what an earlier claim has kept, or begins. What this build cannot read counts as nothing.
+func (w *work) listing(historyID uint64) (l *listing, resumed bool) {
+	l = &listing{work: w, saved: w.beat.spent()}
+	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "checkpoint"), &l.kept) == nil {
+		return l, true
+	}
+	l.kept = kept{At: w.c.Now, HistoryID: historyID, Bounds: sliceBounds(w.c.Now), Ranges: map[int]refs{}, Dimensions: map[string]ids{}}
+	return l, false
+}
+
+// missing are those of n ranges that are not kept; the others are shown as done.
+func (l *listing) missing(n int) (list []int) {
+	for i := range n {
+		if found, have := l.kept.Ranges[i]; have {
+			l.beat.advance(len(found))
+		} else {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// keep notes what was listed whole, and saves all of it from time to time.
+func (l *listing) keep(ctx context.Context, note func(*kept)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	note(&l.kept)
+	l.fresh = true
+	if l.beat.spent()-l.saved < cmp.Or(l.keepEvery, listEvery) {
+		return nil
+	}
+	return l.save(ctx)
+}
+
+func (l *listing) save(ctx context.Context) error {
+	if !l.fresh {
+		return nil
+	}
+	sealed, err := seal(l.box, l.kept, jobPart(l.c.ID, "checkpoint"))
+	if err != nil {
+		return err
+	}
+	l.fresh, l.saved = false, l.beat.spent()
+	return l.DB.Checkpoint(ctx, l.c, sealed)
+}
+
+// leave saves what there is before the claim ends early, whatever ended it. Should that fail, it is listed again.
+func (l *listing) leave(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.save(context.WithoutCancel(ctx)); err != nil {
+		l.Log.WarnContext(ctx, "the listing is not kept", "error", err)
+	}
+}
+
+// refs is a list of messages with their threads; in JSON two lists of ids.
+type refs []mailindex.Ref
+
+// MarshalJSON writes the two lists.
+func (l refs) MarshalJSON() ([]byte, error) {
+	var lists [2]ids
+	for _, r := range l {
+		lists[0], lists[1] = append(lists[0], r.ID), append(lists[1], sweep.MessageID(r.Thread))
+	}
+	return json.Marshal(lists)
+}
+
+// UnmarshalJSON reads them.
+func (l *refs) UnmarshalJSON(raw []byte) error {
+	var lists [2]ids
+	if err := json.Unmarshal(raw, &lists); err != nil {
+		return err
+	}
+	if len(lists[0]) != len(lists[1]) {
+		return io.ErrUnexpectedEOF
+	}
+	*l = (*l)[:0]
+	for i, id := range lists[0] {
+		*l = append(*l, mailindex.Ref{ID: id, Thread: sweep.ThreadID(lists[1][i])})
+	}
+	return nil
+}
