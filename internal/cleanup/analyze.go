@@ -77,6 +77,7 @@ func (w *work) keepIndex(ctx context.Context, ix *mailindex.Index, gained bool) 
 		if err := saveIndex(tx, w.box, w.target.Mailbox, ix); err != nil || !gained {
 			return err
 		}
+		w.gotOn.Store(true)
 		return tx.GotOn(w.c)
 	})
 }

@@ -104,7 +104,7 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	case told:
 		return w.wait(ctx, asked(err), "Gmail asked us to wait")
 	case unheard:
-		return w.wait(ctx, w.awayFor(), "Gmail does not answer: trying again")
+		return w.park(ctx, store.Parking{Event: sweep.Wait, For: w.awayFor(), Phase: "Gmail does not answer: trying again", Away: true})
 	}
 	return w.fail(ctx, err)
 }
@@ -118,7 +118,7 @@ func asked(err error) time.Duration {
 	return time.Until(wait.Until)
 }
 
-// An outage of Gmail's is waited for: tried again this often, and given up this long after the job was asked for.
+// An outage of Gmail's is waited for: tried again this often, and given up this long after it began.
 const (
 	awayRetry = 30 * time.Second
 	awayLimit = 24 * time.Hour
@@ -126,11 +126,11 @@ const (
 
 // away says that Gmail did not answer, also after the adapter's own tries, and that it is worth waiting for.
 func (w *work) away(err error) bool {
-	return sweep.CodeOf(err) == sweep.Unavailable && w.c.Now.Sub(w.c.CreatedAt) < awayLimit
+	return sweep.CodeOf(err) == sweep.Unavailable && (w.c.Away < awayLimit || w.gotOn.Load())
 }
 
 func (w *work) awayFor() time.Duration {
-	return time.Duration(float64(awayRetry) / max(1, w.Gmail.TimeScale))
+	return max(time.Second, time.Duration(float64(awayRetry)/max(1, w.Gmail.TimeScale)))
 }
 
 // haltRetry is how long a halted job waits at least: the dispatcher lets it lie until the halt is lifted, unless that is of a build.

@@ -129,6 +129,7 @@ func (x *execution) planNow(ctx context.Context) error {
 		if err := tx.AttachPlan(x.c.ID, p.row.ID); err != nil {
 			return err
 		}
+		x.gotOn.Store(true)
 		return tx.GotOn(x.c)
 	})
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/mail"
 	"mailsweep/internal/sim/google"
+	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
 )
 
 // prepared is a customer with a frozen plan of several batches.
@@ -173,6 +175,48 @@ func TestAWaitLongerThanPatienceFreesTheWorkerAndTheRunGoesOn(t *testing.T) {
 	require.Equal(t, len(plan), res.Cleaned)
 	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
 	c.addsUp(t, res)
+}
+
+// An outage is counted from its first claim without an answer, whatever the job's age; what got on or was asked for anew begins anew.
+func TestAnOutageIsGivenUpOnlyWhenItHasLastedTooLong(t *testing.T) {
+	t.Parallel()
+	c, run, _ := ready(t, 109)
+	is := func(state sweep.JobState, why string) {
+		t.Helper()
+		c.due(t)
+		c.run(t, c.take(t)[0])
+		v := c.job(t, run.ID)
+		require.Equal(t, state, v.State, "%s: %+v", why, v.Error)
+	}
+	long := func() {
+		t.Helper()
+		c.due(t)
+		c.exec(t, "UPDATE jobs SET away_since = run_at - interval '25 hours'")
+	}
+	c.exec(t, "UPDATE jobs SET created_at = created_at - interval '25 hours'")
+	c.google.Inject(google.Fault{Method: "history.list", Status: 503, HTML503: true, Probability: 1})
+	is(sweep.Waiting, "the job is old, the outage is not")
+	is(sweep.Waiting, "nor is it at the second try")
+	long()
+	_, err := c.Pause(t.Context(), c.Actor, jobID(t, run.ID))
+	require.NoError(t, err)
+	_, err = c.Resume(t.Context(), c.Actor, jobID(t, run.ID))
+	require.NoError(t, err)
+	is(sweep.Waiting, "the customer lets it go on")
+	long()
+	is(sweep.Failed, "an outage of a day")
+	require.Equal(t, sweep.Unavailable, c.job(t, run.ID).Error.Code)
+	require.NoError(t, c.DB.Tenant(t.Context(), c.Customer, func(tx *store.Tx) error { return tx.Rerun(jobID(t, run.ID), 100_000) }))
+	is(sweep.Waiting, "an operator lets it go on")
+	long()
+	c.google.ClearFaults()
+	c.wire.at(stop{path: "/messages/batchModify", after: func() {
+		testkit.Eventually(t, 10*time.Second, func() bool { return c.ledger(t, run.ID) > 0 }, "another batch is settled")
+		c.google.Inject(google.Fault{Status: 503, HTML503: true, Probability: 1})
+	}})
+	is(sweep.Waiting, "it got on")
+	c.google.ClearFaults()
+	require.Equal(t, sweep.Succeeded, c.finished(t, run).State)
 }
 
 func TestAnOutageAtGmailIsWaitedForAndTheRunGoesOn(t *testing.T) {

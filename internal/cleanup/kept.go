@@ -76,6 +76,7 @@ func (l *listing) save(ctx context.Context) error {
 		return err
 	}
 	l.fresh, l.saved = false, l.beat.spent()
+	l.gotOn.Store(true)
 	return l.DB.Checkpoint(ctx, l.c, sealed)
 }
 

@@ -207,10 +207,7 @@ func (c *customer) lost(t *testing.T, job string) bool {
 func TestALostDatabaseFailsNoJob(t *testing.T) {
 	t.Parallel()
 	c, run, plan := ready(t, 88)
-	c.wire.at(stop{path: "/messages/batchModify", after: func() {
-		_, err := c.root.Exec(context.Background(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mailsweep_worker' AND datname = current_database()")
-		require.NoError(t, err)
-	}})
+	c.wire.at(stop{path: "/messages/batchModify", after: func() { c.cutOff(t) }})
 	task := c.take(t)[0]
 	_ = c.runner.Run(t.Context(), task.Customer, task.Job, task.Epoch) // that it could not say how it ended is one of the ends
 	v := c.job(t, run.ID)
@@ -246,4 +243,34 @@ func TestAHeartbeatDoesNotOvertakeTheEnd(t *testing.T) {
 	require.NoError(t, <-ended)
 	require.Equal(t, sweep.Succeeded, c.job(t, job.ID).State)
 	require.NotContains(t, c.log.String(), "fenced")
+}
+
+// cutOff breaks every connection of the worker.
+func (r *rig) cutOff(t *testing.T) {
+	t.Helper()
+	_, err := r.root.Exec(context.Background(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mailsweep_worker' AND datname = current_database()")
+	require.NoError(t, err)
+}
+
+func TestADatabaseThatDoesNotAnswerIsWaitedForHoweverLongGmailWasAway(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 110)
+	var err error
+	c.runner.DB, err = store.Open(t.Context(), store.Options{URL: c.url("mailsweep_worker"), Process: "test", Patience: 2 * time.Second})
+	require.NoError(t, err)
+	t.Cleanup(c.runner.DB.Close)
+	c.exec(t, "UPDATE jobs SET away_since = run_at - interval '25 hours'")
+	lock, err := c.root.Begin(context.Background())
+	require.NoError(t, err)
+	defer lock.Rollback(context.Background())
+	c.wire.at(stop{path: "/history", after: func() {
+		_, err := lock.Exec(context.Background(), "LOCK TABLE cleanup_runs IN ACCESS EXCLUSIVE MODE")
+		require.NoError(t, err)
+	}})
+	c.run(t, c.take(t)[0])
+	require.NoError(t, lock.Rollback(t.Context()))
+	v := c.job(t, run.ID)
+	require.Equal(t, sweep.Waiting, v.State, "%+v", v.Error)
+	c.due(t)
+	c.whole(t, run, plan)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"mailsweep/internal/gmail"
@@ -57,8 +58,9 @@ type work struct {
 	keep     []string
 	mbox     *gmail.Mailbox
 	params   params
-	listed   bool  // the mailbox was listed by this claim
-	unusable error // why the mailbox cannot be worked on; an execute that began settles its account all the same
+	listed   bool        // the mailbox was listed by this claim
+	gotOn    atomic.Bool // something is written that a later claim need not do again
+	unusable error       // why the mailbox cannot be worked on; an execute that began settles its account all the same
 	beat     *beat
 	began    time.Time
 }

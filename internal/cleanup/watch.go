@@ -37,6 +37,7 @@ func (r *Runner) tell(m Moment) {
 // batched is for defer: the claim's batch, unless it failed.
 func (w *work) batched(began time.Time, err *error) {
 	if *err == nil {
+		w.gotOn.Store(true)
 		w.tell(Moment{What: Batched, Kind: w.c.Kind, Took: time.Since(began)})
 	}
 }

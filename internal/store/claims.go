@@ -20,8 +20,9 @@ type Claim struct {
 	Period      time.Time
 	RequestID   string
 	Traceparent string
-	Canceled    bool // asked to stop before it began
-	Halted      bool // by an operator: give it back
+	Canceled    bool          // asked to stop before it began
+	Halted      bool          // by an operator: give it back
+	Away        time.Duration // since when Gmail had not answered at the last try; 0: it had
 	Now         time.Time
 	build       string
 }
@@ -35,7 +36,7 @@ var claimStatement = prepared(`UPDATE jobs j SET state = 'running', fence = fenc
 	builds = CASE WHEN @build = ANY(builds) OR NOT cancel_requested AND halted(customer_id, kind, @build) IS NOT NULL THEN builds ELSE builds || CAST(@build AS text) END
 	WHERE j.customer_id = @customer AND j.id = @job AND j.epoch = @epoch AND j.state = ANY(string_to_array(@from, ','))
 	  AND (j.state <> 'running' OR j.lease_until < clock_timestamp())
-	RETURNING now() + @offset::interval, fence, checkpoint, coalesce(period_start, 'epoch'), request_id, traceparent, cancel_requested,
+	RETURNING now() + @offset::interval, fence, checkpoint, coalesce(run_at - away_since, '0'), coalesce(period_start, 'epoch'), request_id, traceparent, cancel_requested,
 	  halted(j.customer_id, j.kind, @build) IS NOT NULL, ` + jobColumns)
 
 // Claim takes a dispatched job, or one whose lease is dead, for worker, in one round trip. ok is false when the task is stale or a
@@ -47,7 +48,7 @@ func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, w Wo
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
 		ok = false
 		claimStatement.queue(q, args).QueryRow(func(row pgx.Row) error {
-			err := row.Scan(append([]any{&c.Now, &c.Fence, &c.Checkpoint, &c.Period, &c.RequestID, &c.Traceparent, &c.Canceled, &c.Halted}, r.fields()...)...)
+			err := row.Scan(append([]any{&c.Now, &c.Fence, &c.Checkpoint, &c.Away, &c.Period, &c.RequestID, &c.Traceparent, &c.Canceled, &c.Halted}, r.fields()...)...)
 			ok = err == nil
 			return ignoreNoRows(err)
 		})
@@ -140,6 +141,7 @@ type Parking struct {
 	Event sweep.Event   // HandBack: by another worker at once; Wait; Pause: when the customer says so
 	For   time.Duration // with Wait, how long at least
 	Phase string        // shown meanwhile
+	Away  bool          // Gmail does not answer
 
 	Canceled bool // the worker knows that the job is to be canceled, and still has to wait
 }
@@ -157,7 +159,8 @@ func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
 			return err
 		}
 		return tx.touch(c.ID, "park job", `state = ?, phase = ?, lease_until = NULL, pause_requested = false,
-			run_at = clock_timestamp() + make_interval(secs => ?)`, string(p.Event.To()), p.Phase, p.For.Seconds())
+			run_at = clock_timestamp() + make_interval(secs => ?), away_since = CASE WHEN ? THEN coalesce(away_since, clock_timestamp()) END`,
+			string(p.Event.To()), p.Phase, p.For.Seconds(), p.Away)
 	})
 }
 
@@ -202,7 +205,7 @@ func (db *DB) Checkpoint(ctx context.Context, c *Claim, sealed []byte) error {
 func (tx *Tx) GotOn(c *Claim) error { return tx.gotOn(c, nil) }
 
 func (tx *Tx) gotOn(c *Claim, checkpoint []byte) error {
-	err := tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0 WHERE customer_id = ? AND id = ?", dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Error
+	err := tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0, away_since = NULL WHERE customer_id = ? AND id = ?", dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Error
 	return doing(err, "save checkpoint")
 }
 

@@ -216,7 +216,7 @@ func (tx *Tx) Resume(id sweep.ID) error {
 	if state != sweep.Paused {
 		return tx.touch(id, "resume job", "pause_requested = false")
 	}
-	return tx.touch(id, "resume job", "state = ?, phase = 'queued', pause_requested = false, run_at = clock_timestamp()", string(sweep.Resume.To()))
+	return tx.touch(id, "resume job", "state = ?, phase = 'queued', pause_requested = false, away_since = NULL, run_at = clock_timestamp()", string(sweep.Resume.To()))
 }
 
 // touch changes columns of a locked job and tells who waits for it.

@@ -77,7 +77,7 @@ func (tx *Tx) Rerun(id sweep.ID, limit int) error {
 	if reserved.Error != nil {
 		return fmt.Errorf("reserve again: %w", reserved.Error)
 	}
-	err = tx.touch(id, "rerun job", `state = ?, phase = 'queued', error_code = '', error_detail = '', finished_at = NULL, result = NULL, cancel_requested = false, barren = 0,
+	err = tx.touch(id, "rerun job", `state = ?, phase = 'queued', error_code = '', error_detail = '', finished_at = NULL, result = NULL, cancel_requested = false, barren = 0, away_since = NULL,
 		run_at = clock_timestamp(), period_start = ?`, string(sweep.Rerun.To()), period)
 	if err != nil {
 		return err
