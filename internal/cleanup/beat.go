@@ -25,9 +25,9 @@ type beat struct {
 	first  int // done when this claim began
 	before int64
 	units  func() int64
-	cause  error
-	yield  bool // a writing job wants the mailbox
-	cancel context.CancelCauseFunc
+	yield  bool            // a writing job wants the mailbox
+	told   context.Context // ends, with its cause, when the claim is to stop
+	tell   context.CancelCauseFunc
 	nudged chan struct{} // full: ask for orders at once
 	moved  time.Time     // when the work last showed a sign of life
 	stall  time.Duration // how long it may show none
@@ -36,9 +36,11 @@ type beat struct {
 }
 
 func newBeat(c store.Claim, stall time.Duration) *beat {
-	return &beat{since: time.Now(), before: c.Units, first: c.Progress.Done,
+	b := &beat{since: time.Now(), before: c.Units, first: c.Progress.Done,
 		now: store.Beat{Phase: c.Phase, Done: c.Progress.Done, Total: c.Progress.Total}, units: func() int64 { return 0 }, nudged: make(chan struct{}, 1),
 		stall: stall}
+	b.told, b.tell = context.WithCancelCause(context.Background())
+	return b
 }
 
 // claims are the heartbeats of a worker's claims at work.
@@ -115,43 +117,28 @@ func (b *beat) total() int   { b.mu.Lock(); defer b.mu.Unlock(); return b.now.To
 func (b *beat) spent() int64 { return b.before + b.units() }
 
 // reason is why the claim is to stop; nil while it goes on.
-func (b *beat) reason() error { b.mu.Lock(); defer b.mu.Unlock(); return b.cause }
+func (b *beat) reason() error { return context.Cause(b.told) }
 
 // mustYield says that a writing job of the customer wants the mailbox: an analysis gives way between two steps.
 func (b *beat) mustYield() bool { b.mu.Lock(); defer b.mu.Unlock(); return b.yield }
 
-// stopWith notes the first reason. What reads is interrupted at once; what writes looks at reason at each batch's edge.
-func (b *beat) stopWith(cause error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.cause == nil {
-		b.cause = cause
-	}
-	if b.cancel != nil {
-		b.cancel(cause)
-	}
-}
+// stopWith notes the first reason, and ends what hears.
+func (b *beat) stopWith(cause error) { b.tell(cause) }
 
-// start runs the heartbeat beside the work. A writing job's calls in flight are left to be answered, because an unanswered change is
-// one whose effect is unknown; so its context is not canceled from here, unless the claim is lost.
-func (b *beat) start(parent context.Context, w *work) (context.Context, func()) {
-	base := parent
-	if w.c.Kind.Writes() {
-		base = context.WithoutCancel(parent)
-	}
-	ctx, cancel := context.WithCancelCause(base)
-	if !w.c.Kind.Writes() {
-		b.mu.Lock()
-		b.cancel = cancel
-		b.mu.Unlock()
-	}
+// start runs the heartbeat beside the work. ctx is for what has to come to its end once it has begun: it is canceled only when the claim
+// is lost. All else hears: it ends as soon as the claim is to stop, for the customer's, an operator's or the process's sake.
+func (b *beat) start(parent context.Context, w *work) (ctx, hear context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
+	hear, deafen := context.WithCancelCause(ctx)
+	context.AfterFunc(b.told, func() { deafen(b.reason()) })
+	forget := context.AfterFunc(parent, func() { b.stopWith(context.Canceled) })
 	quit := make(chan struct{})
 	var loop sync.WaitGroup
-	loop.Go(func() { b.loop(parent, w, quit, cancel) })
-	return ctx, func() { close(quit); loop.Wait(); cancel(nil) }
+	loop.Go(func() { b.loop(ctx, w, quit, cancel) })
+	return ctx, hear, func() { close(quit); loop.Wait(); forget(); cancel(nil) }
 }
 
-func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cancel context.CancelCauseFunc) {
+func (b *beat) loop(ctx context.Context, w *work, quit <-chan struct{}, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	var last store.Beat
@@ -160,9 +147,6 @@ func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cance
 		select {
 		case <-quit:
 			return
-		case <-parent.Done():
-			b.stopWith(context.Canceled)
-			parent = context.WithoutCancel(parent) // go on renewing until the work has reached an edge
 		case <-b.nudged:
 			hurry = true
 		case <-tick.C:
@@ -176,7 +160,7 @@ func (b *beat) loop(parent context.Context, w *work, quit <-chan struct{}, cance
 			b.giveUp(next, cancel)
 			return // the lease runs out, should the work not even hear this
 		}
-		orders, err, over := b.renewed(parent, w, next)
+		orders, err, over := b.renewed(ctx, w, next)
 		switch {
 		case over:
 			return

@@ -59,15 +59,16 @@ func (b batchSet) ids() (all ids) {
 	return all
 }
 
-// execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason.
-func (w *work) execute(ctx context.Context) error {
+// execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason. What hears ends when
+// the claim is to stop; the settlement does not.
+func (w *work) execute(ctx, hear context.Context) error {
 	x := &execution{work: w, asked: map[int]batchSet{}, done: map[int]bool{}, unsure: map[int]batchSet{}, skipped: map[sweep.MessageID]sweep.Reason{}}
-	err := x.prepare(ctx)
+	err := x.prepare(ctx, hear)
 	if err != nil && (len(x.asked) == 0 || x.ix == nil) {
 		return err // nothing was asked of Gmail, by no claim of this job: the plan stays as it is
 	}
 	if err == nil {
-		err = x.sweepAll(ctx)
+		err = x.sweepAll(hear)
 	}
 	var wait *gmail.Wait
 	switch cause := w.beat.reason(); {
@@ -82,12 +83,12 @@ func (w *work) execute(ctx context.Context) error {
 	return x.settle(ctx, failure(err))
 }
 
-func (x *execution) prepare(ctx context.Context) error {
+func (x *execution) prepare(ctx, hear context.Context) error {
 	if x.c.CleanupPlan.IsZero() {
 		if x.unusable != nil {
 			return x.unusable
 		}
-		if err := x.planNow(ctx); err != nil {
+		if err := x.planNow(hear); err != nil {
 			return err
 		}
 	}
@@ -100,13 +101,16 @@ func (x *execution) prepare(ctx context.Context) error {
 	if n := x.plan.Messages; x.params.MaxMessages > 0 && n > x.params.MaxMessages && !x.params.Partial {
 		return sweep.Errorf(sweep.Conflict, "the criteria match %d messages, more than max_messages: look at cleanup plan %s and execute that", n, sweep.PlanID.Show(x.plan.ID))
 	}
-	if err := x.look(ctx); err != nil {
+	if x.ix == nil && len(x.asked) > 0 {
+		hear = ctx // to the end, even after a cancel: without an index nothing is settled
+	}
+	if err := x.look(hear); err != nil {
 		return err
 	}
-	if err := x.ensureLabel(ctx); err != nil {
+	if err := x.ensureLabel(hear); err != nil {
 		return err
 	}
-	return x.begin(ctx)
+	return x.begin(hear)
 }
 
 // planNow freezes and stores the plan of an execute that came without one.
@@ -237,7 +241,7 @@ func (x *execution) ensureLabel(ctx context.Context) error {
 		return err
 	}
 	x.labelID, x.run.LabelMade = l.ID, true
-	return x.DB.Fenced(ctx, x.c, func(tx *store.Tx) error { return tx.NoteLabel(x.target.Mailbox, l.ID) })
+	return x.DB.Fenced(context.WithoutCancel(ctx), x.c, func(tx *store.Tx) error { return tx.NoteLabel(x.target.Mailbox, l.ID) })
 }
 
 // begin writes the run's row once; its history id is the proof's start, whatever claim goes on later.

@@ -16,21 +16,38 @@ import (
 // parallel is how many listings are on their way at most.
 const parallel = 8
 
-// asked counts the listings that were asked for, each by what it says.
+// asked counts the calls of a kind that were made, each by what it says.
 type asked struct {
 	next http.RoundTripper
+	path string
 	mu   sync.Mutex
 	n    map[string]int
 }
 
+// asked counts from now on the calls whose path ends so.
+func (r *rig) asked(path string) *asked {
+	a := &asked{next: r.wire.next, path: path, n: map[string]int{}}
+	r.wire.next = a
+	return a
+}
+
 // RoundTrip implements http.RoundTripper.
 func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
-	if strings.HasSuffix(r.URL.Path, "/messages") {
+	if strings.HasSuffix(r.URL.Path, a.path) {
 		a.mu.Lock()
 		a.n[r.URL.RawQuery]++
 		a.mu.Unlock()
 	}
 	return a.next.RoundTrip(r)
+}
+
+func (a *asked) times() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, times := range a.n {
+		n += times
+	}
+	return n
 }
 
 // again is how many listings were asked for more than once.
@@ -50,8 +67,7 @@ func listed(t *testing.T, seed uint64) (*customer, *asked, sweep.JobView) {
 	t.Helper()
 	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 500, Seed: seed})
 	cleanup.KeepEvery(c.runner, 1)
-	a := &asked{next: c.wire.next, n: map[string]int{}}
-	c.wire.next = a
+	a := c.asked("/messages")
 	v, err := c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
 	require.NoError(t, err)
 	return c, a, v

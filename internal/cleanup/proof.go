@@ -85,6 +85,7 @@ func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bo
 	if x.unusable != nil {
 		return e, 0, false, nil
 	}
+	gap := x.ix.HistoryID < x.run.HistoryFrom // of changes that a look cut short did not come to: the next to follow the index will
 	to, err = x.mbox.History(ctx, x.run.HistoryFrom, func(c []mailindex.Change) error {
 		x.ix.Apply(c)
 		return e.note(c)
@@ -97,7 +98,9 @@ func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bo
 		x.Log.WarnContext(ctx, "no proof by history", "error", err.Error())
 		return e, 0, false, nil
 	}
-	x.ix.HistoryID = max(x.ix.HistoryID, to)
+	if !gap {
+		x.ix.HistoryID = max(x.ix.HistoryID, to)
+	}
 	return e, to, true, nil
 }
 

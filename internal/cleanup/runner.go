@@ -99,7 +99,7 @@ func (w *work) run(ctx context.Context) error {
 		return err
 	}
 	w.Log.InfoContext(ctx, "job claimed", "kind", w.c.Kind, "fence", w.c.Fence)
-	ctx, stop := w.beat.start(ctx, w)
+	ctx, hear, stop := w.beat.start(ctx, w)
 	defer stop()
 	if w.c.Canceled {
 		w.beat.stopWith(errCanceled)
@@ -109,13 +109,13 @@ func (w *work) run(ctx context.Context) error {
 	}
 	switch w.c.Kind {
 	case sweep.Analyze:
-		return w.analyze(ctx)
+		return w.analyze(hear)
 	case sweep.DryRun:
-		return w.dryRun(ctx)
+		return w.dryRun(hear)
 	case sweep.Execute:
-		return w.execute(ctx)
+		return w.execute(ctx, hear)
 	default:
-		return w.undo(ctx)
+		return w.undo(ctx, hear)
 	}
 }
 

@@ -23,6 +23,7 @@ type reversal struct {
 	run    store.RunRow
 	period bool // the run was charged to the period that is running: the quota comes back
 	groups []group
+	whole  bool // all that is to be restored is in asked
 	set    int
 	gone   map[sweep.MessageID]bool
 	moved  map[sweep.MessageID]bool // changed since: somebody else decided, we leave it
@@ -34,22 +35,29 @@ type reversal struct {
 }
 
 // undo reverses the labels that a run changed, on messages that are still as the run left them.
-func (w *work) undo(ctx context.Context) error {
+func (w *work) undo(ctx, hear context.Context) error {
 	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, mine: map[sweep.MessageID]bool{}, booked: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
 	if err := r.load(ctx); err != nil {
 		return err
 	}
+	err := r.reverse(hear)
+	switch cause := w.beat.reason(); {
+	case errors.Is(cause, errCanceled) && errors.Is(err, context.Canceled) && len(r.asked) > 0:
+		return r.settle(ctx)
+	case err != nil:
+		return err
+	case cause != nil && !errors.Is(cause, errCanceled):
+		return cause // not over: another claim goes on
+	}
+	return r.settle(ctx)
+}
+
+func (r *reversal) reverse(ctx context.Context) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
 	r.plan()
-	if err := r.restoreAll(ctx); err != nil {
-		return err
-	}
-	if cause := w.beat.reason(); cause != nil && !errors.Is(cause, errCanceled) {
-		return cause // not over: another claim goes on
-	}
-	return r.settle(ctx)
+	return r.restoreAll(ctx)
 }
 
 // load reads the run, what it changed, and what an earlier claim of this undo restored.
@@ -150,6 +158,7 @@ func (r *reversal) plan() {
 			n++
 		}
 	}
+	r.whole = true
 }
 
 func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
@@ -179,7 +188,7 @@ func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
 	r.done[n] = true
 	r.mu.Unlock()
 	r.beat.advance(len(g.IDs))
-	return r.DB.SettleBatch(ctx, r.c, n, cost, "undo", r.c.Now)
+	return r.DB.SettleBatch(context.WithoutCancel(ctx), r.c, n, cost, "undo", r.c.Now)
 }
 
 func (r *reversal) leave(g group) {
@@ -193,7 +202,7 @@ func (r *reversal) leave(g group) {
 // settle proves what came back and ends the job.
 func (r *reversal) settle(ctx context.Context) error {
 	asked := map[sweep.MessageID]group{}
-	whole := true
+	whole := r.whole
 	for n, g := range r.asked {
 		whole = whole && r.done[n]
 		for _, id := range g.IDs {

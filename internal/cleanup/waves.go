@@ -131,7 +131,8 @@ func (x *execution) byLabels(chosen ids) (groups []group) {
 	return groups
 }
 
-// change is one batch: ids in flight are written, one Gmail call, then progress and ledger together.
+// change is one batch: ids in flight are written, one Gmail call, then progress and ledger together. What was answered is settled, whatever
+// the claim is told meanwhile.
 func (x *execution) change(ctx context.Context, n int, set batchSet, answered *bool) (err error) {
 	defer x.batched(time.Now(), &err)
 	all := set.ids()
@@ -147,7 +148,7 @@ func (x *execution) change(ctx context.Context, n int, set batchSet, answered *b
 		return err
 	}
 	x.beat.advance(x.sizeOf(n))
-	err = x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.c.Now)
+	err = x.DB.SettleBatch(context.WithoutCancel(ctx), x.c, n, len(all), "settle", x.c.Now)
 	*answered = err == nil // what is not in the ledger is for the proof to charge
 	return err
 }

@@ -23,6 +23,7 @@ type openPacer struct {
 	most   int
 	fail   error
 	asked  func() // once a booking is made
+	placed func() // once a place is given
 }
 
 func (p *openPacer) Reserve(_ context.Context, account string, units int, maxWait time.Duration) (time.Duration, bool, error) {
@@ -54,6 +55,9 @@ func (p *openPacer) Acquire(_ context.Context, _ string, places int) (func(), er
 	defer p.mu.Unlock()
 	p.limits, p.flight = append(p.limits, places), p.flight+1
 	p.most = max(p.most, p.flight)
+	if p.placed != nil {
+		p.placed()
+	}
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -57,7 +57,8 @@ func (m *Mailbox) LabelCounts(ctx context.Context, id string) (LabelCounts, erro
 }
 
 // Modify adds and removes labels of up to 1,000 messages for 50 units. Ids that are gone are passed over silently by Gmail; what
-// changed is to be read from History. Repeating the call is harmless. ErrLabelGone when a label does not exist.
+// changed is to be read from History. Repeating the call is harmless. ErrLabelGone when a label does not exist. When ctx ends, no
+// request is made any more, and one that has left is awaited.
 func (m *Mailbox) Modify(ctx context.Context, ids []sweep.MessageID, add, remove []string) error {
 	if len(ids) > maxModify || len(add) > maxLabels || len(remove) > maxLabels {
 		return fmt.Errorf("%s: %d messages, %d and %d labels are more than one call takes", BatchModify, len(ids), len(add), len(remove))

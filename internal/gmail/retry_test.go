@@ -1,8 +1,10 @@
 package gmail
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -228,5 +230,67 @@ func TestACrowdedMailboxAsksForFewerPlaces(t *testing.T) {
 	f := newFake(t, refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), profileAnswer)
 	if _, err := f.open(p).Profile(t.Context()); err != nil || len(p.limits) != 2 || p.limits[0] != 4 || p.limits[1] != 2 || !p.closed.IsZero() {
 		t.Errorf("%v, places asked for %v, closed %v", err, p.limits, p.closed)
+	}
+}
+
+// held is a fake whose calls wait until the test lets them go on.
+func held(t *testing.T, a answer) (f *fake, reached, over chan struct{}) {
+	t.Helper()
+	f, reached, over = newFake(t, a), make(chan struct{}, 10), make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/token" {
+			reached <- struct{}{}
+			<-over
+		}
+		f.ServeHTTP(w, r)
+	})
+	return f, reached, over
+}
+
+func TestAChangeThatHasLeftIsAwaitedAndNoneLeavesTooLate(t *testing.T) {
+	t.Parallel()
+	f, reached, over := held(t, answer{status: 204})
+	p := &openPacer{}
+	m := f.open(p)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	modify := func() error { return m.Modify(ctx, []sweep.MessageID{1}, []string{"TRASH"}, nil) }
+	go func() { ended <- modify() }()
+	<-reached
+	stop()
+	select {
+	case err := <-ended:
+		t.Fatalf("it was not awaited: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	over <- struct{}{}
+	if err := <-ended; err != nil || f.calls() != 1 {
+		t.Errorf("%v after %d calls: it was answered", err, f.calls())
+	}
+	ctx, stop = context.WithCancel(t.Context())
+	p.placed = stop
+	if err := modify(); !errors.Is(err, context.Canceled) || len(reached) != 0 || p.flight != 0 {
+		t.Errorf("%v, %d calls have left, %d places are taken", err, len(reached), p.flight)
+	}
+}
+
+func TestACallThatSleepsBetweenTwoTriesEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	f, reached, over := held(t, refused(503, "backendError", "x"))
+	m := f.open(&openPacer{})
+	m.client.TimeScale = 0.05 // a first pause of 10 s at least
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Modify(ctx, []sweep.MessageID{1}, []string{"TRASH"}, nil) }()
+	<-reached
+	over <- struct{}{}
+	for f.calls() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	began := time.Now()
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(began) > 5*time.Second || f.calls() != 1 {
+		t.Errorf("%v after %s, %d calls", err, time.Since(began), f.calls())
 	}
 }

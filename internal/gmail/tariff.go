@@ -18,6 +18,9 @@ const (
 	HistoryList  Method = "history.list"
 )
 
+// changes says that the call changes the mailbox.
+func (m Method) changes() bool { return m == BatchModify || m == LabelsCreate || m == LabelsDelete }
+
 // Tariff says what a call costs and how many units a minute carries.
 type Tariff struct {
 	Name             string // the quota metric that Google shows for it, without the service

@@ -125,9 +125,17 @@ func (t *transport) book(ctx context.Context, units int) error {
 	}
 }
 
-// send makes the request with a deadline that lasts until the body is closed.
+// send makes the request with a deadline that lasts until the body is closed. A change that has left is awaited even if its caller's time
+// ends meanwhile: of a change that nobody awaits the effect is unknown.
 func (t *transport) send(r *http.Request, token string, call Call) (*http.Response, error) {
-	ctx, stop := context.WithTimeout(r.Context(), t.mailbox.client.timeout())
+	flight := r.Context()
+	if err := flight.Err(); err != nil {
+		return nil, refuse(r, err)
+	}
+	if call.Method.changes() {
+		flight = context.WithoutCancel(flight)
+	}
+	ctx, stop := context.WithTimeout(flight, t.mailbox.client.timeout())
 	out := r.Clone(ctx)
 	out.Header.Set("Authorization", "Bearer "+token)
 	began := time.Now()
