@@ -11,7 +11,8 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// Cancel stops a job at its next batch's edge; a queued one at once. Canceling what is over is Conflict.
+// Cancel stops a job at its next batch's edge; a queued one at once. Canceling again changes nothing; canceling what is over otherwise is
+// Conflict.
 func (s *Service) Cancel(ctx context.Context, a sweep.Actor, job sweep.ID) (sweep.JobView, error) {
 	return s.order(ctx, a, job, "cancel", (*store.Tx).RequestCancel)
 }

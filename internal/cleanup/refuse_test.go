@@ -45,6 +45,73 @@ func TestAPlanIsExecutedOnceAndNotAfterItsTime(t *testing.T) {
 	require.Equal(t, sweep.PlanExpired, sweep.CodeOf(err))
 }
 
+// What was admitted is not taken back by what stands when its answer is asked for again.
+func TestAKeyGivesItsFirstAnswerWhateverStandsNow(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]struct {
+		what string
+		code sweep.Code
+	}{
+		"the consent is gone":      {"UPDATE mailboxes SET state = 'needs_reconnect'", sweep.MailboxNeedsReconnect},
+		"the mailbox is gone":      {"UPDATE mailboxes SET state = 'disconnected'", sweep.NotFound},
+		"the customer is stopped":  {"UPDATE customers SET suspended_at = now()", sweep.AccountSuspended},
+		"the plan is out of reach": {"UPDATE cleanup_plans SET expires_at = now() - interval '1 hour'", sweep.PlanExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 100, Seed: 96})
+			p := c.preview(t, wanted(t, sweep.Trash, `{"category":"promotions"}`))
+			submit := func(key, body string) (sweep.JobView, error) {
+				return c.SubmitExecute(t.Context(), c.Actor, cleanup.ExecuteRequest{Plan: planID(t, p.CleanupPlanID)}, cleanup.Idempotency{Route: "execute", Key: key, Body: []byte(body)})
+			}
+			first, err := submit("k", "one")
+			require.NoError(t, err)
+			c.exec(t, then.what)
+			again, err := submit("k", "one")
+			require.NoError(t, err)
+			require.True(t, again.Replayed)
+			require.Equal(t, first.ID, again.ID)
+			_, err = submit("k", "two")
+			require.Equal(t, sweep.IdempotencyMismatch, sweep.CodeOf(err))
+			_, err = submit("other", "one")
+			require.Equal(t, then.code, sweep.CodeOf(err))
+			_, err = submit("", "")
+			require.Equal(t, then.code, sweep.CodeOf(err))
+		})
+	}
+}
+
+func TestAnUndosKeyGivesItsFirstAnswerAfterANewerRun(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 200, Seed: 97})
+	job, _ := c.executed(t, c.preview(t, wanted(t, sweep.Archive, `{"category":"promotions"}`)).CleanupPlanID)
+	key := cleanup.Idempotency{Route: "undo", Key: "k", Body: []byte(job)}
+	first, err := c.SubmitUndo(t.Context(), c.Actor, jobID(t, job), key)
+	require.NoError(t, err)
+	require.Equal(t, sweep.Succeeded, c.finished(t, first).State)
+	c.executed(t, c.preview(t, wanted(t, sweep.MarkRead, everything)).CleanupPlanID)
+	again, err := c.SubmitUndo(t.Context(), c.Actor, jobID(t, job), key)
+	require.NoError(t, err)
+	require.Equal(t, first.ID, again.ID)
+}
+
+func TestWhatIsCanceledCanBeCanceledAgain(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 100, Seed: 98})
+	v, err := c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
+	require.NoError(t, err)
+	for range 2 { // the first answer may have been lost
+		v, err = c.Cancel(t.Context(), c.Actor, jobID(t, v.ID))
+		require.NoError(t, err)
+		require.Equal(t, sweep.Canceled, v.State)
+	}
+	v, err = c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
+	require.NoError(t, err)
+	require.Equal(t, sweep.Succeeded, c.finished(t, v).State)
+	_, err = c.Cancel(t.Context(), c.Actor, jobID(t, v.ID))
+	require.Equal(t, sweep.Conflict, sweep.CodeOf(err))
+}
+
 func TestAMailboxWithoutCategoriesRefusesCategoryCriteria(t *testing.T) {
 	t.Parallel()
 	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 400, Seed: 92, NoCategories: true})

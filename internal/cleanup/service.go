@@ -2,6 +2,7 @@
 package cleanup
 
 import (
+	"crypto/sha256"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,11 @@ type Idempotency struct {
 	Route string // the operation's name
 	Key   string // "" : none
 	Body  []byte // hashed, not stored
+}
+
+func (i Idempotency) hash() []byte {
+	sum := sha256.Sum256(i.Body)
+	return sum[:]
 }
 
 // Target names the mailbox; a zero Mailbox means the customer's only one (Invalid if there are several).

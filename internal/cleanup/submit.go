@@ -3,7 +3,6 @@ package cleanup
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -164,7 +163,7 @@ func (s *Service) submit(ctx context.Context, a sweep.Actor, key Idempotency, ma
 			continue
 		}
 		if err != nil {
-			return sweep.JobView{}, err
+			return s.answeredOr(ctx, a, key, o, err)
 		}
 		v, err := s.DB.Submit(ctx, sub)
 		if err != nil {
@@ -199,6 +198,24 @@ func (s *Service) prepare(ctx context.Context, a sweep.Actor, key Idempotency, m
 	return sub, err
 }
 
+// answeredOr gives the first answer again to a key that has one: what stands now takes nothing back of what was admitted then. Else it refuses.
+func (s *Service) answeredOr(ctx context.Context, a sweep.Actor, key Idempotency, o *order, refusal error) (sweep.JobView, error) {
+	if key.Key == "" || o.facts.ID.IsZero() {
+		return sweep.JobView{}, refusal
+	}
+	v, err := s.DB.Answered(ctx, a.Customer, key.Route, key.Key, key.hash(), o.facts.Now)
+	if err != nil {
+		return sweep.JobView{}, err
+	}
+	if v.ReplayAnswer == nil && !v.Mismatch {
+		return sweep.JobView{}, refusal
+	}
+	if o.box, err = s.Vault.Box(o.facts.DataKey, o.facts.ID.String()); err != nil {
+		return sweep.JobView{}, fmt.Errorf("open data key: %w", err)
+	}
+	return s.refused(ctx, o, store.Submission{Route: key.Route, Key: key.Key}, v)
+}
+
 // ready says whether the mailbox takes jobs. Undo always works.
 func (s *Service) ready(o *order, kind sweep.JobKind) error {
 	if o.target.State != "active" {
@@ -230,8 +247,7 @@ func (s *Service) fill(ctx context.Context, a sweep.Actor, key Idempotency, o *o
 	if key.Key == "" {
 		return nil
 	}
-	sum := sha256.Sum256(key.Body)
-	sub.Route, sub.Key, sub.RequestHash = key.Route, key.Key, sum[:]
+	sub.Route, sub.Key, sub.RequestHash = key.Route, key.Key, key.hash()
 	sub.Answer, err = seal(o.box, queuedView(*sub), "idempotency_keys|"+key.Route+"|"+key.Key)
 	return err
 }

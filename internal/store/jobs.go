@@ -153,10 +153,10 @@ func (tx *Tx) lock(id sweep.ID) (sweep.JobState, error) {
 }
 
 // RequestCancel asks a job to stop: one that no worker has is over at once and its reservation released; a running one is told by a
-// signal, at the latest at its next heartbeat. What is over already is Conflict.
+// signal, at the latest at its next heartbeat. What is canceled already stays so; what is over otherwise is Conflict.
 func (tx *Tx) RequestCancel(id sweep.ID) error {
 	state, err := tx.lock(id)
-	if err != nil {
+	if err != nil || state == sweep.Canceled {
 		return err
 	}
 	if _, err := state.After(sweep.Cancel); err != nil {

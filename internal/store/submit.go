@@ -150,6 +150,19 @@ func (db *DB) Submit(ctx context.Context, s Submission) (Verdict, error) {
 	return v, nil
 }
 
+// Answered says what Submit would of a key alone: that it was answered before, with what, or that it came with another body. Neither: it
+// was not answered, or longer than a day ago.
+func (db *DB) Answered(ctx context.Context, customer sweep.ID, route, key string, hash []byte, now time.Time) (v Verdict, err error) {
+	same := true
+	err = db.batch(ctx, customer, func(b *pgx.Batch) {
+		b.Queue(`SELECT request_hash = $4, answer FROM idempotency_keys
+			WHERE customer_id = $1 AND route = $2 AND key = $3 AND created_at > $5::timestamptz - interval '24 hours'`, dbID(customer), route, key, hash, now).
+			QueryRow(func(row pgx.Row) error { return ignoreNoRows(row.Scan(&same, &v.ReplayAnswer)) })
+	})
+	v.Mismatch = !same
+	return v, doing(err, "look up key")
+}
+
 func (s *Submission) print() string {
 	if s.Made == nil {
 		return "*"
