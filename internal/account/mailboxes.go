@@ -61,7 +61,7 @@ func (s *Service) view(tx *store.Tx, id sweep.ID) (MailboxView, error) {
 }
 
 // Disconnect stops using a mailbox at once and asks its open jobs to stop; the worker revokes the consent at Google soon after.
-// Forbidden for viewers; NotFound. It locks the customer, then the jobs.
+// Forbidden for viewers; NotFound. It locks the customer, then the jobs, and the mailbox last: so do the workers.
 func (s *Service) Disconnect(ctx context.Context, a sweep.Actor, mailbox sweep.ID) error {
 	if err := a.MayRun(); err != nil {
 		return err
@@ -70,15 +70,15 @@ func (s *Service) Disconnect(ctx context.Context, a sweep.Actor, mailbox sweep.I
 		if _, err := tx.LockCustomer(); err != nil {
 			return err
 		}
+		if err := tx.CancelMailboxJobs(mailbox); err != nil {
+			return err
+		}
 		changed, err := tx.SetMailboxState(mailbox, store.MailboxDisconnected)
 		if err != nil {
 			return err
 		}
 		if !changed {
 			return sweep.Errorf(sweep.NotFound, "there is no such mailbox")
-		}
-		if err := tx.CancelMailboxJobs(mailbox); err != nil {
-			return err
 		}
 		return tx.Audit(store.AuditEntry{Actor: a, Action: "mailbox.disconnected", Object: sweep.MailboxID.Show(mailbox)})
 	})

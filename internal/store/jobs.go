@@ -236,10 +236,10 @@ func (tx *Tx) untouched(id sweep.ID) bool {
 	return err == nil && n == 0
 }
 
-// CancelMailboxJobs asks every open job of a mailbox to stop.
+// CancelMailboxJobs asks every open job of a mailbox to stop. It locks all of them before it moves what any has reserved.
 func (tx *Tx) CancelMailboxJobs(mailbox sweep.ID) error {
 	var ids []dbID
-	err := tx.Raw(`SELECT id FROM jobs WHERE customer_id = ? AND mailbox_id = ? AND state NOT IN ('succeeded','failed','canceled') ORDER BY id`,
+	err := tx.Raw(`SELECT id FROM jobs WHERE customer_id = ? AND mailbox_id = ? AND state NOT IN ('succeeded','failed','canceled') ORDER BY id FOR UPDATE`,
 		dbID(tx.Customer), dbID(mailbox)).Scan(&ids).Error
 	if err != nil {
 		return fmt.Errorf("list open jobs: %w", err)
