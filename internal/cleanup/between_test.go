@@ -34,6 +34,31 @@ func TestAWorkerThatStopsBeforeItHasOpenedTheMailboxHandsTheJobBack(t *testing.T
 	c.whole(t, run, plan)
 }
 
+func TestAWorkerThatStopsWhileItClaimsHandsTheJobBack(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 111)
+	lock, err := c.root.Begin(context.Background())
+	require.NoError(t, err)
+	defer lock.Rollback(context.Background())
+	task, ended := c.take(t)[0], make(chan error, 1)
+	_, err = lock.Exec(t.Context(), "SELECT FROM jobs WHERE id = $1 FOR UPDATE", jobID(t, run.ID).String())
+	require.NoError(t, err)
+	ctx, quit := context.WithCancel(context.Background())
+	go func() { ended <- c.runner.Run(ctx, task.Customer, task.Job, task.Epoch) }()
+	testkit.Eventually(t, 10*time.Second, func() bool {
+		return c.count(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'mailsweep_worker' AND wait_event_type = 'Lock'") == 1
+	}, "it is claiming")
+	quit()
+	require.NoError(t, lock.Rollback(t.Context()))
+	require.NoError(t, <-ended)
+	require.Equal(t, sweep.Queued, c.job(t, run.ID).State)
+	task = c.take(t)[0]
+	require.ErrorIs(t, c.runner.Run(ctx, task.Customer, task.Job, task.Epoch), context.Canceled)
+	require.Zero(t, c.count(t, "SELECT count(*) FROM jobs WHERE state = 'running'"), "nor does one that has stopped claim")
+	c.run(t, task)
+	c.whole(t, run, plan)
+}
+
 func TestACanceledRunThatGmailMakesWaitIsSettledFirst(t *testing.T) {
 	t.Parallel()
 	c, run, plan := ready(t, 102)

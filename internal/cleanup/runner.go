@@ -68,7 +68,11 @@ type work struct {
 // Run does what the task asks, or nothing if the task is stale. It returns nil whenever PostgreSQL knows what comes next: the
 // queue never decides about a retry.
 func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) error {
-	c, ok, err := r.DB.Claim(ctx, customer, job, epoch, r.Worker)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// a claim that is committed and not heard of would stand idle until its lease is dead: this one is heard, and handed back
+	c, ok, err := r.DB.Claim(context.WithoutCancel(ctx), customer, job, epoch, r.Worker)
 	if err != nil {
 		return err
 	}
