@@ -128,6 +128,9 @@ func (d *Dispatcher) look(ctx context.Context, leader *store.Leader) (leads bool
 	d.slots.count()
 	d.jobs(ctx, store.Line{Writes: false, Window: d.slots.window(interactiveLine, d.Interactive), Each: d.Each})
 	d.jobs(ctx, store.Line{Writes: true, Window: d.slots.window(bulkLine, d.Bulk), Each: d.Each})
+	if d.round.Jobs > 0 && !d.broken {
+		poke(d.hints.here) // what the first in line may not take is there for those behind them
+	}
 	d.posts(ctx)
 	return true
 }

@@ -57,6 +57,34 @@ func TestRoundsTellWhoLeadsAndWhatWasSent(t *testing.T) {
 	require.Zero(t, jobs)
 }
 
+// A look takes as many rows as there is room, and of one customer no more than its share of them. It is tried some times, because the machine
+// may be busy: without a second look at once it would never be quick enough.
+func TestRoomThatACustomerMayNotTakeIsGivenToOthersAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t, testkit.Redis(t))
+	other, mailbox := newID(t), newID(t)
+	p.exec("INSERT INTO customers (id, data_key, created_at) VALUES ($1, '', now())", other.String())
+	p.exec("INSERT INTO mailboxes (customer_id, id, account, email, state, connected_at) VALUES ($1, $2, 'a', 'bob@example.com', 'active', now())", other.String(), mailbox.String())
+	d := p.dispatcher()
+	d.Interactive, d.Each = 2, 1
+	p.runs(d.Run)
+	quickest := time.Hour
+	for range 8 {
+		p.exec("DELETE FROM jobs")
+		p.exec(`INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, run_at, created_at)
+			SELECT c, id::uuid, m, 'a', 'analyze', 'queued', 3, vt, clock_timestamp(), now() FROM (VALUES
+			  ($1::uuid, $3::uuid, $5, 1.0), ($1, $3, $6, 2.0), ($1, $3, $7, 3.0), ($2, $4, $8, 4.0)) AS v (c, m, id, vt)`,
+			p.customer.String(), other.String(), p.mailbox.String(), mailbox.String(), newID(t).String(), newID(t).String(), newID(t).String(), newID(t).String())
+		testkit.Eventually(t, 5*time.Second, func() bool { return p.count("state = 'dispatched'") == 2 }, "each customer has one under way")
+		var took float64
+		require.NoError(t, p.conn.QueryRow(t.Context(), "SELECT extract(epoch FROM max(dispatched_at) - min(dispatched_at))::float8 FROM jobs").Scan(&took))
+		quickest = min(quickest, time.Duration(took*float64(time.Second)))
+	}
+	require.Positive(t, quickest, "the second look took the other's")
+	require.Less(t, quickest, 200*time.Millisecond)
+	t.Logf("after %s", quickest)
+}
+
 func TestWhatASweeperPutsRightIsToldByReason(t *testing.T) {
 	t.Parallel()
 	p := newPlant(t, testkit.Redis(t))
