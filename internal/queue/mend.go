@@ -3,6 +3,7 @@ package queue
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -24,16 +25,11 @@ type mender struct {
 	cursors  map[string]string // where the search for orphans goes on, by line
 }
 
-func (m *mender) mend(ctx context.Context) error {
+func (m *mender) mend(ctx context.Context) (err error) {
 	for _, line := range lines() {
-		if err := m.active(ctx, line); err != nil {
-			return err
-		}
-		if err := m.orphans(ctx, line); err != nil {
-			return err
-		}
+		err = errors.Join(err, m.active(ctx, line), m.orphans(ctx, line))
 	}
-	return nil
+	return err
 }
 
 // activeScript makes active list and leases of a line agree.

@@ -149,6 +149,22 @@ func TestOrphansAreFoundAmongManyKeysALittleAtATime(t *testing.T) {
 	require.Equal(t, 4, tasksIn(t, c, "duty"), "those in lists are left")
 }
 
+func TestLostTasksAreSentAgainWhateverElseOfASweepFails(t *testing.T) {
+	t.Parallel()
+	for what, command := range map[string]string{"no orphan can be looked for": "-scan", "no mark can be read": "-get"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			own := testkit.OwnRedis(t)
+			p := newPlant(t, own.URL)
+			require.NoError(t, p.redis().Do(t.Context(), "ACL", "SETUSER", "default", command).Err())
+			p.submit(sweep.Execute)
+			p.exec("UPDATE jobs SET state = 'dispatched', epoch = 1, dispatched_at = clock_timestamp() - interval '1 minute'")
+			p.runs(p.sweeper().Run)
+			testkit.Eventually(t, 5*time.Second, func() bool { return p.count("state = 'queued'") == 1 }, "given back")
+		})
+	}
+}
+
 func TestAsynqsRegistryIsWholeAgainAfterAFlush(t *testing.T) {
 	t.Parallel()
 	own := testkit.OwnRedis(t)

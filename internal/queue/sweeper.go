@@ -103,21 +103,20 @@ func (s *Sweeper) tasks(ctx context.Context) error {
 	if err := s.Redis.SAdd(ctx, asynqQueues, lines()).Err(); err != nil {
 		return fmt.Errorf("announce queues: %w", err)
 	}
-	if err := s.mender.mend(ctx); err != nil {
-		return err
-	}
+	return errors.Join(s.mender.mend(ctx), s.rebuild(ctx))
+}
+
+// rebuild sends again what Redis does not have any more, at once where a server is known to have lost everything.
+func (s *Sweeper) rebuild(ctx context.Context) error {
 	fresh, err := unmarked(ctx, s.Redis)
-	if err != nil {
-		return err
-	}
 	if len(fresh) > 0 || !s.asked { // a failover may have brought a server forward that nobody has asked yet, and at the start it may have been away
 		err := CheckRedis(ctx, s.Redis, s.Log)
 		if s.asked = err == nil || errors.Is(err, ErrUnfit); err != nil {
 			s.Log.ErrorContext(ctx, "Redis is not fit for a queue", "error", err)
 		}
 	}
-	if len(fresh) == 0 {
-		return s.lost(ctx, lostAfter)
+	if err != nil || len(fresh) == 0 {
+		return errors.Join(err, s.lost(ctx, lostAfter))
 	}
 	if err := s.lost(ctx, flushedAfter); err != nil {
 		return err

@@ -48,7 +48,7 @@ func (db *DB) Dispatch(ctx context.Context, l Line) ([]Dispatched, error) {
 	return db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch_line($1, $2, $3)", l.Writes, l.Window, l.Each)
 }
 
-// Unclaimed lists at most 1,000 jobs that were dispatched longer than after ago and that no worker has claimed. Without request ids.
+// Unclaimed lists jobs that were dispatched longer than after ago and that no worker has claimed, the oldest 1,000. Without request ids.
 func (db *DB) Unclaimed(ctx context.Context, after time.Duration) ([]Dispatched, error) {
 	return db.dispatched(ctx, "list unclaimed jobs", "SELECT * FROM sys.unclaimed($1)", after.Seconds())
 }

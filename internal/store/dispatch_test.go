@@ -248,6 +248,22 @@ func TestRequeueActsOnTheNewestEpochOnly(t *testing.T) {
 	require.Len(t, all, 1)
 }
 
+func TestOfTooManyUnclaimedJobsTheOldestAreTold(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db := open(t, y.d, "mailsweep_scheduler")
+	p := y.place("a")
+	oldest := y.job(p, "a", sweep.Analyze, 1)
+	y.exec(`INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, run_at, dispatched_at, created_at)
+		SELECT customer_id, overlay(id::text PLACING lpad(to_hex(n), 12, '0') FROM 25)::uuid, mailbox_id, account, kind, 'dispatched', rank, vt, run_at,
+		  clock_timestamp() - make_interval(mins => n), now() FROM jobs, generate_series(1, 1500) n`)
+	y.set(oldest, "state = 'dispatched', dispatched_at = clock_timestamp() - interval '7 days'")
+	got, err := db.Unclaimed(t.Context(), time.Second)
+	require.NoError(t, err)
+	require.Len(t, got, 1000)
+	require.Equal(t, oldest, got[0].Job)
+}
+
 func TestPoisonStaysForItsCallerAndTheRestGoesBack(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
