@@ -10,11 +10,13 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// How often progress may be written, and how often the lease is renewed when nothing moves. Lease/3 leaves room for two misses.
+// How often progress may be written, how long a renewal may take, and after how long without one the claim stops by itself: a last try, begun
+// just before, ends before the lease does.
 const (
-	beatEvery  = 500 * time.Millisecond
-	renewEvery = 4 * time.Second
-	stallLimit = 10 * time.Minute // no wait for quota and no call takes as long: the work hangs or turns in circles
+	beatEvery   = 500 * time.Millisecond
+	renewLimit  = 4 * time.Second
+	giveUpAfter = 10 * time.Second
+	stallLimit  = 10 * time.Minute // no wait for quota and no call takes as long: the work hangs or turns in circles
 )
 
 // beat keeps a claim alive: it renews the lease, shows progress and learns of orders.
@@ -142,7 +144,7 @@ func (b *beat) loop(ctx context.Context, w *work, quit <-chan struct{}, cancel c
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	var last store.Beat
-	renewed, hurry := time.Now(), false
+	renewed, hurry := w.began, false
 	for {
 		select {
 		case <-quit:
@@ -160,17 +162,20 @@ func (b *beat) loop(ctx context.Context, w *work, quit <-chan struct{}, cancel c
 			b.giveUp(next, cancel)
 			return // the lease runs out, should the work not even hear this
 		}
+		asked := time.Now()
 		orders, err, over := b.renewed(ctx, w, next)
 		switch {
 		case over:
 			return
 		case err == nil:
-			last, renewed = next, time.Now()
-		case time.Since(renewed) > 3*renewEvery:
-			b.stopWith(store.ErrFenced)
-			cancel(store.ErrFenced)
+			last, renewed = next, asked // the lease counts from somewhere between then and now
+		case time.Since(renewed) > giveUpAfter:
+			err = store.ErrFenced // or so it will be before anybody says so
 		}
 		b.obey(orders, err, cancel)
+		if err == store.ErrFenced {
+			return
+		}
 	}
 }
 
@@ -210,7 +215,7 @@ func (b *beat) end(f func() error) error {
 }
 
 func (b *beat) renew(ctx context.Context, w *work, next store.Beat) (store.Orders, error) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), renewEvery)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), renewLimit)
 	defer stop()
 	return w.DB.Renew(ctx, w.c, next)
 }

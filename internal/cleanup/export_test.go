@@ -25,6 +25,9 @@ func Heard(r *Runner, job sweep.ID) bool {
 	return b != nil && b.reason() != nil
 }
 
+// DeafFor is how long a claim goes on at most after it has begun to ask for the last renewal of its lease that was heard.
+const DeafFor = giveUpAfter + beatEvery + renewLimit
+
 // KeepEvery is how many units r spends between two saves of what it has found; 0: as many as ever.
 func KeepEvery(r *Runner, units int64) { r.keepEvery = units }
 

@@ -194,6 +194,32 @@ func TestWorkThatHangsIsGivenBackWithItsReason(t *testing.T) {
 	require.Equal(t, len(plan), c.ledger(t, run.ID), "the late one writes nothing")
 }
 
+func TestAClaimThatHearsNothingStopsBeforeItsLeaseDoes(t *testing.T) {
+	t.Parallel()
+	require.Less(t, cleanup.DeafFor, sweep.Lease)
+	c, run, plan := ready(t, 112)
+	task := c.take(t)[0]
+	lock, err := c.root.Begin(context.Background())
+	require.NoError(t, err)
+	defer lock.Rollback(context.Background())
+	began := time.Now()
+	c.wire.at(stop{path: "/history", before: func() {
+		_, err := lock.Exec(context.Background(), "SELECT FROM jobs WHERE id = $1 FOR UPDATE", jobID(t, run.ID).String())
+		require.NoError(t, err)
+		began = time.Now()
+		for !cleanup.Heard(c.runner, jobID(t, run.ID)) && time.Since(began) < 2*sweep.Lease {
+			pause(t)
+		}
+	}})
+	require.NoError(t, c.runner.Run(context.Background(), task.Customer, task.Job, task.Epoch))
+	require.Less(t, time.Since(began), sweep.Lease)
+	require.Empty(t, c.changes(t))
+	require.NoError(t, lock.Rollback(t.Context()))
+	c.run(t, c.usurp(t, run.ID))
+	require.Equal(t, sweep.Succeeded, c.job(t, run.ID).State)
+	require.Equal(t, len(plan), c.ledger(t, run.ID))
+}
+
 // lost hands a job out anew if its lease has run out.
 func (c *customer) lost(t *testing.T, job string) bool {
 	t.Helper()

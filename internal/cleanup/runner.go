@@ -62,7 +62,7 @@ type work struct {
 	gotOn    atomic.Bool // something is written that a later claim need not do again
 	unusable error       // why the mailbox cannot be worked on; an execute that began settles its account all the same
 	beat     *beat
-	began    time.Time
+	began    time.Time // before it was claimed: the lease is not older
 }
 
 // Run does what the task asks, or nothing if the task is stale. It returns nil whenever PostgreSQL knows what comes next: the
@@ -71,6 +71,7 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	began := time.Now()
 	// a claim that is committed and not heard of would stand idle until its lease is dead: this one is heard, and handed back
 	c, ok, err := r.DB.Claim(context.WithoutCancel(ctx), customer, job, epoch, r.Worker)
 	if err != nil {
@@ -82,7 +83,7 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 		return nil
 	}
 	ctx = telemetry.WithJobID(telemetry.WithRequestID(ctx, c.RequestID), sweep.JobID.Show(job))
-	w := &work{Runner: r, c: &c, beat: newBeat(c, cmp.Or(r.stall, stallLimit))}
+	w := &work{Runner: r, c: &c, began: began, beat: newBeat(c, cmp.Or(r.stall, stallLimit))}
 	defer r.claims.add(job, w.beat)()
 	w.claimed()
 	err = safely(func() error { return w.run(ctx) })()

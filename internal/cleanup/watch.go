@@ -43,7 +43,6 @@ func (w *work) batched(began time.Time, err *error) {
 }
 
 func (w *work) claimed() {
-	w.began = time.Now()
 	m := Moment{What: Claimed, Kind: w.c.Kind, First: w.c.Fence == 1}
 	if m.First {
 		m.Took = max(0, w.c.Now.Sub(w.c.CreatedAt))
