@@ -48,6 +48,8 @@ func (s *server) follow(ctx context.Context, in *followInput) (*huma.StreamRespo
 		out := stream{ctx: hc.Context(), w: hc.BodyWriter()}
 		if in.LastEventID != fmt.Sprint(version) || view.State.Done() {
 			out.job(view, version)
+		} else {
+			out.write(": nothing new\n\n") // the reader sees at once that the stream has begun
 		}
 		s.stream(hc.Context(), id, version, view.State.Done(), &out)
 	}}, nil

@@ -158,6 +158,21 @@ func TestStreamTellsEachChangeAndEnds(t *testing.T) {
 	require.Equal(t, "event: end", late.until("event:"))
 }
 
+func TestAStreamToWhichNothingIsNewBeginsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	token := r.member(t, "ada@example.com")
+	r.connect(t, token)
+	path := "/api/v1/jobs/" + r.submit(t, token, "/api/v1/gmail/analyze", "").ID
+	id := strings.TrimPrefix(r.follow(t, path, token).until("id:"), "id: ")
+	start := time.Now()
+	again := r.follow(t, path, token, "Last-Event-ID", id)
+	require.Equal(t, ": nothing new", again.until(""))
+	require.Less(t, time.Since(start), 10*time.Second)
+	require.Equal(t, 202, r.call(t, "POST", path+"/cancel", token, "").StatusCode)
+	require.Contains(t, again.until("data:"), `"state":"canceled"`)
+}
+
 // events reads a stream line by line.
 type events struct {
 	t     *testing.T
@@ -174,13 +189,16 @@ func (e events) until(prefix string) string {
 	return ""
 }
 
-func (r *rig) follow(t *testing.T, path, token string) events {
+func (r *rig) follow(t *testing.T, path, token string, headers ...string) events {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", r.url+path+"/events", nil)
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	res, err := plain.Do(req)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = res.Body.Close() })
