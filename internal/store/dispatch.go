@@ -45,7 +45,13 @@ type Line struct {
 // Dispatch takes the next jobs of a line by virtual time. A writing job gets its Google account's lane with it; what ops halted or
 // paused stays. Safe beside other dispatchers.
 func (db *DB) Dispatch(ctx context.Context, l Line) ([]Dispatched, error) {
-	return db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch_line($1, $2, $3)", l.Writes, l.Window, l.Each)
+	jobs, err := db.dispatched(ctx, "dispatch jobs", "SELECT * FROM sys.dispatch_line($1, $2, $3)", l.Writes, l.Window, l.Each)
+	for _, j := range jobs {
+		if j.Epoch > 1 { // it may have been shown as waiting
+			db.notifier.put(j.Customer, j.Job, 0)
+		}
+	}
+	return jobs, err
 }
 
 // Unclaimed lists jobs that were dispatched longer than after ago and that no worker has claimed, the oldest 1,000. Without request ids.

@@ -264,6 +264,31 @@ func TestOfTooManyUnclaimedJobsTheOldestAreTold(t *testing.T) {
 	require.Equal(t, oldest, got[0].Job)
 }
 
+// Callers see what was handed out as queued.
+func TestWhatWaitedAndIsHandedOutHasChangedForCallers(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db, l := open(t, y.d, "mailsweep_scheduler"), y.listener()
+	p := y.place("a")
+	waited, fresh := y.job(p, "a", sweep.Analyze, 1), y.job(p, "a", sweep.DryRun, 2)
+	y.set(waited, "state = 'waiting', epoch = 1, version = 7")
+	changes, cancel := l.Subscribe(p.customer, waited)
+	defer cancel()
+	defer y.listen(l)()
+	receive(t, changes)
+	l.Reading(p.customer, waited)(7)
+	got, err := db.Dispatch(t.Context(), store.Line{Window: 9, Each: 100})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []sweep.ID{waited, fresh}, jobsOf(got))
+	version := func(job sweep.ID) int64 {
+		return ask[int64](y, "SELECT version FROM jobs WHERE id = $1", job.String())
+	}
+	require.Equal(t, []int64{8, 1}, []int64{version(waited), version(fresh)})
+	receive(t, changes)
+	_, known := l.Version(p.customer, waited)
+	require.False(t, known, "whoever asks next reads the job")
+}
+
 func TestPoisonStaysForItsCallerAndTheRestGoesBack(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
