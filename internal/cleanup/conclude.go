@@ -104,7 +104,7 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	case told:
 		return w.wait(ctx, asked(err), "Gmail asked us to wait")
 	case unheard:
-		return w.park(ctx, store.Parking{Event: sweep.Wait, For: w.awayFor(), Phase: "Gmail does not answer: trying again", Away: true})
+		return w.park(ctx, store.Parking{Event: sweep.Wait, For: w.awayFor(), Phase: "Gmail does not answer: trying again", Away: true, Anew: w.gotOn.Load()})
 	}
 	return w.fail(ctx, err)
 }

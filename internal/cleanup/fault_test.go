@@ -215,6 +215,7 @@ func TestAnOutageIsGivenUpOnlyWhenItHasLastedTooLong(t *testing.T) {
 		c.google.Inject(google.Fault{Status: 503, HTML503: true, Probability: 1})
 	}})
 	is(sweep.Waiting, "it got on")
+	is(sweep.Waiting, "and the outage is counted from there")
 	c.google.ClearFaults()
 	require.Equal(t, sweep.Succeeded, c.finished(t, run).State)
 }

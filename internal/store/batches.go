@@ -55,7 +55,7 @@ func (db *DB) SettleBatch(ctx context.Context, c *Claim, n, cost int, kind strin
 	found := false
 	err := db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
 		q.Queue(`WITH j AS (
-			UPDATE jobs SET barren = 0, away_since = NULL, lease_until = clock_timestamp() + make_interval(secs => $8),
+			UPDATE jobs SET barren = 0, lease_until = clock_timestamp() + make_interval(secs => $8),
 			  settled = settled + CASE WHEN $5 > 0 AND NOT EXISTS (SELECT FROM usage_ledger WHERE customer_id = $1 AND job_id = $2 AND batch_no = $4 AND kind = $6) THEN $5 ELSE 0 END
 			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING customer_id, id, period_start
 		), b AS (

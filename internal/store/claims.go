@@ -142,6 +142,7 @@ type Parking struct {
 	For   time.Duration // with Wait, how long at least
 	Phase string        // shown meanwhile
 	Away  bool          // Gmail does not answer
+	Anew  bool          // with Away: it did, earlier in this claim
 
 	Canceled bool // the worker knows that the job is to be canceled, and still has to wait
 }
@@ -159,8 +160,9 @@ func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
 			return err
 		}
 		return tx.touch(c.ID, "park job", `state = ?, phase = ?, lease_until = NULL, pause_requested = false,
-			run_at = clock_timestamp() + make_interval(secs => ?), away_since = CASE WHEN ? THEN coalesce(away_since, clock_timestamp()) END`,
-			string(p.Event.To()), p.Phase, p.For.Seconds(), p.Away)
+			run_at = clock_timestamp() + make_interval(secs => ?),
+			away_since = CASE WHEN ? THEN clock_timestamp() WHEN ? THEN coalesce(away_since, clock_timestamp()) END`,
+			string(p.Event.To()), p.Phase, p.For.Seconds(), p.Away && p.Anew, p.Away)
 	})
 }
 
@@ -205,7 +207,7 @@ func (db *DB) Checkpoint(ctx context.Context, c *Claim, sealed []byte) error {
 func (tx *Tx) GotOn(c *Claim) error { return tx.gotOn(c, nil) }
 
 func (tx *Tx) gotOn(c *Claim, checkpoint []byte) error {
-	err := tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0, away_since = NULL WHERE customer_id = ? AND id = ?", dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Error
+	err := tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0 WHERE customer_id = ? AND id = ?", dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Error
 	return doing(err, "save checkpoint")
 }
 
