@@ -72,7 +72,11 @@ func TestCancelingInEachState(t *testing.T) {
 			require.True(t, w.claim(w.worker, w.p, w.job).Canceled, "the next claim is told")
 			require.NoError(t, w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error { return tx.EndUnclaimed(w.job, sweep.Canceled, "", "") }))
 		}
-		require.Equal(t, sweep.Conflict, sweep.CodeOf(w.cancel(w.job)), "what is over cannot be canceled")
+		whole := ask[string](w.yard, "SELECT to_json(j)::text FROM jobs j WHERE id = $1", w.job.String())
+		require.NoError(t, w.cancel(w.job), "what is canceled can be canceled again")
+		require.Equal(t, whole, ask[string](w.yard, "SELECT to_json(j)::text FROM jobs j WHERE id = $1", w.job.String()), "and stays as it is")
+		w.set(w.job, "state = 'succeeded'")
+		require.Equal(t, sweep.Conflict, sweep.CodeOf(w.cancel(w.job)), "what is over otherwise cannot be canceled")
 		w.exec("UPDATE usage_tracking SET used = 0")
 	}
 	require.Equal(t, sweep.NotFound, sweep.CodeOf(w.cancel(newID(t))))
