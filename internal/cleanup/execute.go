@@ -40,25 +40,6 @@ type execution struct {
 	anyMay  bool // history did not reach back to the freeze: every message may have changed
 }
 
-// batchSet is what one Gmail call changes, by the labels that it takes from the messages: what undo gives back.
-type batchSet struct {
-	Groups []group `json:"groups"`
-}
-
-// group is messages of which the call changes the same labels.
-type group struct {
-	Added   []string `json:"added,omitempty"`
-	Removed []string `json:"removed,omitempty"`
-	IDs     ids      `json:"ids"`
-}
-
-func (b batchSet) ids() (all ids) {
-	for _, g := range b.Groups {
-		all = append(all, g.IDs...)
-	}
-	return all
-}
-
 // execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason. What hears ends when
 // the claim is to stop; the settlement does not.
 func (w *work) execute(ctx, hear context.Context) error {

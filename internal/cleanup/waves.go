@@ -10,6 +10,25 @@ import (
 	"mailsweep/internal/sweep"
 )
 
+// batchSet is what one Gmail call changes, by the labels that it takes from the messages: what undo gives back.
+type batchSet struct {
+	Groups []group `json:"groups"`
+}
+
+// group is messages of which the call changes the same labels.
+type group struct {
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+	IDs     ids      `json:"ids"`
+}
+
+func (b batchSet) ids() (all ids) {
+	for _, g := range b.Groups {
+		all = append(all, g.IDs...)
+	}
+	return all
+}
+
 // sweepAll changes what is left of the plan, some batches at a time with a fresh look before each wave.
 func (x *execution) sweepAll(ctx context.Context) error {
 	x.beat.phase("cleaning", len(x.set))
