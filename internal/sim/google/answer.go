@@ -3,17 +3,19 @@ package google
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // answer writes what a call came to.
 type answer struct {
 	w     http.ResponseWriter
 	r     *http.Request
+	form  url.Values
 	fault Fault
 	value any
 	err   error
@@ -33,33 +35,37 @@ func (a *answer) send() {
 		a.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	code, value := http.StatusOK, a.value
+	code, body := http.StatusOK, []byte(nil)
 	if a.err == nil {
-		var bad error
-		if value, bad = masked(a.value, a.r.URL.Query().Get("fields")); bad != nil {
-			a.err = bad
-		}
+		body, a.err = encode(a.value, a.form.Get("fields"))
 	}
 	if a.err != nil {
 		e := refusalOf(a.err)
-		code, value = e.code, e.body()
+		code, body = e.code, marshal(e.body())
 		if e.retryAfter > 0 {
 			a.w.Header().Set("Retry-After", strconv.Itoa(int(e.retryAfter.Seconds()+0.999)))
 		}
 	}
-	a.write(code, a.encode(value))
+	if a.form.Get("prettyPrint") != "false" {
+		body = indent(body)
+	}
+	a.write(code, body)
 }
 
-func (a *answer) encode(v any) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	if p := a.r.URL.Query().Get("prettyPrint"); p != "false" {
-		enc.SetIndent("", "  ")
-	}
-	if err := enc.Encode(v); err != nil {
-		return []byte(`{"error":{"code":500,"message":"encode: ` + strconv.Quote(err.Error()) + `"}}`)
-	}
-	return buf.Bytes()
+// zippers are used again: a new one costs more than what it compresses.
+var zippers = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is known
+	return z
+}}
+
+func zip(body []byte) []byte {
+	var out bytes.Buffer
+	z := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(&out)
+	_, _ = z.Write(body) // to memory
+	_ = z.Close()
+	return out.Bytes()
 }
 
 // write sends a body, compressed only for a User-Agent that says gzip, as Google does.
@@ -69,11 +75,7 @@ func (a *answer) write(code int, body []byte) {
 	h.Set("Vary", "Origin, X-Origin, Referer")
 	h.Set("Cache-Control", "private")
 	if strings.Contains(a.r.Header.Get("Accept-Encoding"), "gzip") && strings.Contains(a.r.UserAgent(), "gzip") {
-		var z bytes.Buffer
-		zw, _ := gzip.NewWriterLevel(&z, gzip.BestSpeed)
-		_, _ = zw.Write(body)
-		_ = zw.Close()
-		body = z.Bytes()
+		body = zip(body)
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))

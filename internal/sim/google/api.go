@@ -82,7 +82,7 @@ func endpoints() []endpoint {
 func (s *Sim) serve(e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{sim: s, req: r, form: r.URL.Query(), method: e.method}
-		out := answer{w: w, r: r}
+		out := answer{w: w, r: r, form: c.form}
 		if err := c.authenticate(); err != nil {
 			out.refuse(err)
 			return

@@ -1,9 +1,6 @@
 package google
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -12,30 +9,32 @@ import (
 // mask is a fields parameter: names with what is wanted below them; an empty mask wants all.
 type mask map[string]mask
 
-// masked reduces an answer to the wanted fields. A name that the answer's type does not have is refused.
-func masked(v any, fields string) (any, error) {
+// readMask reads a fields parameter. A name that the answer's type does not have is refused.
+func readMask(fields string, t reflect.Type) (mask, error) {
 	if fields == "" {
-		return v, nil
+		return nil, nil
 	}
 	m, rest := parseMask(fields)
 	bad := ""
 	if rest == "" {
-		bad = m.unknown(reflect.TypeOf(v))
+		bad = m.unknown(t)
 	}
 	if rest != "" || bad != "" {
 		return nil, &refusal{code: http.StatusBadRequest, reason: "invalidParameter", location: "fields", message: "Invalid field selection " + bad + rest}
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encode answer: %w", err)
+	return m, nil
+}
+
+// in says whether a field is wanted, and what of it.
+func (m mask) in(name string) (below mask, wanted bool) {
+	if len(m) == 0 {
+		return nil, true
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	var tree any
-	if err := d.Decode(&tree); err != nil {
-		return nil, fmt.Errorf("decode answer: %w", err)
+	below, wanted = m[name]
+	if !wanted {
+		below, wanted = m["*"]
 	}
-	return m.prune(tree), nil
+	return below, wanted
 }
 
 // parseMask reads "a,b/c,d(e,f)" up to a closing bracket or the end; rest is what could not be read.
@@ -133,29 +132,4 @@ func fieldNamed(t reflect.Type, name string) (reflect.Type, bool) {
 		}
 	}
 	return nil, false
-}
-
-func (m mask) prune(v any) any {
-	if len(m) == 0 {
-		return v
-	}
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = m.prune(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			below, ok := m[k]
-			if !ok {
-				below, ok = m["*"]
-			}
-			if !ok {
-				delete(v, k)
-				continue
-			}
-			v[k] = below.prune(v[k])
-		}
-	}
-	return v
 }

@@ -142,7 +142,7 @@ func (c *call) historyQuery() (q box.HistoryQuery, err error) {
 }
 
 func showRecord(r box.Record) historyRecord {
-	ref := messageRef{ID: box.FormatID(r.Message), ThreadID: box.FormatID(r.Thread)}
+	ref := messageRef{ID: hexID(r.Message), ThreadID: hexID(r.Thread)}
 	out := historyRecord{ID: formatHistory(r.ID), Messages: []messageRef{ref}}
 	ref.LabelIDs = r.Labels
 	one := func(labels []string) []historyChange { return []historyChange{{Message: ref, LabelIDs: labels}} }

@@ -11,8 +11,8 @@ import (
 )
 
 type messageRef struct {
-	ID       string   `json:"id"`
-	ThreadID string   `json:"threadId"`
+	ID       hexID    `json:"id"`
+	ThreadID hexID    `json:"threadId"`
 	LabelIDs []string `json:"labelIds,omitempty"`
 }
 
@@ -64,8 +64,9 @@ func listMessages(c *call) (any, error) {
 		return nil, err
 	}
 	out := messageList{NextPageToken: next, ResultSizeEstimate: c.estimate(page, next != "")}
-	for _, i := range page.Items {
-		out.Messages = append(out.Messages, messageRef{ID: box.FormatID(i.ID), ThreadID: box.FormatID(i.Thread)})
+	out.Messages = make([]messageRef, len(page.Items))
+	for n, i := range page.Items {
+		out.Messages[n] = messageRef{ID: hexID(i.ID), ThreadID: hexID(i.Thread)}
 	}
 	return out, nil
 }

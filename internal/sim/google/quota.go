@@ -48,15 +48,20 @@ type quota struct {
 }
 
 type spent struct {
-	at    time.Time
-	units int
+	from, at time.Time // of the first and of the last of the calls in it
+	units    int
 }
 
-// window is what was spent during the last span, oldest first.
+// window is what was spent during the last span, oldest first. Calls that follow each other closely share an entry, which leaves with the
+// last of them, so that no span is ever told to hold less than it does.
 type window struct {
-	log []spent
-	sum int
+	log  []spent
+	gone int // entries at the front that have left
+	sum  int
 }
+
+// grains is how many entries a span has at most.
+const grains = 4096
 
 func newQuota(t Tariff, span time.Duration) quota {
 	return quota{tariff: t, span: span, mu: &sync.Mutex{}, users: map[string]*window{}, project: &window{}}
@@ -84,30 +89,37 @@ func (q *quota) take(user string, units int, now time.Time, charge bool) (ok boo
 		retry = w.room(units, q.tariff.PerUserMinute, now).Add(q.span)
 	}
 	if fits || charge {
-		w.spend(now, units)
-		q.project.spend(now, units)
+		w.spend(now, units, q.span/grains)
+		q.project.spend(now, units, q.span/grains)
 	}
 	return fits, !fitsUser, retry
 }
 
-func (w *window) spend(now time.Time, units int) {
-	w.log = append(w.log, spent{now, units})
+func (w *window) spend(now time.Time, units int, grain time.Duration) {
 	w.sum += units
+	if n := len(w.log) - 1; n >= w.gone && now.Sub(w.log[n].from) < grain {
+		w.log[n].at = now
+		w.log[n].units += units
+		return
+	}
+	w.log = append(w.log, spent{now, now, units})
 }
 
 func (w *window) forget(from time.Time) {
-	n := 0
-	for n < len(w.log) && !w.log[n].at.After(from) {
-		w.sum -= w.log[n].units
-		n++
+	for w.gone < len(w.log) && !w.log[w.gone].at.After(from) {
+		w.sum -= w.log[w.gone].units
+		w.gone++
 	}
-	w.log = w.log[n:]
+	if w.gone > len(w.log)/2 {
+		w.log = w.log[:copy(w.log, w.log[w.gone:])]
+		w.gone = 0
+	}
 }
 
 // room is the time of the newest entry that must leave before the units fit.
 func (w *window) room(units, limit int, now time.Time) time.Time {
 	sum := w.sum
-	for _, s := range w.log {
+	for _, s := range w.log[w.gone:] {
 		sum -= s.units
 		if sum+units <= limit {
 			return s.at
