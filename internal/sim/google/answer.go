@@ -1,8 +1,6 @@
 package google
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"net/http"
 	"net/url"
@@ -21,6 +19,11 @@ type answer struct {
 	err   error
 }
 
+// buffer is room for one answer, plain and compressed.
+type buffer struct{ plain, zipped []byte }
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
 func (a *answer) refuse(err error) {
 	a.err = err
 	a.send()
@@ -35,9 +38,12 @@ func (a *answer) send() {
 		a.w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	code, body := http.StatusOK, []byte(nil)
+	room := buffers.Get().(*buffer)
+	defer buffers.Put(room)
+	code, body := http.StatusOK, room.plain[:0]
 	if a.err == nil {
-		body, a.err = encode(a.value, a.form.Get("fields"))
+		body, a.err = encode(body, a.value, a.form.Get("fields"))
+		room.plain = body
 	}
 	if a.err != nil {
 		e := refusalOf(a.err)
@@ -49,33 +55,21 @@ func (a *answer) send() {
 	if a.form.Get("prettyPrint") != "false" {
 		body = indent(body)
 	}
-	a.write(code, body)
+	a.write(code, body, room)
 }
 
-// zippers are used again: a new one costs more than what it compresses.
-var zippers = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is known
-	return z
-}}
-
-func zip(body []byte) []byte {
-	var out bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
-	z.Reset(&out)
-	_, _ = z.Write(body) // to memory
-	_ = z.Close()
-	return out.Bytes()
-}
+// worthZipping is the least that is compressed: below, the frame outweighs the gain.
+const worthZipping = 256
 
 // write sends a body, compressed only for a User-Agent that says gzip, as Google does.
-func (a *answer) write(code int, body []byte) {
+func (a *answer) write(code int, body []byte, room *buffer) {
 	h := a.w.Header()
 	h.Set("Content-Type", "application/json; charset=UTF-8")
 	h.Set("Vary", "Origin, X-Origin, Referer")
 	h.Set("Cache-Control", "private")
-	if strings.Contains(a.r.Header.Get("Accept-Encoding"), "gzip") && strings.Contains(a.r.UserAgent(), "gzip") {
-		body = zip(body)
+	if strings.Contains(a.r.Header.Get("Accept-Encoding"), "gzip") && strings.Contains(a.r.UserAgent(), "gzip") && len(body) >= worthZipping {
+		room.zipped = zip(room.zipped[:0], body)
+		body = room.zipped
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))

@@ -3,7 +3,6 @@ package google
 import (
 	"bytes"
 	"encoding/json"
-	"math/bits"
 	"reflect"
 	"strconv"
 	"strings"
@@ -32,22 +31,22 @@ type encoderKey struct {
 // maxEncoders bounds what strange masks can make us keep.
 const maxEncoders = 1000
 
-// encode writes an answer with the wanted fields, compact. A mask that cannot be read or names an unknown field is a refusal.
-func encode(v any, fields string) ([]byte, error) {
+// encode appends an answer with the wanted fields, compact. A mask that cannot be read or names an unknown field is a refusal.
+func encode(b []byte, v any, fields string) ([]byte, error) {
 	t := reflect.TypeOf(v)
 	key := encoderKey{t, fields}
 	known, ok := encoders.byKey.Load(key)
 	if !ok {
 		m, err := readMask(fields, t)
 		if err != nil {
-			return nil, err
+			return b, err
 		}
 		known = compile(t, m)
 		if encoders.kept.Add(1) <= maxEncoders {
 			encoders.byKey.Store(key, known)
 		}
 	}
-	return append(known.(encoder)(make([]byte, 0, 1024), reflect.ValueOf(v)), '\n'), nil
+	return append(known.(encoder)(b, reflect.ValueOf(v)), '\n'), nil
 }
 
 // compile makes the encoder of a type; an empty mask wants all.
@@ -129,10 +128,17 @@ func isEmpty(v reflect.Value) bool {
 
 // appendHex writes a number in lower-case hex without leading zeros.
 func appendHex(b []byte, n uint64) []byte {
-	for shift := max(60-bits.LeadingZeros64(n)&^3, 0); shift >= 0; shift -= 4 {
-		b = append(b, "0123456789abcdef"[n>>shift&15])
+	const digits = "0123456789abcdef"
+	var all [16]byte
+	for i := 15; i >= 0; i-- {
+		all[i] = digits[n&15]
+		n >>= 4
 	}
-	return b
+	zeros := 0
+	for zeros < 15 && all[zeros] == '0' {
+		zeros++
+	}
+	return append(b, all[zeros:]...)
 }
 
 // appendString writes a JSON string; the usual one needs no escapes.

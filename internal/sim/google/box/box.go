@@ -26,9 +26,8 @@ type Box struct {
 	Email string
 	opt   Options
 
-	mu      sync.RWMutex
-	rng     *rand.Rand
-	version uint64
+	mu  sync.RWMutex
+	rng *rand.Rand
 
 	// columns, one entry per message, in the order in which they were added
 	id      []uint64
@@ -43,14 +42,14 @@ type Box struct {
 	flags   []uint8
 	changed []uint16
 
-	row      map[uint64]uint32
-	order    []uint32 // rows by (date, id), oldest first
-	alive    int
-	threads  []threadCol
-	threadOf map[uint64]uint32 // first message's id → thread
-	senders  []Sender
-	subjects []subjectCol
-	side     map[uint32]*Imported
+	row         idIndex
+	order       []uint32 // rows by (date, id), oldest first
+	alive       int
+	threads     []threadCol
+	liveThreads int
+	senders     []Sender
+	subjects    []subjectCol
+	side        map[uint32]*Imported
 
 	labels  labelTable
 	log     history
@@ -58,12 +57,8 @@ type Box struct {
 	counts  threadCounts
 }
 
-// threadCol heads the list of a thread's messages.
-type threadCol struct {
-	id   uint64
-	head uint32
-	live uint32
-}
+// threadCol heads the list of a thread's messages. Its id is that of its first message.
+type threadCol struct{ first, head, live uint32 }
 
 type subjectCol struct {
 	text   string
@@ -86,8 +81,7 @@ func New(email string, o Options) *Box {
 		o.HistoryLimit = 2_000_000
 	}
 	b := &Box{
-		Email: email, opt: o, rng: rand.New(rand.NewPCG(o.Seed, hashString(email))),
-		row: map[uint64]uint32{}, threadOf: map[uint64]uint32{}, side: map[uint32]*Imported{},
+		Email: email, opt: o, rng: rand.New(rand.NewPCG(o.Seed, hashString(email))), side: map[uint32]*Imported{},
 	}
 	b.labels = newLabelTable()
 	b.log = history{limit: o.HistoryLimit, last: 1_000_000 + b.rng.Uint64N(9_000_000)}
@@ -108,45 +102,74 @@ type newMessage struct {
 	labels  []uint16
 }
 
+// reserve makes room for exactly n more messages, so that a big mailbox carries no slack.
+func (b *Box) reserve(n int) {
+	b.id, b.date, b.hist = grown(b.id, n), grown(b.date, n), grown(b.hist, n)
+	b.set, b.thread, b.next = grown(b.set, n), grown(b.thread, n), grown(b.next, n)
+	b.size, b.sender, b.subject = grown(b.size, n), grown(b.sender, n), grown(b.subject, n)
+	b.flags, b.changed, b.order = grown(b.flags, n), grown(b.changed, n), grown(b.order, n)
+	b.row.fit(len(b.id)+n, b.id)
+}
+
+func grown[T any](column []T, n int) []T {
+	return append(make([]T, 0, len(column)+n), column...)
+}
+
 // add appends a message; the caller holds the lock and sees to order and history.
 func (b *Box) add(m newMessage) uint32 {
 	r := uint32(len(b.id))
-	id := b.freshID(m.idTime)
-	b.row[id] = r
-	b.id = append(b.id, id)
+	b.id = append(b.id, b.freshID(m.idTime))
+	b.row.put(r, b.id)
 	b.date = append(b.date, m.date)
 	b.hist = append(b.hist, b.log.last)
 	b.set = append(b.set, b.labels.intern(m.labels))
-	b.labels.count[b.set[r]]++
 	b.next = append(b.next, none)
 	b.size = append(b.size, uint32(m.size))
 	b.sender = append(b.sender, m.sender)
 	b.subject = append(b.subject, m.subject)
 	b.flags = append(b.flags, m.flags)
 	b.changed = append(b.changed, 0)
-	b.thread = append(b.thread, b.joinThread(m.thread, r, id))
+	b.thread = append(b.thread, m.thread)
+	b.joinThread(r)
+	b.labels.count[b.set[r]]++
 	b.alive++
-	b.version++
 	return r
 }
 
-func (b *Box) joinThread(t, r uint32, id uint64) uint32 {
+// joinThread puts a new row into its thread, or starts one.
+func (b *Box) joinThread(r uint32) {
+	t := b.thread[r]
 	if t == none {
 		t = uint32(len(b.threads))
-		b.threads = append(b.threads, threadCol{id: id, head: none})
-		b.threadOf[id] = t
+		b.thread[r] = t
+		b.threads = append(b.threads, threadCol{first: r, head: none})
 	}
+	b.tally(t, -1)
 	b.next[r] = b.threads[t].head
 	b.threads[t].head = r
-	b.threads[t].live++
-	return t
+	if b.threads[t].live++; b.threads[t].live == 1 {
+		b.liveThreads++
+	}
+	b.tally(t, 1)
+}
+
+// threadID is how a row's thread is called.
+func (b *Box) threadID(r uint32) uint64 { return b.id[b.threads[b.thread[r]].first] }
+
+// findThread gives the thread that begins with a message of this id.
+func (b *Box) findThread(id uint64) (uint32, bool) {
+	r, ok := b.row.find(id, b.id)
+	if !ok || b.threads[b.thread[r]].first != r {
+		return 0, false
+	}
+	return b.thread[r], true
 }
 
 // freshID makes an id that carries its time: id>>20 is the epoch in milliseconds.
 func (b *Box) freshID(ms int64) uint64 {
 	for {
 		id := uint64(ms)<<20 | b.rng.Uint64N(1<<20)
-		if _, taken := b.row[id]; !taken {
+		if _, taken := b.row.find(id, b.id); !taken {
 			return id
 		}
 	}
@@ -183,7 +206,7 @@ func (b *Box) find(id string) (uint32, bool) {
 	if err != nil {
 		return 0, false
 	}
-	r, ok := b.row[n]
+	r, ok := b.row.find(n, b.id)
 	return r, ok && b.set[r] != setGone
 }
 

@@ -82,7 +82,23 @@ func BenchmarkListPage(b *testing.B) {
 	after := first.Items[499].Row
 	b.Run("first of a changed mailbox", func(b *testing.B) {
 		for b.Loop() {
-			box.version++
+			box.labels.version++
+			_, _ = box.List(Search{Query: "category:promotions older_than:90d"}, Top, 0, 500)
+		}
+	})
+	b.Run("first after 1,000 were changed", func(b *testing.B) {
+		ids := make([]string, 0, 1000)
+		for _, m := range box.Messages()[:1000] {
+			ids = append(ids, m.ID)
+		}
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			add, remove := []string{"STARRED"}, []string{"IMPORTANT"}
+			if i%2 == 1 {
+				add, remove = remove, add
+			}
+			_, _ = box.Modify(ids, add, remove, false)
+			b.StartTimer()
 			_, _ = box.List(Search{Query: "category:promotions older_than:90d"}, Top, 0, 500)
 		}
 	})

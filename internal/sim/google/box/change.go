@@ -77,11 +77,12 @@ func (b *Box) apply(c *change, r uint32) bool {
 
 // move gives a row another label set.
 func (b *Box) move(r, after uint32) {
-	before := b.set[r]
+	before, t := b.set[r], b.thread[r]
 	b.labels.count[before]--
 	b.labels.count[after]++
+	b.tally(t, -1)
 	b.set[r] = after
-	b.version++
+	b.tally(t, 1)
 	b.record(r, before, after)
 }
 
@@ -112,7 +113,7 @@ func (b *Box) ThreadMessages(id string) ([]string, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	n, err := ParseID(id)
-	t, ok := b.threadOf[n]
+	t, ok := b.findThread(n)
 	if err != nil || !ok || b.threads[t].live == 0 {
 		return nil, ErrNotFound
 	}
@@ -147,7 +148,9 @@ func (b *Box) Delete(ids []string) (deleted int) {
 		if r, ok := b.find(id); ok {
 			b.move(r, setGone)
 			b.alive--
-			b.threads[b.thread[r]].live--
+			if b.threads[b.thread[r]].live--; b.threads[b.thread[r]].live == 0 {
+				b.liveThreads--
+			}
 			deleted++
 		}
 	}
@@ -198,7 +201,7 @@ func (b *Box) incoming(in Incoming) (newMessage, error) {
 	}
 	if in.Thread != "" {
 		n, err := ParseID(in.Thread)
-		t, ok := b.threadOf[n]
+		t, ok := b.findThread(n)
 		if err != nil || !ok {
 			return m, fmt.Errorf("thread %s: %w", in.Thread, ErrNotFound)
 		}
@@ -215,7 +218,11 @@ func (b *Box) ThreadState(id uint64) (snippet, history string) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	newest := uint64(0)
-	for _, r := range b.threadRows(b.threadOf[id]) {
+	t, ok := b.findThread(id)
+	if !ok {
+		return "", "0"
+	}
+	for _, r := range b.threadRows(t) {
 		newest = max(newest, b.hist[r])
 		snippet = b.view(r).Snippet
 	}

@@ -54,6 +54,7 @@ func (b *Box) Fill(g Generate) error {
 	gen := &generator{Box: b, spec: g, rng: rand.New(rand.NewPCG(g.Seed, 0x6d61696c))}
 	b.rng = rand.New(rand.NewPCG(g.Seed, 0x6964))
 	gen.prepare()
+	b.reserve(g.Messages)
 	imports := gen.spec.Now.AddDate(-1, 0, 0).UnixMilli()
 	for _, at := range gen.dates() {
 		m := gen.message(at)

@@ -38,6 +38,11 @@ func (b *Box) record(r, before, after uint32) {
 	}
 }
 
+// after gives the records behind an id.
+func (h *history) after(id uint64) []entry {
+	return h.entries[sort.Search(len(h.entries), func(i int) bool { return h.entries[i].id > id }):]
+}
+
 // HistoryID is the mailbox's newest history id.
 func (b *Box) HistoryID() uint64 {
 	b.mu.RLock()
@@ -78,10 +83,7 @@ func (b *Box) History(q HistoryQuery) (page HistoryPage, ok bool) {
 		return page, false
 	}
 	want, any := b.historyLabel(q.Label)
-	from := max(q.Start, q.After)
-	i := sort.Search(len(b.log.entries), func(i int) bool { return b.log.entries[i].id > from })
-	for ; i < len(b.log.entries); i++ {
-		e := b.log.entries[i]
+	for _, e := range b.log.after(max(q.Start, q.After)) {
 		if !any && !want[e.before] && !want[e.after] {
 			continue
 		}
@@ -108,7 +110,7 @@ func (b *Box) historyLabel(id string) (want []bool, any bool) {
 }
 
 func (b *Box) tell(e entry, kinds map[string]bool) (Record, bool) {
-	rec := Record{ID: e.id, Message: b.id[e.row], Thread: b.threads[b.thread[e.row]].id}
+	rec := Record{ID: e.id, Message: b.id[e.row], Thread: b.threadID(e.row)}
 	wants := func(kind string) bool { return len(kinds) == 0 || kinds[kind] }
 	switch {
 	case e.before == setGone:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // LabelCounts is what labels.get tells beside the label.
@@ -30,7 +31,7 @@ func (b *Box) Label(id string) (Label, LabelCounts, error) {
 	if !ok {
 		return Label{}, LabelCounts{}, ErrNotFound
 	}
-	c := b.threadCountsNow()[n]
+	c := b.threadsOf(n)
 	for s, count := range b.labels.count {
 		if count == 0 || !b.labels.has(uint32(s), n) {
 			continue
@@ -52,7 +53,7 @@ func (b *Box) CreateLabel(l Label) (Label, error) {
 	}
 	n := b.labels.addUser(l.Name)
 	b.setVisibility(n, l)
-	b.version++
+	b.labels.version++
 	return *b.labels.all[n], nil
 }
 
@@ -71,7 +72,7 @@ func (b *Box) UpdateLabel(id string, l Label) (Label, error) {
 		b.labels.all[n].Name = l.Name
 	}
 	b.setVisibility(n, l)
-	b.version++
+	b.labels.version++
 	return *b.labels.all[n], nil
 }
 
@@ -91,7 +92,7 @@ func (b *Box) DeleteLabel(id string) error {
 	}
 	delete(b.labels.byID, id)
 	b.labels.all[n].gone = true
-	b.version++
+	b.labels.version++
 	return nil
 }
 
@@ -129,47 +130,50 @@ func (b *Box) checkName(name, own string) error {
 	return nil
 }
 
-// threadCounts keeps the threads per label of one version of the mailbox.
+// threadCounts are the threads per label, by the label's number. They are worked out when first asked for and kept true by each change
+// from then on.
 type threadCounts struct {
-	version uint64
-	byLabel map[uint16]LabelCounts
+	once    sync.Once
+	byLabel []LabelCounts
+	kept    bool
 }
 
-// threadCountsNow counts threads per label; a thread counts once however many of its messages bear it.
-func (b *Box) threadCountsNow() map[uint16]LabelCounts {
-	b.results.mu.Lock()
-	defer b.results.mu.Unlock()
-	if b.counts.byLabel != nil && b.counts.version == b.version {
-		return b.counts.byLabel
-	}
-	out := map[uint16]LabelCounts{}
-	var all, withUnread []uint16
-	for t := range b.threads {
-		all, withUnread = all[:0], withUnread[:0]
-		for r := b.threads[t].head; r != none; r = b.next[r] {
-			set := b.labels.sets[b.set[r]]
-			all = append(all, set...)
-			if contains(set, unread) {
-				withUnread = append(withUnread, set...)
-			}
+// threadsOf counts the threads of a label; a thread counts once however many of its messages bear it. The caller holds the read lock.
+func (b *Box) threadsOf(label uint16) LabelCounts {
+	b.counts.once.Do(func() {
+		b.counts.kept = true
+		for t := range b.threads {
+			b.tally(uint32(t), 1)
 		}
-		countThread(out, all, withUnread)
+	})
+	if int(label) < len(b.counts.byLabel) {
+		return b.counts.byLabel[label]
 	}
-	b.counts = threadCounts{version: b.version, byLabel: out}
-	return out
+	return LabelCounts{}
 }
 
-func countThread(out map[uint16]LabelCounts, all, withUnread []uint16) {
+// tally adds a thread to the counts of its labels, or takes it away.
+func (b *Box) tally(t uint32, by int) {
+	if !b.counts.kept {
+		return
+	}
+	var all, withUnread []uint16
+	for r := b.threads[t].head; r != none; r = b.next[r] {
+		set := b.labels.sets[b.set[r]]
+		all = append(all, set...)
+		if contains(set, unread) {
+			withUnread = append(withUnread, set...)
+		}
+	}
+	for missing := len(b.labels.all) - len(b.counts.byLabel); missing > 0; missing-- {
+		b.counts.byLabel = append(b.counts.byLabel, LabelCounts{})
+	}
 	slices.Sort(all)
 	slices.Sort(withUnread)
 	for _, l := range slices.Compact(all) {
-		c := out[l]
-		c.Threads++
-		out[l] = c
+		b.counts.byLabel[l].Threads += by
 	}
 	for _, l := range slices.Compact(withUnread) {
-		c := out[l]
-		c.ThreadsUnread++
-		out[l] = c
+		b.counts.byLabel[l].ThreadsUnread += by
 	}
 }

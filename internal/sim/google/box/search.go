@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,18 +54,16 @@ func (b *Box) List(s Search, after uint32, skip, limit int) (Page, error) {
 		if int(after) >= len(b.id) {
 			return Page{}, ErrNotFound
 		}
-		start, _ = slices.BinarySearchFunc(rows, after, func(r, at uint32) int {
-			if b.less(r, at) {
-				return 1
-			}
-			return -1
-		})
+		at, found := slices.BinarySearchFunc(rows, after, b.newestFirst)
+		if start = at; found {
+			start++
+		}
 	}
 	start = min(start, len(rows))
 	end := min(start+limit, len(rows))
-	page := Page{More: end < len(rows), Total: len(rows)}
+	page := Page{More: end < len(rows), Total: len(rows), Items: make([]Item, 0, end-start)}
 	for _, r := range rows[start:end] {
-		page.Items = append(page.Items, Item{Row: r, ID: b.id[r], Thread: b.threads[b.thread[r]].id})
+		page.Items = append(page.Items, Item{Row: r, ID: b.id[r], Thread: b.threadID(r)})
 	}
 	return page, nil
 }
@@ -72,20 +71,29 @@ func (b *Box) List(s Search, after uint32, skip, limit int) (Page, error) {
 // Top is the place before the first match.
 const Top = none
 
-// result is a listing worked out for one version of the mailbox.
+// index is what a search sees of a mailbox.
+type index struct {
+	*Box
+	set []uint32 // hides the box's own
+}
+
+// result is a listing worked out for one state of the mailbox.
 type result struct {
-	version uint64
+	history uint64 // the newest record that it knows of
+	labels  uint64 // version of the labels
 	at      time.Time
+	moves   bool // older_than and newer_than move with the clock
 	rows    []uint32
 	used    uint64
 }
 
-// resultCache keeps recent listings so that a page costs its own items only.
+// resultCache keeps recent listings so that a page costs its own items only, and a change its own messages only.
 type resultCache struct {
 	mu    sync.Mutex
 	byKey map[string]*result
 	kept  int // rows in all results
 	clock uint64
+	scans int // how often all rows were gone through
 }
 
 const maxKeptRows = 4_000_000
@@ -94,24 +102,82 @@ const maxKeptRows = 4_000_000
 func (b *Box) matches(s Search) ([]uint32, error) {
 	key := fmt.Sprintf("%q %q %v %v %v", s.Query, s.Labels, s.SpamTrash, s.Threads, s.Swallow)
 	now := b.opt.Now()
-	if rows, ok := b.results.get(key, b.version, now); ok {
-		return rows, nil
+	old := b.results.get(key, b.labels.version, now)
+	if old != nil && old.history == b.log.last {
+		return old.rows, nil
 	}
-	match, err := b.compile(s)
+	seen := &index{Box: b, set: b.set}
+	match, err := seen.compile(s)
 	if err != nil {
 		return nil, err
 	}
-	var rows []uint32
+	fresh := &result{history: b.log.last, labels: b.labels.version, at: now, moves: strings.Contains(s.Query, "_than:")}
+	changed, known := b.changedSince(old)
+	if known && !s.Threads {
+		fresh.at = old.at
+		fresh.rows = b.patch(old.rows, changed, match)
+	} else {
+		fresh.rows = b.scan(match)
+	}
+	if s.Threads {
+		fresh.rows = b.firstOfThread(fresh.rows)
+	}
+	b.results.put(key, fresh, !known)
+	return fresh.rows, nil
+}
+
+// scan goes through all rows.
+func (b *Box) scan(match predicate) (rows []uint32) {
 	for i := len(b.order) - 1; i >= 0; i-- {
-		if r := b.order[i]; b.set[r] != setGone && match(r) {
+		if r := b.order[i]; match(r) {
 			rows = append(rows, r)
 		}
 	}
-	if s.Threads {
-		rows = b.firstOfThread(rows)
+	return rows
+}
+
+// changedSince gives the rows that changed after a result, newest first, unless the history does not reach back or they are too many.
+func (b *Box) changedSince(old *result) (rows []uint32, known bool) {
+	if old == nil || old.history < b.log.floor {
+		return nil, false
 	}
-	b.results.put(key, &result{version: b.version, at: now, rows: rows})
-	return rows, nil
+	entries := b.log.after(old.history)
+	if len(entries) > len(b.order)/8 {
+		return nil, false
+	}
+	for _, e := range entries {
+		rows = append(rows, e.row)
+	}
+	slices.Sort(rows)
+	rows = slices.Compact(rows)
+	slices.SortFunc(rows, b.newestFirst)
+	return rows, true
+}
+
+// patch puts the changed rows into a listing, or takes them out. The old listing stays as it is: others may be reading it.
+func (b *Box) patch(old, changed []uint32, match predicate) []uint32 {
+	rows := make([]uint32, 0, len(old)+len(changed))
+	for _, r := range changed {
+		at, found := slices.BinarySearchFunc(old, r, b.newestFirst)
+		rows, old = append(rows, old[:at]...), old[at:]
+		if found {
+			old = old[1:]
+		}
+		if match(r) {
+			rows = append(rows, r)
+		}
+	}
+	return append(rows, old...)
+}
+
+func (b *Box) newestFirst(x, y uint32) int {
+	switch {
+	case x == y:
+		return 0
+	case b.less(y, x):
+		return -1
+	}
+	return 1
 }
 
 func (b *Box) firstOfThread(rows []uint32) []uint32 {
@@ -123,24 +189,27 @@ func (b *Box) firstOfThread(rows []uint32) []uint32 {
 	})
 }
 
-// get gives a result of this version. It is not used for long, since older_than moves with the clock.
-func (c *resultCache) get(key string, version uint64, now time.Time) ([]uint32, bool) {
+// get gives a result that was worked out with these labels, or nil.
+func (c *resultCache) get(key string, labels uint64, now time.Time) *result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.byKey[key]
-	if !ok || r.version != version || now.Sub(r.at).Abs() > 10*time.Second {
-		return nil, false
+	if !ok || r.labels != labels || r.moves && now.Sub(r.at).Abs() > 10*time.Second {
+		return nil
 	}
 	c.clock++
 	r.used = c.clock
-	return r.rows, true
+	return r
 }
 
-func (c *resultCache) put(key string, r *result) {
+func (c *resultCache) put(key string, r *result, scanned bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.clock++
 	r.used = c.clock
+	if scanned {
+		c.scans++
+	}
 	if old, ok := c.byKey[key]; ok {
 		c.kept -= len(old.rows)
 	}
@@ -163,7 +232,7 @@ func (c *resultCache) dropOldest() {
 }
 
 // compile makes one predicate of a search.
-func (b *Box) compile(s Search) (predicate, error) {
+func (b *index) compile(s Search) (predicate, error) {
 	root := query.Parse(s.Query, s.Swallow)
 	wanted, err := b.listLabels(s.Labels)
 	if err != nil {

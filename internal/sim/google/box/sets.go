@@ -47,6 +47,8 @@ type labelTable struct {
 	sets   [][]uint16
 	byKey  map[string]uint32
 	count  []int32 // messages per set
+
+	version uint64 // of the labels themselves, not of who bears them
 }
 
 func newLabelTable() labelTable {

@@ -6,11 +6,11 @@ import (
 )
 
 // byLabel is the predicate of one label.
-func (b *Box) byLabel(l uint16) predicate {
+func (b *index) byLabel(l uint16) predicate {
 	return b.bySet(func(s []uint16) bool { return contains(s, l) })
 }
 
-func (b *Box) bySet(f func([]uint16) bool) predicate {
+func (b *index) bySet(f func([]uint16) bool) predicate {
 	hit := b.labels.where(f)
 	return func(r uint32) bool { return hit[b.set[r]] }
 }
@@ -22,7 +22,7 @@ var placeNames = map[string]uint16{"inbox": inbox, "sent": sent, "draft": draft,
 	"spam": spam, "chat": chat, "chats": chat, "starred": starred, "unread": unread, "important": important}
 
 // stateTerm answers label:, category:, in:, is: and has:. What it does not know matches nothing.
-func (b *Box) stateTerm(op, value string) predicate {
+func (b *index) stateTerm(op, value string) predicate {
 	switch op {
 	case "category":
 		if l, ok := categoryNames[value]; ok {
@@ -41,7 +41,7 @@ func (b *Box) stateTerm(op, value string) predicate {
 	return b.placeTerm(value)
 }
 
-func (b *Box) placeTerm(value string) predicate {
+func (b *index) placeTerm(value string) predicate {
 	switch value {
 	case "anywhere":
 		return always
@@ -57,7 +57,7 @@ func (b *Box) placeTerm(value string) predicate {
 }
 
 // labelTerm finds a label by id or by name, where spaces and slashes may be written as dashes.
-func (b *Box) labelTerm(value string) predicate {
+func (b *index) labelTerm(value string) predicate {
 	plain := func(s string) string { return strings.NewReplacer(" ", "-", "/", "-").Replace(strings.ToLower(s)) }
 	for n, l := range b.labels.all {
 		if !l.gone && (strings.EqualFold(l.ID, value) || plain(l.Name) == plain(value)) {
@@ -67,7 +67,7 @@ func (b *Box) labelTerm(value string) predicate {
 	return never
 }
 
-func (b *Box) hasTerm(value string) predicate {
+func (b *index) hasTerm(value string) predicate {
 	switch value {
 	case "attachment":
 		return func(r uint32) bool { return b.flags[r]&flagAttachment != 0 }

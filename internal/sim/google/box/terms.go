@@ -19,7 +19,7 @@ func tokenLine(s string) string { return query.Line(s) }
 func fold(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
 // predicate compiles a tree. The caller holds the read lock while it is used.
-func (b *Box) predicate(n query.Node) predicate {
+func (b *index) predicate(n query.Node) predicate {
 	if n.Kind == query.Term {
 		return b.term(n.Op, n.Value)
 	}
@@ -46,7 +46,7 @@ func (b *Box) predicate(n query.Node) predicate {
 	}
 }
 
-func (b *Box) term(op, value string) predicate {
+func (b *index) term(op, value string) predicate {
 	switch op {
 	case "":
 		return b.anywhere(value)
@@ -75,7 +75,7 @@ func (b *Box) term(op, value string) predicate {
 func lineHas(line, value string) bool { return strings.Contains(line, value) }
 
 // perSender works a predicate over senders out once for all messages.
-func (b *Box) perSender(f func(*Sender) bool) predicate {
+func (b *index) perSender(f func(*Sender) bool) predicate {
 	hit := make([]bool, len(b.senders))
 	for i := range b.senders {
 		hit[i] = f(&b.senders[i])
@@ -83,7 +83,7 @@ func (b *Box) perSender(f func(*Sender) bool) predicate {
 	return func(r uint32) bool { return hit[b.sender[r]] }
 }
 
-func (b *Box) fromTerm(value string) predicate {
+func (b *index) fromTerm(value string) predicate {
 	if fold(value) == "me" {
 		return b.perSender(func(s *Sender) bool { return strings.EqualFold(s.Addr, b.Email) })
 	}
@@ -91,7 +91,7 @@ func (b *Box) fromTerm(value string) predicate {
 	return b.perSender(func(s *Sender) bool { return lineHas(s.tokens, want) })
 }
 
-func (b *Box) subjectTerm(value string) predicate {
+func (b *index) subjectTerm(value string) predicate {
 	want := tokenLine(value)
 	hit := make([]bool, len(b.subjects))
 	for i := range b.subjects {
@@ -101,7 +101,7 @@ func (b *Box) subjectTerm(value string) predicate {
 }
 
 // anywhere matches text in sender, recipients, subject and body.
-func (b *Box) anywhere(value string) predicate {
+func (b *index) anywhere(value string) predicate {
 	want := tokenLine(value)
 	from, subject, to := b.fromTerm(value), b.subjectTerm(value), b.recipientTerm("to", value)
 	body := b.perSender(func(s *Sender) bool { return lineHas(s.bodyTokens(), want) })
@@ -116,7 +116,7 @@ func (b *Box) anywhere(value string) predicate {
 	}
 }
 
-func (b *Box) recipientTerm(op, value string) predicate {
+func (b *index) recipientTerm(op, value string) predicate {
 	if fold(value) == "me" {
 		value = b.Email
 	}
@@ -133,7 +133,7 @@ func (b *Box) recipientTerm(op, value string) predicate {
 	}
 }
 
-func (b *Box) listTerm(value string) predicate {
+func (b *index) listTerm(value string) predicate {
 	want := tokenLine(value)
 	generated := b.perSender(func(s *Sender) bool { return s.ListID != "" && lineHas(tokenLine(s.ListID), want) })
 	return func(r uint32) bool {
@@ -144,7 +144,7 @@ func (b *Box) listTerm(value string) predicate {
 	}
 }
 
-func (b *Box) filenameTerm(value string) predicate {
+func (b *index) filenameTerm(value string) predicate {
 	want := tokenLine(value)
 	return func(r uint32) bool {
 		return slices.ContainsFunc(b.files(r), func(f string) bool { return lineHas(tokenLine(f), want) })
@@ -155,7 +155,7 @@ func (b *Box) filenameTerm(value string) predicate {
 var timeZone = time.FixedZone("PST", -8*3600)
 
 // timeTerm: after and newer include their second, before and older exclude it.
-func (b *Box) timeTerm(op, value string) predicate {
+func (b *index) timeTerm(op, value string) predicate {
 	var cut int64
 	var ok bool
 	if strings.HasSuffix(op, "_than") {
@@ -212,7 +212,7 @@ func ago(now time.Time, s string) (sec int64, ok bool) {
 }
 
 // sizeTerm: larger and size want more than the value, smaller wants less.
-func (b *Box) sizeTerm(op, value string) predicate {
+func (b *index) sizeTerm(op, value string) predicate {
 	n, ok := b.bytes(fold(value))
 	if !ok {
 		return never

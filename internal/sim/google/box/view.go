@@ -46,7 +46,7 @@ func (b *Box) view(r uint32) Message {
 	}
 	return Message{
 		Snippet: snippet,
-		ID:      FormatID(b.id[r]), Thread: FormatID(b.threads[b.thread[r]].id), History: b.hist[r], Labels: b.labels.names(b.set[r]),
+		ID:      FormatID(b.id[r]), Thread: FormatID(b.threadID(r)), History: b.hist[r], Labels: b.labels.names(b.set[r]),
 		From: s.Addr, Name: s.Name, Subject: b.subjects[b.subject[r]].text, Date: time.UnixMilli(b.date[r]).UTC(),
 		Size: int(b.size[r]), Attachment: b.flags[r]&flagAttachment != 0,
 	}
@@ -69,12 +69,7 @@ func (b *Box) Messages() []Message {
 func (b *Box) Totals() (messages, threads int) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	for _, t := range b.threads {
-		if t.live > 0 {
-			threads++
-		}
-	}
-	return b.alive, threads
+	return b.alive, b.liveThreads
 }
 
 // Changes tells how many calls really changed each message's labels; messages never changed are left out.
