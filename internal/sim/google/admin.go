@@ -32,6 +32,12 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("GET /sim/faults", s.listFaults)
 	mux.HandleFunc("POST /sim/faults", s.addFault)
 	mux.HandleFunc("DELETE /sim/faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("POST /sim/mark", func(w http.ResponseWriter, r *http.Request) {
+		s.Mark(r.URL.Query().Get("name"))
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /sim/since", s.tellSince)
+	mux.HandleFunc("POST /sim/other", do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) }))
 	mux.HandleFunc("POST /sim/revoke", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) }))
 	mux.HandleFunc("POST /sim/expire-history", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) }))
 	mux.HandleFunc("POST /sim/relabel", do(func(email string, o order) (any, error) { return nil, s.Relabel(email, o.IDs, o.Add, o.Remove) }))
@@ -52,12 +58,31 @@ func tell[T any](f func(email string) (T, error)) http.HandlerFunc {
 	}
 }
 
+// tellSince answers what a mailbox, or each of them, has spent since the mark in ?name=.
+func (s *Sim) tellSince(w http.ResponseWriter, r *http.Request) {
+	emails := s.Mailboxes()
+	if one := r.URL.Query().Get("email"); one != "" {
+		emails = []string{one}
+	}
+	out := map[string]Ledger{}
+	for _, email := range emails {
+		l, _, err := s.Since(r.URL.Query().Get("name"), email)
+		if err != nil {
+			writeJSON(w, http.StatusNotFound, map[string]string{"error": err.Error()})
+			return
+		}
+		out[email] = l
+	}
+	writeJSON(w, http.StatusOK, out)
+}
+
 // order is the body of the admin calls that change a mailbox.
 type order struct {
-	IDs    []string   `json:"ids"`
-	Add    []string   `json:"add"`
-	Remove []string   `json:"remove"`
-	Mail   []Incoming `json:"mail"`
+	IDs    []string    `json:"ids"`
+	Add    []string    `json:"add"`
+	Remove []string    `json:"remove"`
+	Mail   []Incoming  `json:"mail"`
+	Other  OtherClient `json:"other"`
 }
 
 func do(f func(email string, o order) (any, error)) http.HandlerFunc {

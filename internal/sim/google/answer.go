@@ -1,6 +1,7 @@
 package google
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -11,12 +12,13 @@ import (
 
 // answer writes what a call came to.
 type answer struct {
-	w     http.ResponseWriter
-	r     *http.Request
-	form  url.Values
-	fault Fault
-	value any
-	err   error
+	w      http.ResponseWriter
+	r      *http.Request
+	form   url.Values
+	sim    *Sim
+	struck struck
+	value  any
+	err    error
 }
 
 // buffer is room for one answer, plain and compressed.
@@ -72,14 +74,19 @@ func (a *answer) write(code int, body []byte, room *buffer) {
 		body = room.zipped
 		h.Set("Content-Encoding", "gzip")
 	}
+	for _, f := range a.struck {
+		h.Set("Content-Type", cmp.Or(f.ContentType, h.Get("Content-Type")))
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	a.w.WriteHeader(code)
-	if a.fault.TruncateJSON {
+	if a.struck.any(func(f Fault) bool { return f.TruncateJSON }) {
 		_, _ = a.w.Write(body[:len(body)/2])
-		if f, ok := a.w.(http.Flusher); ok {
-			f.Flush()
-		}
-		panic(http.ErrAbortHandler)
+		_ = http.NewResponseController(a.w).Flush()
+		a.struck.breakOff(a.w)
+	}
+	if rate := a.struck.most(func(f Fault) int { return f.SlowBody }); rate > 0 {
+		drip(a.r.Context(), a.w, body, float64(rate)*a.sim.cfg.TimeScale)
+		return
 	}
 	_, _ = a.w.Write(body)
 }

@@ -1,16 +1,15 @@
 package google
 
 import (
-	"context"
 	"encoding/json"
 	"io"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"mailsweep/internal/sim/google/box"
 )
 
 // Scopes of Gmail. The restricted ones need verification at Google.
@@ -49,6 +48,10 @@ type call struct {
 	form   url.Values
 	method string
 	scopes []string // granted
+	token  int      // number of the mailbox's access token
+	struck struck
+	body   []byte // of the request, once read
+	change *labelChange
 }
 
 func endpoints() []endpoint {
@@ -82,38 +85,54 @@ func endpoints() []endpoint {
 func (s *Sim) serve(e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{sim: s, req: r, form: r.URL.Query(), method: e.method}
-		out := answer{w: w, r: r, form: c.form}
+		out := answer{w: w, r: r, form: c.form, sim: s}
 		if err := c.authenticate(); err != nil {
 			out.refuse(err)
 			return
 		}
-		if !c.box.book.enter(s.cfg.Concurrency) {
+		if !c.box.book.enter(s.cfg.Concurrency - s.other(c.box).Slots) {
 			out.refuse(tooManyAtOnce())
 			return
 		}
 		defer c.box.book.leave()
-		out.value, out.err = c.through(e, &out)
-		if out.err == nil && out.fault.ResetAfterEffect {
-			panic(http.ErrAbortHandler)
+		out.value, out.err = c.through(e, w)
+		out.struck = c.struck
+		if out.err == nil && c.struck.any(func(f Fault) bool { return f.ResetAfterEffect }) {
+			c.struck.breakOff(w)
 		}
 		out.send()
 	}
 }
 
 // through spends quota, meets faults, waits as long as Gmail takes, and runs the endpoint.
-func (c *call) through(e endpoint, out *answer) (any, error) {
+func (c *call) through(e endpoint, w http.ResponseWriter) (any, error) {
 	if err := c.spend(); err != nil {
 		return nil, err
 	}
-	out.fault = c.sim.fault.next(c.method, c.box.Email, c.sim.chance)
-	if err := out.fault.strike(c.req.Context(), c.sim); err != nil {
+	c.struck = c.sim.spoil(c.target())
+	c.halve()
+	if err := c.upset(); err != nil {
+		return nil, err
+	}
+	if err := c.struck.answer(c.req.Context(), w, c.sim); err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(c.scopes, func(g string) bool { return slices.Contains(e.scopes, g) }) {
 		return nil, missingScope(c.method)
 	}
-	c.sim.delay(c.req.Context(), c.method)
+	if c.sim.cfg.Latency {
+		c.sim.delay(c.req.Context(), c.pace(), c.box.Email, len(c.ids()))
+	}
 	return e.run(c)
+}
+
+// target is what fault rules are matched with.
+func (c *call) target() target {
+	t := target{method: c.method, user: c.box.Email, query: c.form.Get("q"), paged: c.form.Get("pageToken") != "", token: c.token, now: c.sim.cfg.Now()}
+	if id, err := box.ParseID(c.req.PathValue("id")); err == nil {
+		t.arrived = box.TimeOf(id)
+	}
+	return t
 }
 
 // authenticate finds the mailbox of the access token and checks that the path names it.
@@ -130,12 +149,13 @@ func (c *call) authenticate() error {
 	if user := c.req.PathValue("user"); user != "me" && !strings.EqualFold(user, m.Email) {
 		return &refusal{code: http.StatusForbidden, reason: "forbidden", message: "Delegation denied for " + m.Email}
 	}
-	c.box, c.scopes = m, g.scopes
+	c.box, c.scopes, c.token = m, g.scopes, g.number
 	return nil
 }
 
 func (c *call) spend() error {
 	s, units := c.sim, c.sim.cfg.Tariff.Units[c.method]
+	s.overspend(c.box, s.cfg.Now())
 	ok, perUser, retry := s.quota.take(c.box.Email, units, s.cfg.Now(), s.cfg.ChargeRefused)
 	if ok {
 		c.box.book.spend(c.method, units)
@@ -145,25 +165,50 @@ func (c *call) spend() error {
 		units = 0
 	}
 	c.box.book.refuse(c.method, units)
-	if perUser && s.chance(s.cfg.Share429) {
+	if perUser && s.dice.throw("refusal "+c.box.Email) < s.cfg.Share429 {
 		return retryLater(retry)
 	}
 	return overQuota(s.cfg.Tariff, perUser)
 }
 
+// maxBody is how much is read of a request.
+const maxBody = 36 << 20
+
+// read reads the request's body, once.
+func (c *call) read() ([]byte, error) {
+	if c.body != nil || c.req.Body == nil {
+		return c.body, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(c.req.Body, maxBody))
+	if err != nil {
+		return nil, &refusal{code: http.StatusBadRequest, reason: "badRequest", message: "Bad Request"}
+	}
+	c.body = b
+	return b, nil
+}
+
 // decode reads a JSON body into v.
 func (c *call) decode(v any) error {
-	b, err := io.ReadAll(io.LimitReader(c.req.Body, 4<<20))
-	if err != nil {
-		return &refusal{code: http.StatusBadRequest, reason: "badRequest", message: "Bad Request"}
-	}
-	if len(b) == 0 {
-		return nil
+	b, err := c.read()
+	if err != nil || len(b) == 0 {
+		return err
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return &refusal{code: http.StatusBadRequest, reason: "parseError", message: "Invalid JSON payload received. " + err.Error()}
 	}
 	return nil
+}
+
+// labelChange is the body of a call that changes labels.
+func (c *call) labelChange() (*labelChange, error) {
+	if c.change == nil {
+		var change labelChange
+		if err := c.decode(&change); err != nil {
+			return nil, err
+		}
+		c.change = &change
+	}
+	return c.change, nil
 }
 
 // limit reads maxResults: 100 by default, at most 500.
@@ -177,36 +222,4 @@ func (c *call) limit() (int, error) {
 		return 0, invalid("Invalid value at 'max_results' (TYPE_UINT32), \"" + v + "\"")
 	}
 	return min(int(n), 500), nil
-}
-
-// latencies are log-normal: median and 99th percentile in milliseconds.
-var latencies = map[string][2]float64{"messages.list": {300, 900}, "threads.list": {300, 900}, "messages.get": {110, 500}, "threads.get": {200, 900},
-	"history.list": {150, 500}, "messages.batchModify": {800, 4000}, "messages.batchDelete": {800, 4000}, "token": {120, 600}}
-
-// delay waits as long as Gmail would, if the Sim is set so.
-func (s *Sim) delay(ctx context.Context, method string) {
-	if !s.cfg.Latency {
-		return
-	}
-	l, ok := latencies[method]
-	if !ok {
-		l = [2]float64{90, 300}
-	}
-	s.rngMu.Lock()
-	z := s.rng.NormFloat64()
-	s.rngMu.Unlock()
-	ms := l[0] * math.Exp(z*math.Log(l[1]/l[0])/2.326)
-	pause(ctx.Done(), s.scaled(time.Duration(ms*float64(time.Millisecond))))
-}
-
-func pause(done <-chan struct{}, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-done:
-	}
 }

@@ -27,6 +27,7 @@ type grant struct {
 	client  string
 	scopes  []string
 	expires time.Time // of an access token
+	number  int       // of an access token among its mailbox's, from 1
 	refresh string
 }
 
@@ -47,11 +48,12 @@ type authority struct {
 	tokens  map[string]*grant // access tokens
 	refresh map[string]*grant
 	agreed  map[string]*grant // by address and client: what was consented to
+	issued  map[string]int    // access tokens by address
 	key     signingKey
 }
 
 func newAuthority() authority {
-	return authority{mu: &sync.Mutex{}, codes: map[string]*code{}, tokens: map[string]*grant{}, refresh: map[string]*grant{}, agreed: map[string]*grant{}}
+	return authority{mu: &sync.Mutex{}, codes: map[string]*code{}, tokens: map[string]*grant{}, refresh: map[string]*grant{}, agreed: map[string]*grant{}, issued: map[string]int{}}
 }
 
 func (a *authority) access(token string, now time.Time) (grant, bool) {
@@ -68,6 +70,8 @@ func (a *authority) access(token string, now time.Time) (grant, bool) {
 func (a *authority) issue(g grant, now time.Time) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.issued[g.email]++
+	g.number = a.issued[g.email]
 	g.expires = now.Add(accessLifetime)
 	token := "ya29." + random(48)
 	a.tokens[token] = &g
@@ -144,6 +148,23 @@ func (a *authority) forget(f func(*grant) bool) {
 			delete(a.codes, k)
 		}
 	}
+}
+
+// dropScope takes a scope out of every consent for a mailbox.
+func (a *authority) dropScope(email, scope string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, set := range []map[string]*grant{a.tokens, a.refresh, a.agreed} {
+		for _, g := range set {
+			if g.email == email {
+				g.scopes = without(g.scopes, scope)
+			}
+		}
+	}
+}
+
+func without(list []string, one string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == one })
 }
 
 // Grant consents without a browser: tokens for a mailbox, with Gmail's modify scope if none is named.

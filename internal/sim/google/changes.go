@@ -7,8 +7,8 @@ import (
 // maxIDs is how many ids batchModify and batchDelete take.
 const maxIDs = 1000
 
-// change applies labels to messages that must all exist.
-func (c *call) change(ids, add, remove []string) error {
+// relabel applies labels to messages that must all exist.
+func (c *call) relabel(ids, add, remove []string) error {
 	for _, id := range ids {
 		if _, _, err := c.box.box.Message(id); err != nil {
 			return err
@@ -26,15 +26,15 @@ func (c *call) short(id string) (any, error) {
 
 func (c *call) changeOne(add, remove []string) (any, error) {
 	id := c.req.PathValue("id")
-	if err := c.change([]string{id}, add, remove); err != nil {
+	if err := c.relabel([]string{id}, add, remove); err != nil {
 		return nil, err
 	}
 	return c.short(id)
 }
 
 func modifyMessage(c *call) (any, error) {
-	var body labelChange
-	if err := c.decode(&body); err != nil {
+	body, err := c.labelChange()
+	if err != nil {
 		return nil, err
 	}
 	if len(body.Add) > 100 || len(body.Remove) > 100 {
@@ -51,27 +51,31 @@ func untrashMessage(c *call) (any, error) { return c.changeOne(nil, []string{"TR
 
 // batchModify ignores ids that do not exist, silently; an unknown label fails the whole call.
 func batchModify(c *call) (any, error) {
-	var body labelChange
-	if err := c.decode(&body); err != nil {
+	body, err := c.labelChange()
+	if err != nil {
 		return nil, err
 	}
 	if err := checkIDs(body.IDs); err != nil {
 		return nil, err
 	}
-	_, err := c.box.box.Modify(body.IDs, body.Add, body.Remove, true)
-	return nil, err
+	ids, broken := c.part(body.IDs)
+	if _, err := c.box.box.Modify(ids, body.Add, body.Remove, true); err != nil {
+		return nil, err
+	}
+	return nil, broken
 }
 
 func batchDelete(c *call) (any, error) {
-	var body labelChange
-	if err := c.decode(&body); err != nil {
+	body, err := c.labelChange()
+	if err != nil {
 		return nil, err
 	}
 	if err := checkIDs(body.IDs); err != nil {
 		return nil, err
 	}
-	c.box.box.Delete(body.IDs)
-	return nil, nil
+	ids, broken := c.part(body.IDs)
+	c.box.box.Delete(ids)
+	return nil, broken
 }
 
 func checkIDs(ids []string) error {
@@ -162,8 +166,8 @@ func (c *call) changeThread(add, remove []string) (any, error) {
 }
 
 func modifyThread(c *call) (any, error) {
-	var body labelChange
-	if err := c.decode(&body); err != nil {
+	body, err := c.labelChange()
+	if err != nil {
 		return nil, err
 	}
 	return c.changeThread(body.Add, body.Remove)

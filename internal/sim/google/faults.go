@@ -1,43 +1,79 @@
 package google
 
 import (
-	"context"
-	"errors"
-	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Fault is a rule that spoils calls. It strikes the matching calls number Nth to Nth+Times-1 (Nth 0 means 1,
-// Times 0 means no end), each with Probability (0 means always). A struck call is charged like any other.
+// Fault is a rule that spoils calls: a match, which says of which calls, and an effect, which says how. A struck call is charged like
+// any other.
+//
+// The rules are asked in the order of their injection, and all that strike a call spoil it, up to the first that answers it.
+// A rule strikes the matching calls number Nth to Nth+Times-1 (Nth 0 means 1, Times 0 means no end), each with Probability (0 means always).
+// Durations pass as fast as the TimeScale says, but for Delay.
 type Fault struct {
-	Method      string  `json:"method,omitempty"` // "messages.list", or "token"; "" means all of Gmail's methods
-	User        string  `json:"user,omitempty"`   // address; "" means all
-	Nth         int     `json:"nth,omitempty"`
-	Times       int     `json:"times,omitempty"`
-	Probability float64 `json:"probability,omitempty"`
+	// The match.
+	Method      string        `json:"method,omitempty"` // "messages.list", "token" or "batch"; "" means all of Gmail's methods
+	User        string        `json:"user,omitempty"`   // address; "" means all
+	Nth         int           `json:"nth,omitempty"`
+	Times       int           `json:"times,omitempty"`
+	Probability float64       `json:"probability,omitempty"`
+	After       time.Duration `json:"after,omitempty"`   // not before so long after the injection
+	For         time.Duration `json:"for,omitempty"`     // and for so long; 0 means for ever
+	Query       string        `json:"query,omitempty"`   // part of q, without regard to case
+	Paged       bool          `json:"paged,omitempty"`   // only calls with a page token
+	Token       int           `json:"token,omitempty"`   // only calls with the mailbox's access token of this number, 1 being its first
+	Younger     time.Duration `json:"younger,omitempty"` // only calls for one message that arrived less than this ago
 
-	Status         int           `json:"status,omitempty"` // answered instead of running the call
+	// The effect: an answer instead of running the call.
+	Status         int           `json:"status,omitempty"`
 	Reason         string        `json:"reason,omitempty"` // default by status; at "token" the error code, such as invalid_grant
 	Message        string        `json:"message,omitempty"`
-	RetryAfter     time.Duration `json:"retry_after,omitempty"`      // in the header, scaled
-	TextRetryAfter time.Duration `json:"text_retry_after,omitempty"` // as a time in the message, scaled
+	RetryAfter     time.Duration `json:"retry_after,omitempty"`      // in the header
+	TextRetryAfter time.Duration `json:"text_retry_after,omitempty"` // as a time in the message
+	HTML503        bool          `json:"html_503,omitempty"`
+	Hang           bool          `json:"hang,omitempty"`         // no answer until the client gives up
+	ResetBefore    bool          `json:"reset_before,omitempty"` // the connection breaks before the call has an effect
 
-	ResetBefore      bool          `json:"reset_before,omitempty"`       // the connection breaks before the call has an effect
-	ResetAfterEffect bool          `json:"reset_after_effect,omitempty"` // … after the effect, before the answer
+	// The effect: on how the answer comes.
 	Delay            time.Duration `json:"delay,omitempty"`              // before anything else; wall clock
-	HTML503          bool          `json:"html_503,omitempty"`
-	TruncateJSON     bool          `json:"truncate_json,omitempty"` // half the answer, then the connection breaks
-	Hang             bool          `json:"hang,omitempty"`          // no answer until the client gives up
+	Latency          time.Duration `json:"latency,omitempty"`            // the same in Gmail's time
+	ResetAfterEffect bool          `json:"reset_after_effect,omitempty"` // the connection breaks after the effect, before the answer
+	TruncateJSON     bool          `json:"truncate_json,omitempty"`      // half the answer, then the connection breaks
+	TCPReset         bool          `json:"tcp_reset,omitempty"`          // what breaks a connection resets it; else it is closed
+	SlowBody         int           `json:"slow_body,omitempty"`          // bytes a second
+	ContentType      string        `json:"content_type,omitempty"`       // told instead of JSON's
+	Reorder          bool          `json:"reorder,omitempty"`            // the parts of a batch answer come in another order
+
+	// The effect: on the mailbox, before the call runs.
+	Vanish        int           `json:"vanish,omitempty"`         // so many of the call's messages are deleted for good
+	Arrive        int           `json:"arrive,omitempty"`         // so many mails arrive
+	DeleteLabel   string        `json:"delete_label,omitempty"`   // this user label, by id or name, is deleted
+	ExpireHistory bool          `json:"expire_history,omitempty"` // all history ids handed out are too old
+	DropScope     string        `json:"drop_scope,omitempty"`     // this scope is taken out of every consent for the mailbox
+	StaleIndex    time.Duration `json:"stale_index,omitempty"`    // searches see the mailbox of now for so long
+
+	// The effect: on what the call does.
+	Repeat  int `json:"repeat,omitempty"`  // a page begins with so many messages of the page before
+	Partial int `json:"partial,omitempty"` // batchModify and batchDelete do so many of their ids, then answer Status (0 means 503)
 }
 
-var errHTML = errors.New("answered with an HTML page")
+// target is what rules are matched with.
+type target struct {
+	method, user, query string
+	paged               bool
+	token               int
+	arrived             time.Time // of the one message that is asked for
+	now                 time.Time
+}
 
 type rule struct {
 	Fault
-	id   int
-	seen int
+	id    int
+	since time.Time
+	seen  int
 }
 
 // faults are the rules in force.
@@ -47,12 +83,12 @@ type faults struct {
 	made  int
 }
 
-// Inject puts a fault in force and gives its number. The first rule that strikes a call is the only one.
+// Inject puts a fault in force and gives its number.
 func (s *Sim) Inject(f Fault) (id int) {
 	s.fault.mu.Lock()
 	defer s.fault.mu.Unlock()
 	s.fault.made++
-	s.fault.rules = append(s.fault.rules, &rule{Fault: f, id: s.fault.made})
+	s.fault.rules = append(s.fault.rules, &rule{Fault: f, id: s.fault.made, since: s.cfg.Now()})
 	return s.fault.made
 }
 
@@ -63,66 +99,49 @@ func (s *Sim) ClearFaults() {
 	s.fault.rules = nil
 }
 
-// next gives the fault that strikes a call, zero if none does.
-func (f *faults) next(method, user string, chance func(float64) bool) Fault {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, r := range f.rules {
-		if r.Method != method && (r.Method != "" || method == "token") || r.User != "" && !strings.EqualFold(r.User, user) {
+// spoil gives the faults that strike a call, up to the first that answers it.
+func (s *Sim) spoil(t target) (out []Fault) {
+	s.fault.mu.Lock()
+	defer s.fault.mu.Unlock()
+	for _, r := range s.fault.rules {
+		if !r.matches(t, s.scaled) || !r.strikes(&s.dice) {
 			continue
 		}
-		r.seen++
-		first := max(r.Nth, 1)
-		if r.seen < first || r.Times > 0 && r.seen >= first+r.Times {
-			continue
-		}
-		if r.Probability == 0 || chance(r.Probability) {
-			return r.Fault
+		out = append(out, r.Fault)
+		if r.answers() {
+			break
 		}
 	}
-	return Fault{}
+	return out
 }
 
-// strike does what a fault does before a call runs; an error is the answer instead of running it.
-func (f Fault) strike(ctx context.Context, s *Sim) error {
-	pause(ctx.Done(), f.Delay)
-	if f.Hang {
-		<-ctx.Done()
-		panic(http.ErrAbortHandler)
+func (r *rule) matches(t target, scaled func(time.Duration) time.Duration) bool {
+	age := t.now.Sub(r.since)
+	switch {
+	case r.Method != t.method && (r.Method != "" || t.method == "token" || t.method == "batch"):
+	case r.User != "" && !strings.EqualFold(r.User, t.user):
+	case r.After > 0 && age < scaled(r.After) || r.For > 0 && age >= scaled(r.After+r.For):
+	case r.Query != "" && !strings.Contains(strings.ToLower(t.query), strings.ToLower(r.Query)):
+	case r.Paged && !t.paged:
+	case r.Token != 0 && r.Token != t.token:
+	case r.Younger > 0 && (t.arrived.IsZero() || t.now.Sub(t.arrived) >= scaled(r.Younger)):
+	default:
+		return true
 	}
-	if f.ResetBefore {
-		panic(http.ErrAbortHandler)
-	}
-	if f.HTML503 {
-		return errHTML
-	}
-	if f.Status == 0 {
-		return nil
-	}
-	return f.refusal(s)
+	return false
 }
 
-// usual are reason and message of a status when the rule names none.
-var usual = map[int][2]string{
-	400: {"invalidArgument", "Invalid argument"}, 401: {"authError", "Invalid Credentials"}, 403: {"rateLimitExceeded", "Rate Limit Exceeded"},
-	404: {"notFound", "Requested entity was not found."}, 409: {"aborted", "Conflict"}, 429: {"rateLimitExceeded", "User-rate limit exceeded."},
-	500: {"backendError", "Internal error encountered."}, 502: {"backendError", "Bad Gateway"},
-	503: {"backendError", "The service is currently unavailable."}, 504: {"backendError", "Deadline exceeded."},
+// strikes counts a matching call and says whether it is one of those to be struck.
+func (r *rule) strikes(d *dice) bool {
+	r.seen++
+	first := max(r.Nth, 1)
+	if r.seen < first || r.Times > 0 && r.seen >= first+r.Times {
+		return false
+	}
+	return r.Probability == 0 || d.nth("fault "+strconv.Itoa(r.id), uint64(r.seen)) < r.Probability
 }
 
-func (f Fault) refusal(s *Sim) *refusal {
-	r := &refusal{code: f.Status, reason: f.Reason, message: f.Message, retryAfter: s.scaled(f.RetryAfter)}
-	if r.reason == "" {
-		r.reason = usual[f.Status][0]
-	}
-	if r.message == "" {
-		r.message = usual[f.Status][1]
-	}
-	if f.TextRetryAfter > 0 {
-		r.message = strings.TrimSpace(r.message) + "  Retry after " + s.cfg.Now().Add(s.scaled(f.TextRetryAfter)).UTC().Format("2006-01-02T15:04:05.000Z")
-	}
-	if f.Status == http.StatusForbidden || f.Status == http.StatusTooManyRequests {
-		r.domain = "usageLimits"
-	}
-	return r
+// answers says that the call does not run.
+func (f Fault) answers() bool {
+	return f.Hang || f.ResetBefore || f.HTML503 || f.Status != 0 && f.Partial == 0
 }

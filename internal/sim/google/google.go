@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ type Config struct {
 	TimeScale     float64 // quota windows, latency and told waits pass this many times faster; 0 means 1. OAuth lifetimes do not scale
 	Tariff        Tariff  // zero value: TariffNew
 	Latency       bool    // answer as slowly as Gmail does
+	Load          float64 // so many times slower; 0 means 1
 	Concurrency   int     // calls in flight per mailbox; 0 means 10
 	ClientID      string  // the only client known; "" means any
 	ClientSecret  string
@@ -36,6 +36,7 @@ type Config struct {
 // Quirks switch what is not known about Gmail, so that a client can be tried under either.
 type Quirks struct {
 	TrashDropsInbox bool   // adding TRASH alone removes INBOX
+	PartialModify   bool   // a batchModify that a fault answers with 5xx has done half of its ids
 	OffsetPaging    bool   // pages are counted anew, so a shrinking result skips messages
 	NoCategories    bool   // generated mailboxes have no categories (Smart features off)
 	DecimalSizes    bool   // larger:1K is 1,000 bytes
@@ -64,11 +65,12 @@ type Sim struct {
 	quota quota
 	auth  authority
 	fault faults
+	dice  dice
 
 	mu        sync.RWMutex
 	mailboxes map[string]*Mailbox
-	rngMu     sync.Mutex
-	rng       *rand.Rand
+	others    map[string]*OtherClient
+	marks     map[string]mark
 }
 
 // Mailbox is one Gmail account.
@@ -82,6 +84,7 @@ type Mailbox struct {
 // New makes a Sim without mailboxes.
 func New(c Config) *Sim {
 	c.TimeScale = cmp.Or(c.TimeScale, 1)
+	c.Load = cmp.Or(c.Load, 1)
 	c.Concurrency = cmp.Or(c.Concurrency, 10)
 	c.Issuer = cmp.Or(c.Issuer, "https://accounts.google.com")
 	if c.Now == nil {
@@ -90,7 +93,8 @@ func New(c Config) *Sim {
 	if c.Tariff.Units == nil {
 		c.Tariff = TariffNew()
 	}
-	s := &Sim{cfg: c, mailboxes: map[string]*Mailbox{}, rng: rand.New(rand.NewPCG(c.Seed, 0x676f6f67))}
+	s := &Sim{cfg: c, mailboxes: map[string]*Mailbox{}, others: map[string]*OtherClient{}, marks: map[string]mark{}}
+	s.dice.seed = c.Seed
 	s.quota = newQuota(c.Tariff, s.scaled(time.Minute))
 	s.auth = newAuthority()
 	s.mux = s.routes()
@@ -103,15 +107,6 @@ func (s *Sim) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTT
 // scaled is how long a duration takes on the wall clock.
 func (s *Sim) scaled(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.cfg.TimeScale)
-}
-
-func (s *Sim) chance(p float64) bool {
-	if p <= 0 || p >= 1 {
-		return p >= 1
-	}
-	s.rngMu.Lock()
-	defer s.rngMu.Unlock()
-	return s.rng.Float64() < p
 }
 
 // AddGenerated adds a mailbox of made-up mail. Errors if the address is taken or g cannot be.

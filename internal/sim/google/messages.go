@@ -93,7 +93,11 @@ func (c *call) list(threads bool) (page box.Page, next string, err error) {
 	} else if place > 0 {
 		after = place - 1
 	}
-	if page, err = c.box.box.List(search, after, skip, limit); err != nil {
+	back := 0
+	if place > 0 {
+		back = c.struck.most(func(f Fault) int { return f.Repeat })
+	}
+	if page, err = c.box.box.List(search, box.Place{After: after, Skip: skip, Back: back}, limit); err != nil {
 		return page, "", err
 	}
 	if page.More && len(page.Items) > 0 {

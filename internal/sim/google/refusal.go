@@ -92,7 +92,7 @@ func overQuota(t Tariff, perUser bool) *refusal {
 // retryLater is the 429 whose time to wait is in the text only.
 func retryLater(at time.Time) *refusal {
 	return &refusal{code: http.StatusTooManyRequests, reason: "rateLimitExceeded", domain: "usageLimits",
-		message: "User-rate limit exceeded.  Retry after " + at.UTC().Format("2006-01-02T15:04:05.000Z")}
+		message: "User-rate limit exceeded.  Retry after " + at.UTC().Format(retryFormat)}
 }
 
 func errorInfo(reason string, metadata map[string]string) map[string]any {

@@ -40,10 +40,11 @@ func (s *Sim) token(w http.ResponseWriter, r *http.Request) {
 		refuseOAuth(w, &oauthError{400, "invalid_request", "The form cannot be read."})
 		return
 	}
-	if f := s.fault.next("token", s.tokenUser(r.PostForm), s.chance); !f.pass(w, r, s) {
+	user := s.tokenUser(r.PostForm)
+	if !struck(s.spoil(target{method: "token", user: user, now: s.cfg.Now()})).pass(w, r, s) {
 		return
 	}
-	s.delay(r.Context(), "token")
+	s.delay(r.Context(), "token", user, 0)
 	client, ok := s.client(r)
 	if !ok {
 		refuseOAuth(w, errClient)
@@ -75,9 +76,9 @@ func (s *Sim) tokenUser(form url.Values) string {
 	return g.email
 }
 
-// pass lets a fault strike the token endpoint; it says whether the request goes on.
-func (f Fault) pass(w http.ResponseWriter, r *http.Request, s *Sim) bool {
-	err := f.strike(r.Context(), s)
+// pass lets faults strike the token endpoint; it says whether the request goes on.
+func (s struck) pass(w http.ResponseWriter, r *http.Request, sim *Sim) bool {
+	err := s.answer(r.Context(), w, sim)
 	if err == nil {
 		return true
 	}

@@ -55,6 +55,7 @@ type Box struct {
 	log     history
 	results resultCache
 	counts  threadCounts
+	frozen  frozen
 }
 
 // threadCol heads the list of a thread's messages. Its id is that of its first message.
@@ -217,6 +218,9 @@ func ParseID(s string) (uint64, error) {
 	}
 	return strconv.ParseUint(s, 16, 64)
 }
+
+// TimeOf is the arrival time that an id carries.
+func TimeOf(id uint64) time.Time { return time.UnixMilli(int64(id >> 20)) }
 
 // FormatID writes an id as Gmail shows it.
 func FormatID(id uint64) string { return strconv.FormatUint(id, 16) }

@@ -75,7 +75,7 @@ func TestGeneratedMailboxLooksReal(t *testing.T) {
 
 func BenchmarkListPage(b *testing.B) {
 	box := newTestBox(b, 100_000)
-	first, err := box.List(Search{Query: "category:promotions"}, Top, 0, 500)
+	first, err := box.List(Search{Query: "category:promotions"}, Place{After: Top}, 500)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func BenchmarkListPage(b *testing.B) {
 	b.Run("first of a changed mailbox", func(b *testing.B) {
 		for b.Loop() {
 			box.labels.version++
-			_, _ = box.List(Search{Query: "category:promotions older_than:90d"}, Top, 0, 500)
+			_, _ = box.List(Search{Query: "category:promotions older_than:90d"}, Place{After: Top}, 500)
 		}
 	})
 	b.Run("first after 1,000 were changed", func(b *testing.B) {
@@ -99,12 +99,12 @@ func BenchmarkListPage(b *testing.B) {
 			}
 			_, _ = box.Modify(ids, add, remove, false)
 			b.StartTimer()
-			_, _ = box.List(Search{Query: "category:promotions older_than:90d"}, Top, 0, 500)
+			_, _ = box.List(Search{Query: "category:promotions older_than:90d"}, Place{After: Top}, 500)
 		}
 	})
 	b.Run("next", func(b *testing.B) {
 		for b.Loop() {
-			_, _ = box.List(Search{Query: "category:promotions"}, after, 0, 500)
+			_, _ = box.List(Search{Query: "category:promotions"}, Place{After: after}, 500)
 		}
 	})
 }

@@ -38,7 +38,7 @@ func TestAKeptListingFollowsEveryChangeWithoutAnotherScan(t *testing.T) {
 	queries := []Search{{}, {SpamTrash: true}, {Query: "is:unread -in:inbox"}, {Labels: []string{"INBOX"}}, {Query: "from:shop"}, {Query: "in:trash"}, {Query: "older_than:1y is:starred"}}
 	list := func() (out [][]Item) {
 		for _, s := range queries {
-			page, err := b.List(s, Top, 0, 5000)
+			page, err := b.List(s, Place{After: Top}, 5000)
 			if err != nil {
 				t.Fatal(err)
 			}

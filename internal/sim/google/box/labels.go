@@ -80,6 +80,20 @@ func (b *Box) UpdateLabel(id string, l Label) (Label, error) {
 func (b *Box) DeleteLabel(id string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.deleteLabel(id)
+}
+
+// DropLabel deletes a user label by its id or name; an unknown one is ignored.
+func (b *Box) DropLabel(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, ok := b.labels.named(name); ok {
+		name = b.labels.all[n].ID
+	}
+	_ = b.deleteLabel(name)
+}
+
+func (b *Box) deleteLabel(id string) error {
 	n, err := b.userLabel(id)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 // total counts the matches of a query.
 func (b *Box) total(t testing.TB, s Search) int {
 	t.Helper()
-	p, err := b.List(s, Top, 0, 1)
+	p, err := b.List(s, Place{After: Top}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestSpamAndTrashShowOnlyWhenAsked(t *testing.T) {
 			t.Errorf("%+v: %d, want %d", c.s, got, c.want)
 		}
 	}
-	if _, err := b.List(Search{Labels: []string{"NOPE"}}, Top, 0, 1); err == nil {
+	if _, err := b.List(Search{Labels: []string{"NOPE"}}, Place{After: Top}, 1); err == nil {
 		t.Error("an unknown label is refused")
 	}
 }

@@ -40,25 +40,32 @@ type Page struct {
 	Total int // all that match now
 }
 
-// List gives up to limit matches behind a place: after the row `after` in newest-first order, wherever that
-// row is now (cursor), or after skipping `skip` matches (offset). ErrInvalidLabel names an unknown label.
-func (b *Box) List(s Search, after uint32, skip, limit int) (Page, error) {
+// Place is where a page begins: after a row in newest-first order, wherever that row is now (cursor), or after skipping some matches
+// (offset); and so many matches before that.
+type Place struct {
+	After      uint32 // Top, or a row
+	Skip, Back int
+}
+
+// List gives up to limit matches behind a place. ErrInvalidLabel names an unknown label.
+func (b *Box) List(s Search, from Place, limit int) (Page, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	rows, err := b.matches(s)
 	if err != nil {
 		return Page{}, err
 	}
-	start := skip
-	if after != none {
-		if int(after) >= len(b.id) {
+	start := from.Skip
+	if from.After != Top {
+		if int(from.After) >= len(b.id) {
 			return Page{}, ErrNotFound
 		}
-		at, found := slices.BinarySearchFunc(rows, after, b.newestFirst)
+		at, found := slices.BinarySearchFunc(rows, from.After, b.newestFirst)
 		if start = at; found {
 			start++
 		}
 	}
+	start = max(start-from.Back, 0)
 	start = min(start, len(rows))
 	end := min(start+limit, len(rows))
 	page := Page{More: end < len(rows), Total: len(rows), Items: make([]Item, 0, end-start)}
@@ -102,6 +109,9 @@ const maxKeptRows = 4_000_000
 func (b *Box) matches(s Search) ([]uint32, error) {
 	key := fmt.Sprintf("%q %q %v %v %v", s.Query, s.Labels, s.SpamTrash, s.Threads, s.Swallow)
 	now := b.opt.Now()
+	if now.Before(b.frozen.until) {
+		return b.matchesOf(s, &index{Box: b, set: b.frozen.set})
+	}
 	old := b.results.get(key, b.labels.version, now)
 	if old != nil && old.history == b.log.last {
 		return old.rows, nil
@@ -117,7 +127,7 @@ func (b *Box) matches(s Search) ([]uint32, error) {
 		fresh.at = old.at
 		fresh.rows = b.patch(old.rows, changed, match)
 	} else {
-		fresh.rows = b.scan(match)
+		fresh.rows = seen.scan(match)
 	}
 	if s.Threads {
 		fresh.rows = b.firstOfThread(fresh.rows)
@@ -126,10 +136,23 @@ func (b *Box) matches(s Search) ([]uint32, error) {
 	return fresh.rows, nil
 }
 
+// matchesOf works a listing out for an index that is not the mailbox's own, and does not keep it.
+func (b *Box) matchesOf(s Search, seen *index) ([]uint32, error) {
+	match, err := seen.compile(s)
+	if err != nil {
+		return nil, err
+	}
+	rows := seen.scan(match)
+	if s.Threads {
+		rows = b.firstOfThread(rows)
+	}
+	return rows, nil
+}
+
 // scan goes through all rows.
-func (b *Box) scan(match predicate) (rows []uint32) {
+func (b *index) scan(match predicate) (rows []uint32) {
 	for i := len(b.order) - 1; i >= 0; i-- {
-		if r := b.order[i]; match(r) {
+		if r := b.order[i]; int(r) < len(b.set) && match(r) {
 			rows = append(rows, r)
 		}
 	}
@@ -275,4 +298,17 @@ func seesHidden(n query.Node) bool {
 		return false
 	}
 	return n.Kind != query.Not && slices.ContainsFunc(n.Kids, seesHidden)
+}
+
+// FreezeIndex lets searches see the mailbox as it is now, until a time: Gmail's index lags behind changes now and then.
+func (b *Box) FreezeIndex(until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.frozen = frozen{set: slices.Clone(b.set), until: until}
+}
+
+// frozen is the mailbox as a lagging index sees it.
+type frozen struct {
+	set   []uint32
+	until time.Time
 }
