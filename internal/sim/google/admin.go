@@ -36,6 +36,8 @@ func (s *Sim) routes() *http.ServeMux {
 		s.Mark(r.URL.Query().Get("name"))
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /sim/project", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Today()) })
+	mux.HandleFunc("POST /sim/history-floor", do(func(email string, o order) (any, error) { return nil, s.SetFloor(email, o.Floor) }))
 	mux.HandleFunc("GET /sim/since", s.tellSince)
 	mux.HandleFunc("POST /sim/other", do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) }))
 	mux.HandleFunc("POST /sim/revoke", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) }))
@@ -83,6 +85,7 @@ type order struct {
 	Remove []string    `json:"remove"`
 	Mail   []Incoming  `json:"mail"`
 	Other  OtherClient `json:"other"`
+	Floor  uint64      `json:"floor"`
 }
 
 func do(f func(email string, o order) (any, error)) http.HandlerFunc {

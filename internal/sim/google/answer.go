@@ -49,7 +49,7 @@ func (a *answer) send() {
 	}
 	if a.err != nil {
 		e := refusalOf(a.err)
-		code, body = e.code, marshal(e.body())
+		code, body = e.code, marshal(e.body(a.encoding()))
 		if e.retryAfter > 0 {
 			a.w.Header().Set("Retry-After", strconv.Itoa(int(e.retryAfter.Seconds()+0.999)))
 		}
@@ -58,6 +58,17 @@ func (a *answer) send() {
 		body = indent(body)
 	}
 	a.write(code, body, room)
+}
+
+// encoding is how errors are written: as the client asks for, else as the Sim is set.
+func (a *answer) encoding() string {
+	switch v := a.form.Get("$.xgafv"); {
+	case v == "1" || v == "2":
+		return "v" + v
+	case a.sim == nil:
+		return ""
+	}
+	return a.sim.cfg.Quirks.Encoding
 }
 
 // worthZipping is the least that is compressed: below, the frame outweighs the gain.

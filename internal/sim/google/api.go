@@ -155,8 +155,13 @@ func (c *call) authenticate() error {
 
 func (c *call) spend() error {
 	s, units := c.sim, c.sim.cfg.Tariff.Units[c.method]
-	s.overspend(c.box, s.cfg.Now())
-	ok, perUser, retry := s.quota.take(c.box.Email, units, s.cfg.Now(), s.cfg.ChargeRefused)
+	now := s.cfg.Now()
+	s.overspend(c.box, now)
+	if _, over := s.quota.today(now); over && s.cfg.StopAtDay {
+		c.box.book.refuse(c.method, 0)
+		return overDay()
+	}
+	ok, perUser, retry := s.quota.take(c.box.Email, units, now, s.cfg.ChargeRefused)
 	if ok {
 		c.box.book.spend(c.method, units)
 		return nil
@@ -165,10 +170,14 @@ func (c *call) spend() error {
 		units = 0
 	}
 	c.box.book.refuse(c.method, units)
+	refused := overQuota(s.cfg.Tariff, perUser)
 	if perUser && s.dice.throw("refusal "+c.box.Email) < s.cfg.Share429 {
-		return retryLater(retry)
+		refused = retryLater(retry)
 	}
-	return overQuota(s.cfg.Tariff, perUser)
+	if s.cfg.Quirks.RetryHeader {
+		refused.retryAfter = retry.Sub(now)
+	}
+	return refused
 }
 
 // maxBody is how much is read of a request.
@@ -222,4 +231,12 @@ func (c *call) limit() (int, error) {
 		return 0, invalid("Invalid value at 'max_results' (TYPE_UINT32), \"" + v + "\"")
 	}
 	return min(int(n), 500), nil
+}
+
+// Methods are the names of all calls that the Sim answers, as the quota page has them.
+func Methods() (out []string) {
+	for _, e := range endpoints() {
+		out = append(out, e.method)
+	}
+	return out
 }

@@ -51,6 +51,22 @@ func (s *Sim) ExpireHistory(email string) error {
 	return nil
 }
 
+// SetFloor makes the history ids before one too old; that one stays good to start from.
+func (s *Sim) SetFloor(email string, id uint64) error {
+	m, err := s.Mailbox(email)
+	if err != nil {
+		return err
+	}
+	m.box.SetFloor(id)
+	return nil
+}
+
+// Today tells what the project has spent in this day of Gmail's time.
+func (s *Sim) Today() Day {
+	day, _ := s.quota.today(s.cfg.Now())
+	return day
+}
+
 // Truth is the mailbox's own count of messages, threads and labels, spam and trash included, and a digest.
 func (s *Sim) Truth(email string) (Truth, error) {
 	m, err := s.Mailbox(email)

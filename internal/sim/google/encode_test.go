@@ -80,7 +80,7 @@ func showRecordForTest() historyRecord {
 func TestAWindowStaysSmallHoweverManyCallsItCounts(t *testing.T) {
 	t.Parallel()
 	const limit = 50_000
-	q := newQuota(Tariff{PerUserMinute: limit, PerProjectMinute: limit}, time.Second)
+	q := newQuota(Tariff{PerUserMinute: limit, PerProjectMinute: limit}, time.Second, false)
 	rng := rand.New(rand.NewPCG(1, 2))
 	now := time.Unix(1_800_000_000, 0)
 	type call struct {

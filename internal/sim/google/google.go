@@ -30,19 +30,9 @@ type Config struct {
 	Now           func() time.Time
 	Share429      float64 // share of quota refusals told as 429 with a time in the text; the rest is 403
 	ChargeRefused bool    // refused calls count against the quota too
+	StopAtDay     bool    // refuse calls above Tariff.PerProjectDay; Google bills them instead
+	HistoryLimit  int     // records a mailbox keeps; 0 means 2,000,000
 	Quirks        Quirks
-}
-
-// Quirks switch what is not known about Gmail, so that a client can be tried under either.
-type Quirks struct {
-	TrashDropsInbox bool   // adding TRASH alone removes INBOX
-	PartialModify   bool   // a batchModify that a fault answers with 5xx has done half of its ids
-	OffsetPaging    bool   // pages are counted anew, so a shrinking result skips messages
-	NoCategories    bool   // generated mailboxes have no categories (Smart features off)
-	DecimalSizes    bool   // larger:1K is 1,000 bytes
-	PlainImport     bool   // imported mail gets categories only from X-Gmail-Labels
-	SwallowWords    bool   // bare words after an operator's value belong to it
-	Estimate        string // resultSizeEstimate: "" = 201 while there are more pages, "exact", "noisy"
 }
 
 // Names from package box that belong to this package's promises.
@@ -95,7 +85,7 @@ func New(c Config) *Sim {
 	}
 	s := &Sim{cfg: c, mailboxes: map[string]*Mailbox{}, others: map[string]*OtherClient{}, marks: map[string]mark{}}
 	s.dice.seed = c.Seed
-	s.quota = newQuota(c.Tariff, s.scaled(time.Minute))
+	s.quota = newQuota(c.Tariff, s.scaled(time.Minute), c.Quirks.FixedWindow)
 	s.auth = newAuthority()
 	s.mux = s.routes()
 	return s
@@ -129,7 +119,7 @@ func (s *Sim) addMailbox(email string, fill func(*box.Box) error) (*Mailbox, err
 	if _, err := s.Mailbox(email); err == nil {
 		return nil, fmt.Errorf("add mailbox %s: the address is taken", email)
 	}
-	b := box.New(email, box.Options{Now: s.cfg.Now, Seed: s.cfg.Seed, TrashDropsInbox: s.cfg.Quirks.TrashDropsInbox, DecimalSizes: s.cfg.Quirks.DecimalSizes})
+	b := box.New(email, s.cfg.options())
 	if err := fill(b); err != nil {
 		return nil, fmt.Errorf("add mailbox %s: %w", email, err)
 	}

@@ -11,8 +11,8 @@ import (
 
 func TestListingWhileModifyingSkipsOnlyWithOffsets(t *testing.T) {
 	t.Parallel()
-	for _, offset := range []bool{false, true} {
-		r := newRig(t, google.Config{Quirks: google.Quirks{OffsetPaging: offset}}, 400)
+	for _, paging := range []string{"", "offset"} {
+		r := newRig(t, google.Config{Quirks: google.Quirks{PageTokens: paging}}, 400)
 		total, seen, token := len(r.all(t, "in:inbox", false)), 0, ""
 		for {
 			page, err := r.svc.Users.Messages.List("me").Q("in:inbox").MaxResults(20).PageToken(token).Do()
@@ -33,8 +33,8 @@ func TestListingWhileModifyingSkipsOnlyWithOffsets(t *testing.T) {
 				break
 			}
 		}
-		if (seen == total) == offset {
-			t.Errorf("offset %v: %d of %d seen", offset, seen, total)
+		if (seen == total) != (paging == "") {
+			t.Errorf("%q: %d of %d seen", paging, seen, total)
 		}
 	}
 }

@@ -82,13 +82,17 @@ func (c *call) list(threads bool) (page box.Page, next string, err error) {
 	if err != nil {
 		return page, "", err
 	}
-	hash := search.Hash() ^ uint32(len(c.box.Email)) ^ uint32(c.sim.cfg.Seed)
+	hash := search.Hash(c.box.Email) ^ uint32(c.sim.cfg.Seed)
+	paging := c.sim.cfg.Quirks.PageTokens
+	if paging == "expire" {
+		hash ^= uint32(c.box.box.HistoryID())
+	}
 	place, err := readToken(c.form.Get("pageToken"), hash)
 	if err != nil {
 		return page, "", err
 	}
 	after, skip := box.Top, 0
-	if place > 0 && c.sim.cfg.Quirks.OffsetPaging {
+	if place > 0 && paging == "offset" {
 		skip = int(place)
 	} else if place > 0 {
 		after = place - 1
@@ -102,7 +106,7 @@ func (c *call) list(threads bool) (page box.Page, next string, err error) {
 	}
 	if page.More && len(page.Items) > 0 {
 		place = page.Items[len(page.Items)-1].Row + 1
-		if c.sim.cfg.Quirks.OffsetPaging {
+		if paging == "offset" {
 			place = uint32(skip + len(page.Items))
 		}
 		next = writeToken(place, hash)
@@ -168,7 +172,7 @@ func (c *call) message(id string) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &message{ID: m.ID, ThreadID: m.Thread, LabelIDs: m.Labels, Snippet: html.EscapeString(m.Snippet), SizeEstimate: m.Size,
+	out := &message{ID: m.ID, ThreadID: m.Thread, LabelIDs: m.Labels, Snippet: html.EscapeString(m.Snippet), SizeEstimate: c.sim.roughly(m.Size, uint64(m.Date.UnixMilli())),
 		HistoryID: strconv.FormatUint(m.History, 10), InternalDate: strconv.FormatInt(m.Date.UnixMilli(), 10)}
 	switch c.form.Get("format") {
 	case "minimal", "MINIMAL":
@@ -183,6 +187,14 @@ func (c *call) message(id string) (*message, error) {
 		return nil, invalid("Invalid value at 'format', \"" + c.form.Get("format") + "\"")
 	}
 	return out, nil
+}
+
+// roughly is a size as Gmail estimates it.
+func (s *Sim) roughly(size int, salt uint64) int {
+	if s.cfg.Quirks.RoughSizes {
+		size += size * (int(salt%7) - 3) / 100
+	}
+	return size
 }
 
 // pickHeaders keeps the wanted fields in the order of the mail; no names means all.

@@ -1,6 +1,7 @@
 package google
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -29,27 +30,28 @@ func (e *refusal) Error() string { return strconv.Itoa(e.code) + " " + e.reason 
 var statusNames = map[int]string{400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ALREADY_EXISTS",
 	412: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED"}
 
-// body is the JSON of both encodings: errors[] and details[].
-func (e *refusal) body() map[string]any {
-	one := map[string]any{"message": e.message, "domain": "global", "reason": e.reason}
-	if e.short != "" {
-		one["message"] = e.short
+// body is the error's JSON. Its encoding is "v1" with errors[], "v2" with status and details[], or both together.
+func (e *refusal) body(encoding string) map[string]any {
+	out := map[string]any{"code": e.code, "message": e.message}
+	if encoding != "v2" {
+		out["errors"] = []any{e.one()}
 	}
-	if e.domain != "" {
-		one["domain"] = e.domain
+	if encoding != "v1" {
+		out["status"] = cmp.Or(e.status, statusNames[e.code])
+		if len(e.details) > 0 {
+			out["details"] = e.details
+		}
 	}
+	return map[string]any{"error": out}
+}
+
+// one is the element of errors[].
+func (e *refusal) one() map[string]any {
+	one := map[string]any{"message": cmp.Or(e.short, e.message), "domain": cmp.Or(e.domain, "global"), "reason": e.reason}
 	if e.location != "" {
 		one["location"], one["locationType"] = e.location, "header"
 	}
-	status := e.status
-	if status == "" {
-		status = statusNames[e.code]
-	}
-	out := map[string]any{"code": e.code, "message": e.message, "errors": []any{one}, "status": status}
-	if len(e.details) > 0 {
-		out["details"] = e.details
-	}
-	return map[string]any{"error": out}
+	return one
 }
 
 func invalid(message string) *refusal {
@@ -93,6 +95,11 @@ func overQuota(t Tariff, perUser bool) *refusal {
 func retryLater(at time.Time) *refusal {
 	return &refusal{code: http.StatusTooManyRequests, reason: "rateLimitExceeded", domain: "usageLimits",
 		message: "User-rate limit exceeded.  Retry after " + at.UTC().Format(retryFormat)}
+}
+
+// overDay is the 403 for a full day of the project.
+func overDay() *refusal {
+	return &refusal{code: http.StatusForbidden, reason: "dailyLimitExceeded", domain: "usageLimits", message: "Daily Limit Exceeded"}
 }
 
 func errorInfo(reason string, metadata map[string]string) map[string]any {

@@ -14,11 +14,20 @@ import (
 
 // Options are the choices in which Gmail's behaviour is unknown, and the mailbox's clock.
 type Options struct {
-	Now             func() time.Time
-	Seed            uint64
-	TrashDropsInbox bool // adding TRASH alone removes INBOX
-	DecimalSizes    bool // larger:1K means 1,000 bytes, not 1,024
-	HistoryLimit    int  // records kept before the floor moves; 0 means 2,000,000
+	Now                func() time.Time
+	Seed               uint64
+	TrashDropsInbox    bool // adding TRASH alone removes INBOX
+	TrashLabelHidden   bool // Search.Labels with TRASH or SPAM needs SpamTrash too
+	LabelsSkipHidden   bool // a label's counts leave mail in spam and trash out, but for those two labels
+	ProfileSkipsHidden bool // Totals leave it out
+	ListsChats         bool // listings show mail with CHAT
+	AfterExcludes      bool // after: leaves its own second out
+	BeforeIncludes     bool // before: takes its own second in
+	LargerIncludes     bool // larger: takes its own size in
+	SmallerIncludes    bool // so does smaller:
+	DecimalSizes       bool // larger:1K means 1,000 bytes, not 1,024
+	UnknownFindsNone   bool // a word with an unknown operator finds nothing
+	HistoryLimit       int  // records kept before the floor moves; 0 means 2,000,000
 }
 
 // Box is one mailbox. All methods are safe for concurrent use.

@@ -1,6 +1,9 @@
 package box
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // Record is one change of one message, as history.list tells it.
 type Record struct {
@@ -57,6 +60,17 @@ func (b *Box) ExpireHistory() {
 	b.log.last += 1 + b.rng.Uint64N(40)
 	b.log.floor = b.log.last
 	b.log.entries = nil
+}
+
+// SetFloor forgets all records up to an id, which stays good to start from. One that is forgotten already, or not yet given out, changes nothing.
+func (b *Box) SetFloor(id uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if id <= b.log.floor || id > b.log.last {
+		return
+	}
+	b.log.floor = id
+	b.log.entries = slices.Clone(b.log.after(id))
 }
 
 // HistoryQuery selects records after Start. Kinds empty means all; Label "" means any.

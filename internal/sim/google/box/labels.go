@@ -33,7 +33,7 @@ func (b *Box) Label(id string) (Label, LabelCounts, error) {
 	}
 	c := b.threadsOf(n)
 	for s, count := range b.labels.count {
-		if count == 0 || !b.labels.has(uint32(s), n) {
+		if count == 0 || !contains(b.counted(uint32(s)), n) {
 			continue
 		}
 		c.Messages += int(count)
@@ -42,6 +42,15 @@ func (b *Box) Label(id string) (Label, LabelCounts, error) {
 		}
 	}
 	return *b.labels.all[n], c, nil
+}
+
+// counted are the labels under which a message with a set counts.
+func (b *Box) counted(set uint32) []uint16 {
+	labels := b.labels.sets[set]
+	if b.opt.LabelsSkipHidden && hides(labels) {
+		return slices.DeleteFunc(slices.Clone(labels), func(l uint16) bool { return l != trash && l != spam })
+	}
+	return labels
 }
 
 // CreateLabel makes a user label. ErrConflict if the name is taken or is a system label's.
@@ -173,9 +182,9 @@ func (b *Box) tally(t uint32, by int) {
 	}
 	var all, withUnread []uint16
 	for r := b.threads[t].head; r != none; r = b.next[r] {
-		set := b.labels.sets[b.set[r]]
+		set := b.counted(b.set[r])
 		all = append(all, set...)
-		if contains(set, unread) {
+		if b.labels.has(b.set[r], unread) {
 			withUnread = append(withUnread, set...)
 		}
 	}

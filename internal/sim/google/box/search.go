@@ -20,10 +20,10 @@ type Search struct {
 	Swallow   bool // see query.Parse
 }
 
-// Hash identifies the listing that a page token belongs to.
-func (s Search) Hash() uint32 {
+// Hash identifies the listing of a mailbox that a page token belongs to.
+func (s Search) Hash(email string) uint32 {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%q %q %v %v", s.Query, s.Labels, s.SpamTrash, s.Threads)
+	fmt.Fprintf(h, "%s %q %q %v %v", email, s.Query, s.Labels, s.SpamTrash, s.Threads)
 	return h.Sum32()
 }
 
@@ -261,14 +261,15 @@ func (b *index) compile(s Search) (predicate, error) {
 	if err != nil {
 		return nil, err
 	}
-	hidden := !s.SpamTrash && !seesHidden(root) && !contains(wanted, trash) && !contains(wanted, spam)
+	named := !b.opt.TrashLabelHidden && hides(wanted)
+	hidden := !s.SpamTrash && !seesHidden(root) && !named
 	sets := b.labels.where(func(set []uint16) bool {
 		for _, l := range wanted {
 			if !contains(set, l) {
 				return false
 			}
 		}
-		return !contains(set, chat) && !(hidden && (contains(set, trash) || contains(set, spam)))
+		return (b.opt.ListsChats || !contains(set, chat)) && !(hidden && hides(set))
 	})
 	match := b.predicate(root)
 	return func(r uint32) bool { return sets[b.set[r]] && match(r) }, nil
@@ -285,6 +286,9 @@ func (b *Box) listLabels(ids []string) ([]uint16, error) {
 	}
 	return out, nil
 }
+
+// hides says that mail with these labels is shown only when asked for.
+func hides(set []uint16) bool { return contains(set, trash) || contains(set, spam) }
 
 // seesHidden: a query that names spam, trash or anywhere is not limited to the rest.
 func seesHidden(n query.Node) bool {

@@ -1,6 +1,7 @@
 package box
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +50,9 @@ func (b *index) predicate(n query.Node) predicate {
 func (b *index) term(op, value string) predicate {
 	switch op {
 	case "":
+		if b.opt.UnknownFindsNone && unknownOperator.MatchString(value) {
+			return never
+		}
 		return b.anywhere(value)
 	case "from":
 		return b.fromTerm(value)
@@ -70,6 +74,9 @@ func (b *index) term(op, value string) predicate {
 	}
 	return b.timeTerm(op, fold(value))
 }
+
+// unknownOperator is a word that would have an operator if there were such a one.
+var unknownOperator = regexp.MustCompile(`^[A-Za-z_]+:\S+$`)
 
 // lineHas matches a run of whole tokens.
 func lineHas(line, value string) bool { return strings.Contains(line, value) }
@@ -154,7 +161,7 @@ func (b *index) filenameTerm(value string) predicate {
 // timeZone of dates in queries: "midnight on that date in the PST timezone" (Gmail API guide on filtering).
 var timeZone = time.FixedZone("PST", -8*3600)
 
-// timeTerm: after and newer include their second, before and older exclude it.
+// timeTerm: after and newer include their second, before and older exclude it, unless the options say otherwise.
 func (b *index) timeTerm(op, value string) predicate {
 	var cut int64
 	var ok bool
@@ -166,7 +173,11 @@ func (b *index) timeTerm(op, value string) predicate {
 	if !ok {
 		return never
 	}
-	if op == "after" || op == "newer" || op == "newer_than" {
+	later := op == "after" || op == "newer" || op == "newer_than"
+	if later && b.opt.AfterExcludes || !later && b.opt.BeforeIncludes {
+		cut++
+	}
+	if later {
 		return func(r uint32) bool { return b.date[r] >= cut*1000 }
 	}
 	return func(r uint32) bool { return b.date[r] < cut*1000 }
@@ -218,7 +229,13 @@ func (b *index) sizeTerm(op, value string) predicate {
 		return never
 	}
 	if op == "smaller" {
+		if b.opt.SmallerIncludes {
+			n++
+		}
 		return func(r uint32) bool { return int64(b.size[r]) < n }
+	}
+	if b.opt.LargerIncludes {
+		n--
 	}
 	return func(r uint32) bool { return int64(b.size[r]) > n }
 }

@@ -65,11 +65,31 @@ func (b *Box) Messages() []Message {
 	return out
 }
 
-// Totals counts messages and threads, spam and trash included.
+// Totals counts messages and threads, spam and trash included unless the options say otherwise.
 func (b *Box) Totals() (messages, threads int) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	if b.opt.ProfileSkipsHidden {
+		return b.shown()
+	}
 	return b.alive, b.liveThreads
+}
+
+// shown counts what is not in spam and trash.
+func (b *Box) shown() (messages, threads int) {
+	visible := b.labels.where(func(set []uint16) bool { return !hides(set) })
+	seen := make([]bool, len(b.threads))
+	for r, set := range b.set {
+		if !visible[set] {
+			continue
+		}
+		messages++
+		if t := b.thread[r]; !seen[t] {
+			seen[t] = true
+			threads++
+		}
+	}
+	return messages, threads
 }
 
 // Changes tells how many calls really changed each message's labels; messages never changed are left out.
@@ -96,7 +116,9 @@ type Truth struct {
 // Truth counts the mailbox.
 func (b *Box) Truth() Truth {
 	t := Truth{Labels: map[string]int{}}
-	t.Messages, t.Threads = b.Totals()
+	b.mu.RLock()
+	t.Messages, t.Threads = b.alive, b.liveThreads
+	b.mu.RUnlock()
 	all := b.Messages()
 	slices.SortFunc(all, func(x, y Message) int {
 		if d := len(x.ID) - len(y.ID); d != 0 {
