@@ -23,6 +23,7 @@ type evidence struct {
 	changed map[sweep.MessageID]group // what really changed on each
 	late    map[sweep.MessageID]bool  // protected before our change
 	shield  map[sweep.MessageID]bool
+	stuck   []group // late, and not put back
 }
 
 // note takes changes in the order in which they happened.
@@ -104,26 +105,34 @@ func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bo
 	return e, to, true, nil
 }
 
-// putBack reverses what was changed although it was protected before our change reached it.
-func (x *execution) putBack(ctx context.Context, e *evidence) error {
+// putBack reverses what was changed although it was protected before our change reached it. What Gmail refuses for good stays changed: not
+// charged, told as protected_late, and with the run for its undo. An error means that another claim has to try again.
+func (x *execution) putBack(ctx context.Context, e *evidence) (refused, err error) {
 	byChange := map[string]group{}
 	for id := range e.late {
 		g := e.changed[id]
 		key := fmt.Sprint(g.Added, g.Removed)
-		byChange[key] = group{g.Added, g.Removed, append(byChange[key].IDs, id)}
+		byChange[key] = group{Added: g.Added, Removed: g.Removed, IDs: append(byChange[key].IDs, id)}
 	}
 	for _, g := range byChange {
 		for part := range slices.Chunk(g.IDs, sweep.BatchSize) {
-			if err := x.mbox.Modify(ctx, part, g.Removed, g.Added); err != nil {
-				return err
+			err := x.mbox.Modify(ctx, part, g.Removed, g.Added)
+			switch {
+			case err == nil, errors.Is(err, gmail.ErrLabelGone): // whoever deleted the label took it from the messages
+				continue
+			case ctx.Err() != nil, errors.As(err, new(*gmail.Wait)), x.work.away(err):
+				return nil, err
 			}
+			x.Log.ErrorContext(ctx, "protected messages were not put back", "messages", len(part), "error", err.Error())
+			e.stuck = append(e.stuck, group{Added: g.Added, Removed: g.Removed, IDs: part, Free: true})
+			refused = err
 		}
 	}
 	for id := range e.late {
 		delete(e.changed, id)
 		x.skipped[id] = sweep.ProtectedLate
 	}
-	return nil
+	return refused, nil
 }
 
 // settle proves what was done, corrects the charge downwards, keeps what undo needs, freezes what is left and ends the job.
@@ -133,8 +142,12 @@ func (x *execution) settle(ctx context.Context, e store.Ending) error {
 		return err
 	}
 	if proven {
-		if err := x.putBack(ctx, &proof); err != nil && errors.Is(err, store.ErrFenced) {
+		refused, err := x.putBack(ctx, &proof)
+		if err != nil {
 			return err
+		}
+		if refused != nil && e.State == sweep.Succeeded {
+			e = failure(refused)
 		}
 	}
 	x.sortUnanswered(&proof, proven)
@@ -278,24 +291,20 @@ func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Endin
 
 // keepForUndo rewrites each batch with what really changed.
 func (x *execution) keepForUndo(tx *store.Tx, proof evidence) error {
-	for n, set := range x.asked {
-		byChange := map[string]*group{}
-		var order []string
-		for _, id := range set.ids() {
-			c, changed := proof.changed[id]
-			if !changed {
-				continue
-			}
-			key := fmt.Sprint(c.Added, c.Removed)
-			if byChange[key] == nil {
-				byChange[key] = &group{Added: c.Added, Removed: c.Removed}
-				order = append(order, key)
-			}
-			byChange[key].IDs = append(byChange[key].IDs, id)
+	stuck := map[sweep.MessageID]group{}
+	for _, g := range proof.stuck {
+		for _, id := range g.IDs {
+			stuck[id] = g
 		}
-		kept := batchSet{}
-		for _, key := range order {
-			kept.Groups = append(kept.Groups, *byChange[key])
+	}
+	for n, set := range x.asked {
+		var kept batchSet
+		for _, id := range set.ids() {
+			if g, changed := proof.changed[id]; changed {
+				kept.put(g, id)
+			} else if g, late := stuck[id]; late {
+				kept.put(g, id)
+			}
 		}
 		sealed, err := seal(x.box, kept, batchPart(x.c.ID, n))
 		if err != nil {

@@ -94,7 +94,7 @@ func (r *reversal) load(ctx context.Context) error {
 			}
 			merged[key].IDs = append(merged[key].IDs, g.IDs...)
 			for _, id := range g.IDs {
-				r.booked[id] = r.booked[id] || b.Done
+				r.booked[id] = r.booked[id] || b.Done && !g.Free
 			}
 		}
 	}
@@ -154,7 +154,7 @@ func (r *reversal) plan() {
 	for _, g := range r.groups {
 		keep := slices.DeleteFunc(slices.Clone(g.IDs), func(id sweep.MessageID) bool { return r.gone[id] || r.moved[id] || r.mine[id] })
 		for part := range slices.Chunk(keep, sweep.BatchSize) {
-			r.asked[n] = group{g.Added, g.Removed, slices.Clone(part)}
+			r.asked[n] = group{Added: g.Added, Removed: g.Removed, IDs: slices.Clone(part)}
 			n++
 		}
 	}

@@ -2,6 +2,7 @@ package cleanup
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,7 +20,24 @@ type batchSet struct {
 type group struct {
 	Added   []string `json:"added,omitempty"`
 	Removed []string `json:"removed,omitempty"`
+	Free    bool     `json:"free,omitempty"` // changed and not charged: its undo gives no quota back
 	IDs     ids      `json:"ids"`
+}
+
+// like says that two groups differ in their messages alone.
+func (g group) like(h group) bool {
+	return g.Free == h.Free && slices.Equal(g.Added, h.Added) && slices.Equal(g.Removed, h.Removed)
+}
+
+// put adds a message to the group like g.
+func (b *batchSet) put(g group, id sweep.MessageID) {
+	i := slices.IndexFunc(b.Groups, g.like)
+	if i < 0 {
+		i = len(b.Groups)
+		g.IDs = nil
+		b.Groups = append(b.Groups, g)
+	}
+	b.Groups[i].IDs = append(b.Groups[i].IDs, id)
 }
 
 func (b batchSet) ids() (all ids) {
@@ -104,7 +122,7 @@ func (x *execution) compose(n int, clean map[sweep.MessageID]bool) (set batchSet
 				}
 			}
 			if len(keep) > 0 {
-				set.Groups = append(set.Groups, group{g.Added, g.Removed, keep})
+				set.Groups = append(set.Groups, group{Added: g.Added, Removed: g.Removed, IDs: keep})
 			}
 		}
 		return set
@@ -142,10 +160,10 @@ func (x *execution) byLabels(chosen ids) (groups []group) {
 		}
 	}
 	if len(have) > 0 {
-		groups = append(groups, group{add, remove, have})
+		groups = append(groups, group{Added: add, Removed: remove, IDs: have})
 	}
 	if len(lack) > 0 {
-		groups = append(groups, group{add, nil, lack})
+		groups = append(groups, group{Added: add, IDs: lack})
 	}
 	return groups
 }
