@@ -190,7 +190,7 @@ func (x *execution) lookAnew(ctx context.Context) error {
 	}
 	x.away = map[sweep.MessageID]string{}
 	for _, label := range []string{sweep.LabelSpam, sweep.LabelTrash} {
-		found, err := x.collect(ctx, gmail.Search{LabelIDs: []string{label}})
+		found, err := x.collect(ctx, gmail.WithLabel(label))
 		if err != nil {
 			return err
 		}

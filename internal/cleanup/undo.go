@@ -230,8 +230,8 @@ func (r *reversal) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		if !whole {
-			return nil
+		if !whole || len(r.gone) == r.set {
+			return nil // an undo that finds nothing may have looked at the wrong time: the run can be undone again
 		}
 		return tx.Undone(r.run.Job, r.c.ID, res)
 	})

@@ -99,7 +99,7 @@ func (r *reversal) lookByListing(ctx context.Context) error {
 }
 
 func (r *reversal) labelled(ctx context.Context, label string) (map[sweep.MessageID]bool, error) {
-	found, err := r.collect(ctx, gmail.Search{LabelIDs: []string{label}})
+	found, err := r.collect(ctx, gmail.WithLabel(label))
 	if errors.Is(err, gmail.ErrLabelGone) {
 		return map[sweep.MessageID]bool{}, nil
 	}

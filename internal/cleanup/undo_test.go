@@ -175,3 +175,34 @@ func TestWhatDoesNotFitIsLeftAsAPlanAndBothPartsCanBeUndone(t *testing.T) {
 	require.Equal(t, before, c.digest(t))
 	require.Zero(t, c.usage(t).Used)
 }
+
+func TestTrashAndSpamAreLookedIntoByName(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 400, Seed: 66})
+	c.wire.next = strict{c.wire.next}
+	p := c.preview(t, wanted(t, sweep.Trash, everything))
+	ids := c.members(t, p.CleanupPlanID)
+	c.relabel(t, ids[0], "TRASH")
+	c.relabel(t, ids[1], "SPAM")
+	require.NoError(t, c.google.ExpireHistory(c.email))
+	before := c.digest(t)
+	job, res := c.executed(t, p.CleanupPlanID)
+	require.Equal(t, map[sweep.Reason]int{sweep.NoChange: 1, sweep.ProtectedSince: 1}, res.Skipped.ByReason)
+	require.NoError(t, c.google.ExpireHistory(c.email))
+	require.Equal(t, res.Cleaned, c.undone(t, job).Restored)
+	require.Equal(t, before, c.digest(t))
+}
+
+func TestAnUndoThatFindsEverythingGoneDoesNotUseItselfUp(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 300, Seed: 67})
+	job, res := c.executed(t, c.preview(t, wanted(t, sweep.Trash, `{"category":"promotions"}`)).CleanupPlanID)
+	require.NoError(t, c.google.ExpireHistory(c.email))
+	honest := c.wire.next
+	c.wire.next = blind{honest}
+	require.Equal(t, res.Cleaned, c.undone(t, job).AlreadyGone)
+	c.wire.next = honest
+	require.Equal(t, res.Cleaned, c.undone(t, job).Restored)
+	_, err := c.SubmitUndo(t.Context(), c.Actor, jobID(t, job), cleanup.Idempotency{})
+	require.Equal(t, sweep.Conflict, sweep.CodeOf(err))
+}

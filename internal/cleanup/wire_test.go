@@ -1,7 +1,9 @@
 package cleanup_test
 
 import (
+	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,3 +65,30 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // testNow is an instant for mailboxes that have to be equal.
 var testNow = time.Now().UTC().Truncate(time.Hour)
+
+// strict is a Gmail that finds nothing in Trash and Spam by their labels, whatever the simulated one does.
+type strict struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s strict) RoundTrip(r *http.Request) (*http.Response, error) {
+	labels := r.URL.Query()["labelIds"]
+	if strings.HasSuffix(r.URL.Path, "/messages") && (slices.Contains(labels, "TRASH") || slices.Contains(labels, "SPAM")) {
+		return empty(r), nil
+	}
+	return s.next.RoundTrip(r)
+}
+
+// blind is a Gmail whose searches find nothing.
+type blind struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b blind) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/messages") {
+		return empty(r), nil
+	}
+	return b.next.RoundTrip(r)
+}
+
+func empty(r *http.Request) *http.Response {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader("{}")), Request: r}
+}

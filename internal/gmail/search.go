@@ -22,6 +22,18 @@ func (s Search) And(t Search) Search {
 	return Search{Q: strings.TrimSpace(s.Q + " " + t.Q), LabelIDs: slices.Concat(s.LabelIDs, t.LabelIDs)}
 }
 
+// WithLabel finds the messages that carry a label. Trash and Spam are asked by name: that a search for their labels looks where others do not
+// is undocumented.
+func WithLabel(id string) Search {
+	switch id {
+	case sweep.LabelTrash:
+		return Search{Q: "in:trash"}
+	case sweep.LabelSpam:
+		return Search{Q: "in:spam"}
+	}
+	return Search{LabelIDs: []string{id}}
+}
+
 // During finds the mail of [from, to); a zero time leaves that side open. Whether Gmail counts the edges in is undocumented, so
 // the early end reaches a second further and the late end to a whole second: neighbouring ranges lose nothing. An id that two of
 // them list belongs to the older one.
