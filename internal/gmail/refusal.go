@@ -127,7 +127,7 @@ func judgeForbidden(e *googleapi.Error, told time.Time) verdict {
 		return verdict{err: adminRefuses()}
 	case slices.Contains([]string{"dailyLimitExceeded", "quotaExceeded", "accessNotConfigured"}, reason), hasDetail(e, "SERVICE_DISABLED"):
 		return verdict{err: projectStopped()}
-	case reason == "rateLimitExceeded", reason == "userRateLimitExceeded":
+	case reason == "rateLimitExceeded", reason == "userRateLimitExceeded", hasDetail(e, "RATE_LIMIT_EXCEEDED"):
 		return verdict{step: throttled, told: told, err: unavailable()}
 	}
 	return verdict{err: sweep.Errorf(sweep.Forbidden, "Google does not allow this call")}

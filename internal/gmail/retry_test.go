@@ -20,6 +20,7 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 	t.Parallel()
 	scope := answer{status: 403, body: `{"error":{"code":403,"message":"m","details":[{"@type":"x","reason":"ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]}}`}
 	disabled := answer{status: 403, body: `{"error":{"code":403,"message":"m","details":[{"@type":"x","reason":"SERVICE_DISABLED"}]}}`}
+	detailed := answer{status: 403, body: `{"error":{"code":403,"message":"m","status":"PERMISSION_DENIED","details":[{"@type":"x","reason":"RATE_LIMIT_EXCEEDED","domain":"googleapis.com"}]}}`}
 	const wait = sweep.Code("wait")
 	for name, c := range map[string]struct {
 		answer answer
@@ -40,6 +41,7 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 		"API off":          {refused(403, "accessNotConfigured", "x"), 1, sweep.Unavailable, ErrProjectStopped},
 		"API off, details": {disabled, 1, sweep.Unavailable, ErrProjectStopped},
 		"minute quota":     {quota(403), 6, wait, nil},
+		"quota by detail":  {detailed, 6, wait, nil},
 		"minute quota 429": {quota(429), 6, wait, nil},
 		"user rate":        {refused(403, "userRateLimitExceeded", "x"), 6, wait, nil},
 		"crowded":          {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), 6, wait, nil},
