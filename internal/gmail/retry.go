@@ -36,12 +36,13 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, e
 	}
 }
 
-// attempts counts the failures of one call.
+// attempts counts the failures of one call. Being told to slow down is no failure: that is slept over as long as patience lasts in sum.
 type attempts struct {
 	mailbox   *Mailbox
 	method    Method
 	pauses    *backoff.ExponentialBackOff
 	tries     int
+	slept     time.Duration // after rate refusals
 	refreshed bool
 }
 
@@ -60,7 +61,9 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 	case crowded:
 		a.mailbox.flow.crowded(began, time.Now())
 	}
-	a.tries++
+	if v.step == tryAgain {
+		a.tries++
+	}
 	until := a.until(v)
 	if v.step == throttled {
 		a.mailbox.flow.closed(time.Now())
@@ -68,22 +71,25 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 			return errors.Join(&Wait{Until: until}, &paceError{err})
 		}
 	}
-	over := a.tries >= maxTries
-	if over && v.step == tryAgain {
+	if a.tries >= maxTries {
 		return v.err
 	}
-	if over || time.Until(until) > a.mailbox.client.patience() {
+	pause := time.Until(until)
+	if v.step != tryAgain {
+		a.slept += pause
+	}
+	if max(pause, a.slept) > a.mailbox.client.patience() {
 		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
 	}
-	return sleep(ctx, time.Until(until))
+	return sleep(ctx, pause)
 }
 
-// until is when to try again: by our own growing pauses, or when Google said if that is later. A rate refusal that outlasts all
-// tries waits for a fresh minute of quota.
+// until is when to try again: by our own growing pauses, or when Google said if that is later. A rate refusal that outlasts our patience
+// waits for a fresh minute of quota.
 func (a *attempts) until(v verdict) time.Time {
 	now, c := time.Now(), a.mailbox.client
 	until := now.Add(a.pauses.NextBackOff())
-	if a.tries >= maxTries && v.step != tryAgain {
+	if v.step != tryAgain && a.slept+until.Sub(now) > c.patience() {
 		until = now.Add(c.scaled(time.Minute))
 	}
 	if v.told.After(until) {
