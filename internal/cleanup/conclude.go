@@ -141,6 +141,7 @@ func (w *work) wait(ctx context.Context, d time.Duration, phase string) error {
 }
 
 func (w *work) park(ctx context.Context, p store.Parking) error {
+	p.Units = w.beat.spent()
 	return w.unlessFenced(w.DB.Park(ctx, w.c, p))
 }
 

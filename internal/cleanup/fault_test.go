@@ -169,6 +169,7 @@ func TestAWaitLongerThanPatienceFreesTheWorkerAndTheRunGoesOn(t *testing.T) {
 	waiting := c.job(t, v.ID)
 	require.Equal(t, sweep.Waiting, waiting.State)
 	require.NotNil(t, waiting.WaitingUntil)
+	require.Equal(t, c.unitsCharged(t), c.count(t, "SELECT coalesce(sum(units), 0) FROM jobs"), "whoever waits has said what was spent")
 	require.Positive(t, c.usage(t).Reserved, "a waiting run keeps its reservation")
 	var res sweep.ExecuteResult
 	c.succeeded(t, v, &res)
@@ -237,4 +238,15 @@ func TestAnOutageAtGmailIsWaitedForAndTheRunGoesOn(t *testing.T) {
 	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
 	c.undone(t, v.ID)
 	require.Equal(t, before, c.digest(t))
+}
+
+// unitsCharged is what Gmail has charged the mailbox.
+func (c *customer) unitsCharged(t *testing.T) (sum int) {
+	t.Helper()
+	l, err := c.google.Ledger(c.email)
+	require.NoError(t, err)
+	for _, units := range l.Units {
+		sum += units
+	}
+	return sum
 }

@@ -143,6 +143,7 @@ type Parking struct {
 	Phase string        // shown meanwhile
 	Away  bool          // Gmail does not answer
 	Anew  bool          // with Away: it did, earlier in this claim
+	Units int64         // spent on the job so far
 
 	Canceled bool // the worker knows that the job is to be canceled, and still has to wait
 }
@@ -159,10 +160,10 @@ func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
 		if _, err := sweep.Running.After(p.Event); err != nil {
 			return err
 		}
-		return tx.touch(c.ID, "park job", `state = ?, phase = ?, lease_until = NULL, pause_requested = false,
+		return tx.touch(c.ID, "park job", `state = ?, phase = ?, lease_until = NULL, pause_requested = false, units = greatest(units, ?),
 			run_at = clock_timestamp() + make_interval(secs => ?),
 			away_since = CASE WHEN ? THEN clock_timestamp() WHEN ? THEN coalesce(away_since, clock_timestamp()) END`,
-			string(p.Event.To()), p.Phase, p.For.Seconds(), p.Away && p.Anew, p.Away)
+			string(p.Event.To()), p.Phase, p.Units, p.For.Seconds(), p.Away && p.Anew, p.Away)
 	})
 }
 
@@ -172,9 +173,9 @@ func (p Parking) after(cancel, pause bool) Parking {
 	case cancel && p.Canceled:
 		return p
 	case cancel, p.Event == sweep.Pause && !pause:
-		return Parking{Event: sweep.HandBack, Phase: "handed back"}
+		return Parking{Event: sweep.HandBack, Phase: "handed back", Units: p.Units}
 	case pause:
-		return Parking{Event: sweep.Pause, For: sweep.PauseLimit, Phase: "paused"}
+		return Parking{Event: sweep.Pause, For: sweep.PauseLimit, Phase: "paused", Units: p.Units}
 	}
 	return p
 }
