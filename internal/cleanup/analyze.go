@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,15 +173,52 @@ func (w *work) read(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, id
 	return address, nil
 }
 
-// sweepSender attributes what Gmail's search finds from an address to it: 5 units per 500 messages instead of 20 each. The search
-// matches runs of words, so what it finds is not exact until it is read.
-func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string, left func() int64) error {
+// How a swept set is tried: so many of its messages are read, of sets from a size on, and after a search that proved to find more than
+// the sender's mail so often again.
+const (
+	samplesOfSweep = 2
+	sampledFrom    = 20
+	sweepRounds    = 4
+)
+
+// sweepSender attributes what Gmail's search finds from an address to it: 5 units per 500 messages instead of 20 each. The search matches
+// runs of words, so strangers whose mail it finds too are swept before, and a sample is read. What stays doubtful stays without a sender.
+func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string, left func() int64, under ...string) error {
 	search, ok := gmail.SearchOf(sweep.Criteria{Op: sweep.ByFrom, Text: address})
-	if !ok {
+	if !ok || slices.Contains(under, address) {
 		return nil
 	}
-	var found []sweep.MessageID
-	err := w.mbox.ListAll(ctx, search, func(refs []mailindex.Ref) error {
+	found, whole, err := w.within(ctx, search, left)
+	if err != nil {
+		return err
+	}
+	tried := map[string]bool{}
+	for range sweepRounds {
+		mu.Lock()
+		_, strangers := ix.Sweep(address, found, whole)
+		mu.Unlock()
+		for _, s := range strangers {
+			if tried[s] || left() < margin {
+				return nil
+			}
+			tried[s] = true
+			if err := w.sweepSender(ctx, ix, mu, s, left, append(under, address)...); err != nil {
+				return err
+			}
+		}
+		if len(strangers) > 0 {
+			continue
+		}
+		if believed, err := w.sampled(ctx, ix, mu, address, left); err != nil || believed {
+			return err
+		}
+	}
+	return nil
+}
+
+// within lists a search as far as the budget goes; whole: to its end.
+func (w *work) within(ctx context.Context, search gmail.Search, left func() int64) (found []sweep.MessageID, whole bool, err error) {
+	err = w.mbox.ListAll(ctx, search, func(refs []mailindex.Ref) error {
 		for _, r := range refs {
 			found = append(found, r.ID)
 		}
@@ -189,13 +227,32 @@ func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mu
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, errSpent) {
-		return err
+	if errors.Is(err, errSpent) {
+		return found, false, nil
+	}
+	return found, err == nil, err
+}
+
+// sampled reads some of what only a search gave to an address, and says whether that is still believed.
+func (w *work) sampled(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string, left func() int64) (believed bool, err error) {
+	mu.Lock()
+	sample, of := ix.Unread(address, samplesOfSweep)
+	mu.Unlock()
+	if of < sampledFrom {
+		return true, nil
+	}
+	for _, id := range sample {
+		if left() < unitsOfRead {
+			break
+		}
+		if _, err := w.read(ctx, ix, mu, id); err != nil {
+			return false, err
+		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	ix.Sweep(address, found)
-	return nil
+	_, rest := ix.Unread(address, 0)
+	return rest > 0, nil
 }
 
 // secondsFor estimates how long units take at the bucket's rate (decisions: 78 units a second), for people.

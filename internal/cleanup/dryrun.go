@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,10 +15,12 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// How many messages a dry run reads at most to settle what a search alone cannot: samples of swept senders, and open cases.
+// How many messages a dry run reads at most to settle what a search alone cannot: samples of swept senders, as often as one of them
+// disproves a search, and open cases.
 const (
-	maxSamples = 20
-	maxOpen    = 100
+	maxSamples   = 20
+	sampleRounds = 3
+	maxOpen      = 100
 )
 
 // dryRun freezes a cleanup plan and previews it. Nothing is changed.
@@ -66,32 +71,65 @@ func labelOf(ix *mailindex.Index, spec sweep.CleanupSpec) string {
 	return id
 }
 
-// choose selects, after asking Gmail for the leaves that the index cannot answer, and reads a sample of what only a search vouches for.
+// choose selects, after asking Gmail for the leaves that the index cannot answer, and reads a sample of what only a search vouches for and
+// of what stays open.
 func (w *work) choose(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (mailindex.Selection, error) {
 	if err := w.knowKeepList(ctx, ix, spec); err != nil {
 		return mailindex.Selection{}, err
 	}
-	listed, err := w.ask(ctx, ix, ix.Needs(spec, *o))
-	if err != nil {
-		return mailindex.Selection{}, err
+	s, err := w.verify(ctx, ix, spec, o)
+	if err != nil || s.Undetermined == 0 {
+		return s, err
 	}
-	o.Listed = listed
-	s := ix.Select(spec, *o)
-	check := sample(ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples)
-	if s.Undetermined > 0 {
-		open := ix.Evaluate(spec.Criteria.Freeze(o.Now), listed).Maybe
-		check = append(check, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)...)
+	open := ix.Evaluate(spec.Criteria.Freeze(o.Now), o.Listed).Maybe
+	if _, err := w.check(ctx, ix, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil {
+		return s, err
 	}
-	if len(check) == 0 {
-		return s, nil
-	}
+	return ix.Select(spec, *o), nil
+}
+
+// verify selects until a sample of what only a search vouches for is what the search said. A search that proves to find others' mail too
+// is made again after those of the others; what is still disproved after some rounds stays out.
+func (w *work) verify(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (s mailindex.Selection, err error) {
 	var mu sync.Mutex
-	for _, id := range check {
-		if _, err := w.read(ctx, ix, &mu, id); err != nil {
+	unlimited := func() int64 { return math.MaxInt64 }
+	o.Listed = mailindex.Listed{}
+	for round := range sampleRounds {
+		listed, err := w.ask(ctx, ix, ix.Needs(spec, *o))
+		if err != nil {
 			return s, err
+		}
+		maps.Copy(o.Listed, listed)
+		s = ix.Select(spec, *o)
+		disproved, err := w.check(ctx, ix, sample(ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples))
+		if err != nil || len(disproved) == 0 {
+			return ix.Select(spec, *o), err
+		}
+		for _, address := range disproved {
+			if round == sampleRounds-1 {
+				break
+			}
+			if err := w.sweepSender(ctx, ix, &mu, address, unlimited); err != nil {
+				return s, err
+			}
 		}
 	}
 	return ix.Select(spec, *o), nil
+}
+
+// check reads messages and gives the senders to whom a search had given one that is somebody else's.
+func (w *work) check(ctx context.Context, ix *mailindex.Index, list []sweep.MessageID) (disproved []string, err error) {
+	var mu sync.Mutex
+	for _, id := range list {
+		said, _ := ix.Message(id)
+		if _, err := w.read(ctx, ix, &mu, id); err != nil {
+			return nil, err
+		}
+		if is, ok := ix.Message(id); ok && said.SenderKnown && is.Sender != said.Sender && !slices.Contains(disproved, said.Sender) {
+			disproved = append(disproved, said.Sender)
+		}
+	}
+	return disproved, nil
 }
 
 // sample takes n of a list, spread evenly.

@@ -93,7 +93,7 @@ func attribute(ix *Index, senders int, r *rand.Rand) {
 	}
 	for a, ids := range bySender {
 		if r.IntN(5) > 0 {
-			ix.Sweep(a, ids)
+			ix.Sweep(a, ids, true)
 		}
 	}
 }

@@ -23,8 +23,8 @@ type Segment struct {
 	Data []byte
 }
 
-// codecVersion is the first byte of every segment.
-const codecVersion = 1
+// codecVersion is the first byte of every segment. Version 1 had no disputed messages and a sweep's extent as a mere yes or no.
+const codecVersion = 2
 
 // ErrCorrupt is in the chain of every error of Decode.
 var ErrCorrupt = errors.New("mailindex: not a stored index of this version")
@@ -86,7 +86,7 @@ func Decode(segments []Segment) (*Index, error) {
 		if err != nil {
 			return nil, fmt.Errorf("decode %s: %w", part.name, err)
 		}
-		r := reader{b: payload}
+		r := reader{b: payload, version: segments[i].Data[0]}
 		part.read(&r)
 		if r.bad || len(r.b) > 0 {
 			return nil, fmt.Errorf("decode %s: %w", part.name, ErrCorrupt)
@@ -109,7 +109,7 @@ func pack(payload []byte, level int) ([]byte, error) {
 }
 
 func unpack(data []byte) ([]byte, error) {
-	if len(data) < 5 || data[0] != codecVersion {
+	if len(data) < 5 || data[0] == 0 || data[0] > codecVersion {
 		return nil, ErrCorrupt
 	}
 	payload, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data[5:])), maxSegment))
@@ -157,21 +157,23 @@ func (ix *Index) writePeople(w *writer) {
 		w.text(p.name)
 		w.text(p.listID)
 		w.uint(uint64(max(0, slices.Index(methods[:], p.unsubscribe))))
-		w.bool(p.swept)
+		w.uint(uint64(p.swept))
 	}
 }
 
 func (ix *Index) readPeople(r *reader) {
 	for range r.count(len(r.b)) {
-		p := person{address: r.text(), name: r.text(), listID: r.text(), unsubscribe: methods[r.count(len(methods)-1)], swept: r.bool()}
-		ix.byAddr[p.address] = uint32(len(ix.people))
-		ix.people = append(ix.people, p)
+		p := person{address: r.text(), name: r.text(), listID: r.text(), unsubscribe: methods[r.count(len(methods)-1)], swept: uint32(r.count(len(ix.ids)))}
+		if r.version < 2 {
+			p.swept = 0 // it was a yes or no: swept again before it is believed
+		}
+		ix.name(p)
 	}
 	r.check(len(ix.byAddr) == len(ix.people)-1)
 }
 
 func (ix *Index) writeSets(w *writer) {
-	for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh, ix.bare} {
+	for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh, ix.bare, ix.disputed} {
 		w.set(s)
 	}
 	w.uint(uint64(len(ix.dims)))
@@ -185,6 +187,9 @@ func (ix *Index) writeSets(w *writer) {
 func (ix *Index) readSets(r *reader) {
 	n := len(ix.ids)
 	ix.live, ix.read, ix.fresh, ix.bare = r.set(n), r.set(n), r.set(n), r.set(n)
+	if r.version >= 2 {
+		ix.disputed = r.set(n)
+	}
 	for range r.count(len(r.b)) {
 		ix.dims[r.text()] = &dimension{yes: r.set(n), unknown: r.set(n)}
 	}

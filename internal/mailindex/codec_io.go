@@ -49,8 +49,9 @@ func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
 
 // reader takes values off a payload. After the first mistake everything reads as zero and bad stays.
 type reader struct {
-	b   []byte
-	bad bool
+	b       []byte
+	bad     bool
+	version byte // of the codec that wrote it
 }
 
 func (r *reader) check(ok bool) { r.bad = r.bad || !ok }

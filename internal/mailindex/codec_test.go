@@ -22,7 +22,9 @@ func differences(a, b *Index) (out []string) {
 			out = append(out, name)
 		}
 	}
-	sets := func(x *Index) []*roaring.Bitmap { return []*roaring.Bitmap{x.live, x.read, x.fresh, x.bare} }
+	sets := func(x *Index) []*roaring.Bitmap {
+		return []*roaring.Bitmap{x.live, x.read, x.fresh, x.bare, x.disputed}
+	}
 	check("head", a.AsOf.Equal(b.AsOf) && a.HistoryID == b.HistoryID && a.Categories == b.Categories && a.labeled == b.labeled)
 	check("bounds", slices.EqualFunc(a.bounds, b.bounds, time.Time.Equal))
 	check("ids", slices.Equal(a.ids, b.ids) && a.sorted == b.sorted && maps.Equal(a.tail, b.tail))

@@ -148,9 +148,12 @@ func TestSearchThatOverMatchesIsNoProofOfASender(t *testing.T) {
 	if v := ix.Evaluate(c, listed); !v.Yes.IsEmpty() || v.Maybe.GetCardinality() != 3 {
 		t.Fatalf("unread: %d yes, %d maybe", v.Yes.GetCardinality(), v.Maybe.GetCardinality())
 	}
-	ix.Sweep("a@b.example", b.search(c))
-	ix.Sweep("x.a@b.example", b.search(sweep.Criteria{Op: sweep.ByFrom, Text: "x.a@b.example"}))
-	ix.Learn(b.letters[2].id, Header{Address: b.letters[2].from})
+	for _, l := range b.letters[1:] {
+		ix.Learn(l.id, Header{Address: l.from})
+	}
+	if !b.sweep(ix, "a@b.example") {
+		t.Fatal("the senders whose mail the search lists too are known and can be swept")
+	}
 	v := ix.Evaluate(c, listed)
 	if got := ix.IDs(v.Yes, OldestFirst); len(got) != 1 || got[0] != b.letters[0].id || !v.Maybe.IsEmpty() {
 		t.Fatalf("after sweeps and a read: yes %s, maybe %s", ix.show(v.Yes), ix.show(v.Maybe))

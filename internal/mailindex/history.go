@@ -88,7 +88,7 @@ func (ix *Index) apply(c Change) {
 
 // bury takes a message out of every set. Its row stays, so that the others keep their numbers.
 func (ix *Index) bury(row uint32) {
-	for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh} {
+	for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh, ix.disputed} {
 		s.Remove(row)
 	}
 	for _, d := range ix.dims {

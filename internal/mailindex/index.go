@@ -25,17 +25,19 @@ type Index struct {
 	sizes   []uint32 // bytes of messages that were read, 0: unknown
 	senders []uint32 // number in people, 0: unknown
 
-	sorted  int // rows below it are in the order of their ids
-	tail    map[sweep.MessageID]uint32
-	live    *roaring.Bitmap
-	read    *roaring.Bitmap // headers read: sender, size and maybe date are exact
-	fresh   *roaring.Bitmap // neither slice nor date
-	bare    *roaring.Bitmap // labels unknown
-	dims    map[string]*dimension
-	labels  []Label
-	labeled bool // SetLabels was called: a label that is not in the table is newer than it
-	people  []person
-	byAddr  map[string]uint32
+	sorted   int // rows below it are in the order of their ids
+	tail     map[sweep.MessageID]uint32
+	live     *roaring.Bitmap
+	read     *roaring.Bitmap // headers read: sender, size and maybe date are exact
+	fresh    *roaring.Bitmap // neither slice nor date
+	bare     *roaring.Bitmap // labels unknown
+	disputed *roaring.Bitmap // claimed by the searches for two senders: only reading tells whose
+	dims     map[string]*dimension
+	labels   []Label
+	labeled  bool // SetLabels was called: a label that is not in the table is newer than it
+	people   []person
+	byAddr   map[string]uint32
+	byWords  map[string][]uint32 // by the words of the address, as Gmail's search cuts them
 }
 
 const (
@@ -63,8 +65,8 @@ func newIndex(bounds []time.Time, rows int) *Index {
 		Categories: true, bounds: bounds, sorted: rows,
 		ids: make([]sweep.MessageID, 0, rows), threads: make([]sweep.ThreadID, 0, rows), slices: make([]uint16, 0, rows),
 		dates: make([]uint32, rows), sizes: make([]uint32, rows), senders: make([]uint32, rows),
-		tail: map[sweep.MessageID]uint32{}, live: roaring.New(), read: roaring.New(), fresh: roaring.New(), bare: roaring.New(),
-		dims: map[string]*dimension{}, people: make([]person, 1), byAddr: map[string]uint32{},
+		tail: map[sweep.MessageID]uint32{}, live: roaring.New(), read: roaring.New(), fresh: roaring.New(), bare: roaring.New(), disputed: roaring.New(),
+		dims: map[string]*dimension{}, people: make([]person, 1), byAddr: map[string]uint32{}, byWords: map[string][]uint32{},
 	}
 	ix.dims[LabelDimension(sweep.LabelSpam)] = newDimension()
 	ix.dims[LabelDimension(sweep.LabelTrash)] = newDimension()

@@ -22,7 +22,7 @@ func TestSweepAndSearchThatDisagreeProveNothing(t *testing.T) {
 	t.Parallel()
 	b := threeLetters()
 	ix := b.known()
-	ix.Sweep("a@b.example", []sweep.MessageID{b.letters[0].id})
+	ix.Sweep("a@b.example", []sweep.MessageID{b.letters[0].id}, true)
 	c := sweep.Criteria{Op: sweep.ByFrom, Text: "a@b.example"}
 	v := ix.Evaluate(c, Listed{Key(c): ix.NewListing(nil, true)})
 	if !v.Yes.IsEmpty() || v.Maybe.GetCardinality() != 1 {
@@ -186,7 +186,7 @@ func TestSweepNeverOverridesWhatWasRead(t *testing.T) {
 	ix, id := b.known(), b.letters[0].id
 	ix.Learn(id, Header{Address: "a@b.example"})
 	// A display name may hold another address, so that its search lists the message.
-	if gained := ix.Sweep("x.a@b.example", []sweep.MessageID{id}); gained != 0 {
+	if gained, _ := ix.Sweep("x.a@b.example", []sweep.MessageID{id}, true); gained != 0 {
 		t.Fatalf("%d gained", gained)
 	}
 	if m, _ := ix.Message(id); m.Sender != "a@b.example" {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -18,7 +17,7 @@ import (
 type person struct {
 	address, name, listID string
 	unsubscribe           sweep.UnsubscribeMethod
-	swept                 bool // a from: search for the address was listed whole
+	swept                 uint32 // how many rows there were when a from: search for the address was listed whole
 }
 
 // Header is what was read of one message. Address is the lower-cased addr-spec of the first From, "" when there is none.
@@ -31,8 +30,9 @@ type Header struct {
 	Date        time.Time // Gmail's internalDate; zero: unknown
 }
 
-// Learn takes in the headers of a message that was read: from now on its sender and size, and its date when given, are exact. It is
-// false when there is no such message.
+// Learn takes in the headers of a message that was read: from now on its sender and size, and its date when given, are exact. Where it
+// is somebody else's than a search said, that search is no longer believed: what nobody read of it has no sender again. Learn is false
+// when there is no such message.
 func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
 	row, ok := ix.Row(id)
 	if !ok {
@@ -47,8 +47,13 @@ func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
 		p.listID = h.ListID
 	}
 	p.unsubscribe = easier(p.unsubscribe, h.Unsubscribe)
+	if was := ix.senders[row]; was != n && !ix.read.Contains(row) {
+		ix.distrust(was)
+	}
+	ix.meet(n)
 	ix.senders[row] = n
 	ix.read.Add(row)
+	ix.disputed.Remove(row)
 	if h.Size > 0 {
 		ix.sizes[row] = uint32(min(h.Size, math.MaxUint32))
 	}
@@ -82,57 +87,9 @@ func (ix *Index) person(address string) uint32 {
 	address = strings.ToLower(address)
 	n, ok := ix.byAddr[address]
 	if !ok {
-		n = uint32(len(ix.people))
-		ix.people = append(ix.people, person{address: address, unsubscribe: sweep.NoWay})
-		ix.byAddr[address] = n
+		n = ix.name(person{address: address, unsubscribe: sweep.NoWay})
 	}
 	return n
-}
-
-// Sweep takes in everything that Gmail's from: search for an address listed. Messages without a sender get this one; so do those
-// that an earlier sweep gave to a sender whose address is a run of words of this one, as that search over-matched. What was read
-// stays. It says how many messages were gained.
-func (ix *Index) Sweep(address string, ids []sweep.MessageID) (gained int) {
-	n := ix.person(address)
-	ix.people[n].swept = true
-	mine := tokens(ix.people[n].address)
-	wider := map[uint32]bool{0: true}
-	for _, id := range ids {
-		row, ok := ix.Row(id)
-		if !ok || ix.read.Contains(row) || ix.senders[row] == n {
-			continue
-		}
-		was := ix.senders[row]
-		loses, seen := wider[was]
-		if !seen {
-			theirs := tokens(ix.people[was].address)
-			loses = len(theirs) < len(mine) && holdsRun(mine, theirs)
-			wider[was] = loses
-		}
-		if loses {
-			ix.senders[row] = n
-			gained++
-		}
-	}
-	return gained
-}
-
-// tokens cuts a text as Gmail's search does: at everything but letters, digits and underscore.
-func tokens(s string) []string {
-	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
-}
-
-// holdsRun says whether part occurs in all as a run.
-func holdsRun(all, part []string) bool {
-	if len(part) == 0 {
-		return false
-	}
-	for i := 0; i+len(part) <= len(all); i++ {
-		if slices.Equal(all[i:i+len(part)], part) {
-			return true
-		}
-	}
-	return false
 }
 
 // Unattributed counts the messages outside spam and trash whose sender is not known.

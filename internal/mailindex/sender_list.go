@@ -26,12 +26,12 @@ func (e *evaluator) senderList(s sizing) []sweep.Sender {
 	ix := e.ix
 	counted, unread := flat(ix.counted()), flat(e.labelledYes(sweep.LabelUnread))
 	unknown := roaring.And(e.unknown, ix.counted())
-	complete, freshUnknown := unknown.IsEmpty(), unknown.Intersects(ix.fresh)
+	complete, disputed := unknown.IsEmpty(), unknown.Intersects(ix.disputed)
 	var out []sweep.Sender
 	for n, rows := range e.bySender()[1:] {
 		p := ix.people[n+1]
 		t := sweep.Sender{Address: p.address, Name: p.name, Domain: DomainOf(p.address), Unsubscribe: p.unsubscribe}
-		t.Exact = complete || p.swept && !freshUnknown
+		t.Exact = complete || !disputed && p.swept > unknown.Maximum()
 		for _, row := range rows {
 			if counted.has(row) {
 				t.Exact = t.Exact && ix.read.Contains(row)
