@@ -184,7 +184,7 @@ func (x *execution) look(ctx context.Context) (err error) {
 
 // lookAnew lists the mailbox. Listings leave Trash and Spam out: what of the plan lies there is listed by label.
 func (x *execution) lookAnew(ctx context.Context) error {
-	ix, err := x.build(ctx)
+	ix, err := x.rebuild(ctx, x.ix)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,16 @@ func (w *work) current(ctx context.Context) (*mailindex.Index, error) {
 	}
 	_, err = w.follow(ctx, ix, ix.HistoryID)
 	if errors.Is(err, gmail.ErrHistoryGone) {
-		return w.build(ctx)
+		return w.rebuild(ctx, ix)
+	}
+	return ix, err
+}
+
+// rebuild lists the mailbox anew. What an older index knows of its messages and never changes need not be found out again.
+func (w *work) rebuild(ctx context.Context, old *mailindex.Index) (*mailindex.Index, error) {
+	ix, err := w.build(ctx)
+	if err == nil {
+		ix.Inherit(old)
 	}
 	return ix, err
 }

@@ -24,10 +24,7 @@ func shared(t *testing.T, percent int, mine, other string) *customer {
 		_, err := c.google.Deliver(c.email, google.Incoming{From: from, Labels: []string{"INBOX", "CATEGORY_PROMOTIONS"}, Date: time.Now().AddDate(0, 0, -20-i%300)})
 		require.NoError(t, err)
 	}
-	plan := c.Plans[sweep.Pro]
-	plan.AnalysisUnits = 3_000 // too few to read all
-	c.Plans[sweep.Pro] = plan
-	c.runner.Plans[sweep.Pro] = plan
+	c.budget(3_000) // too few to read all
 	c.analyzed(t)
 	return c
 }

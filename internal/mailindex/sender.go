@@ -39,6 +39,18 @@ func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
 		return false
 	}
 	n := ix.person(h.Address)
+	ix.describe(n, h)
+	ix.meet(n)
+	ix.settle(row, n)
+	if h.Size > 0 {
+		ix.sizes[row] = uint32(min(h.Size, math.MaxUint32))
+	}
+	ix.learnDate(row, h.Date)
+	return true
+}
+
+// describe adds what a header says of its sender.
+func (ix *Index) describe(n uint32, h Header) {
 	p := &ix.people[n]
 	if p.name == "" {
 		p.name = h.Name
@@ -47,18 +59,16 @@ func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
 		p.listID = h.ListID
 	}
 	p.unsubscribe = easier(p.unsubscribe, h.Unsubscribe)
+}
+
+// settle says that a message was read and is sender n's.
+func (ix *Index) settle(row, n uint32) {
 	if was := ix.senders[row]; was != n && !ix.read.Contains(row) {
 		ix.distrust(was)
 	}
-	ix.meet(n)
 	ix.senders[row] = n
 	ix.read.Add(row)
 	ix.disputed.Remove(row)
-	if h.Size > 0 {
-		ix.sizes[row] = uint32(min(h.Size, math.MaxUint32))
-	}
-	ix.learnDate(row, h.Date)
-	return true
 }
 
 func (ix *Index) learnDate(row uint32, t time.Time) {

@@ -29,8 +29,7 @@ func (ix *Index) Sweep(address string, ids []sweep.MessageID, whole bool) (gaine
 			ix.senders[row] = n
 			gained++
 		case !ix.finds(n, was):
-			ix.senders[row] = 0
-			ix.disputed.Add(row)
+			ix.dispute(row)
 		}
 	}
 	if whole {
@@ -67,16 +66,22 @@ func (ix *Index) strangers(n uint32, rows []uint32) (list []string) {
 
 // meet notes that sender n has mail: searches for others that must list it too are believed only if its own was listed before them.
 func (ix *Index) meet(n uint32) {
-	words := tokens(ix.people[n].address)
-	for i := range words {
-		for j := i + 1; j <= len(words); j++ {
-			for _, m := range ix.byWords[strings.Join(words[i:j], " ")] {
-				if m != n && (ix.people[n].swept == 0 || ix.people[m].swept > ix.people[n].swept) {
-					ix.distrust(m)
-				}
-			}
+	for _, m := range ix.finders(ix.people[n].address) {
+		if m != n && (ix.people[n].swept == 0 || ix.people[m].swept > ix.people[n].swept) {
+			ix.distrust(m)
 		}
 	}
+}
+
+// finders are the senders the search for whom must list all mail of an address.
+func (ix *Index) finders(address string) (list []uint32) {
+	words := tokens(address)
+	for i := range words {
+		for j := i + 1; j <= len(words); j++ {
+			list = append(list, ix.byWords[strings.Join(words[i:j], " ")]...)
+		}
+	}
+	return list
 }
 
 // name makes a sender known by address and by words.
@@ -94,6 +99,11 @@ func (ix *Index) name(p person) (n uint32) {
 func (ix *Index) finds(a, b uint32) bool {
 	short, long := tokens(ix.people[a].address), tokens(ix.people[b].address)
 	return len(short) < len(long) && holdsRun(long, short)
+}
+
+func (ix *Index) dispute(row uint32) {
+	ix.senders[row] = 0
+	ix.disputed.Add(row)
 }
 
 // distrust takes from a sender what only a search gave it.
