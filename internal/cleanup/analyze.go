@@ -51,7 +51,7 @@ func (w *work) analyze(ctx context.Context) error {
 	if err := w.attribute(ctx, ix); err != nil {
 		return err
 	}
-	if _, err := w.follow(ctx, ix, ix.HistoryID); err != nil {
+	if ix, err = w.catchUp(ctx, ix); err != nil {
 		return err
 	}
 	report := ix.Analysis(mailindex.SelectOptions{Now: w.c.Now, KeepList: w.keep, OurLabels: w.target.LabelsMade})
@@ -218,19 +218,16 @@ func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mu
 
 // within lists a search as far as the budget goes; whole: to its end.
 func (w *work) within(ctx context.Context, search gmail.Search, left func() int64) (found []sweep.MessageID, whole bool, err error) {
-	err = w.mbox.ListAll(ctx, search, func(refs []mailindex.Ref) error {
-		for _, r := range refs {
-			found = append(found, r.ID)
-		}
+	list, err := w.listAll(ctx, search, func(int) error {
 		if left() < parallel*unitsOfPage {
 			return errSpent
 		}
 		return nil
 	})
 	if errors.Is(err, errSpent) {
-		return found, false, nil
+		return list.ids(), false, nil
 	}
-	return found, err == nil, err
+	return list.ids(), err == nil, err
 }
 
 // sampled reads some of what only a search gave to an address, and says whether that is still believed.

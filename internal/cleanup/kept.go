@@ -92,6 +92,15 @@ func (l *listing) leave(ctx context.Context) {
 // refs is a list of messages with their threads; in JSON two lists of ids.
 type refs []mailindex.Ref
 
+// ids are the messages alone.
+func (l refs) ids() []sweep.MessageID {
+	list := make([]sweep.MessageID, len(l))
+	for i, r := range l {
+		list[i] = r.ID
+	}
+	return list
+}
+
 // MarshalJSON writes the two lists.
 func (l refs) MarshalJSON() ([]byte, error) {
 	var lists [2]ids

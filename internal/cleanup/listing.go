@@ -20,15 +20,32 @@ const parallel = 8
 // maxUserLabels is how many user labels are listed one by one; beyond, has:userlabels stands in for the rest.
 const maxUserLabels = 100
 
-// collect lists all ids of a search.
-func (w *work) collect(ctx context.Context, s gmail.Search) (found []sweep.MessageID, err error) {
-	err = w.mbox.ListAll(ctx, s, func(refs []mailindex.Ref) error {
-		for _, r := range refs {
-			found = append(found, r.ID)
+// listTries is how often a listing begins anew because Gmail forgot how far it was.
+const listTries = 3
+
+// listAll lists a search, beginning anew where Gmail no longer knows the next page. It hands on how many messages each page adds, and
+// page's error, which ends it with what was found so far.
+func (w *work) listAll(ctx context.Context, s gmail.Search, page func(added int) error) (found refs, err error) {
+	most := 0
+	for range listTries {
+		found = found[:0]
+		err = w.mbox.ListAll(ctx, s, func(refs []mailindex.Ref) error {
+			found = append(found, refs...)
+			added := max(0, len(found)-most)
+			most += added
+			return page(added)
+		})
+		if !errors.Is(err, gmail.ErrPageGone) {
+			break
 		}
-		return nil
-	})
+	}
 	return found, err
+}
+
+// collect lists all ids of a search.
+func (w *work) collect(ctx context.Context, s gmail.Search) ([]sweep.MessageID, error) {
+	found, err := w.listAll(ctx, s, func(int) error { return nil })
+	return found.ids(), err
 }
 
 // sliceBounds cuts time into the ranges that are listed side by side: the ages of the report, then years back to Gmail's
@@ -141,10 +158,8 @@ func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
 }
 
 func (l *listing) list(ctx context.Context, i int, s gmail.Search) error {
-	var found refs
-	err := l.mbox.ListAll(ctx, s, func(page []mailindex.Ref) error {
-		l.beat.advance(len(page))
-		found = append(found, page...)
+	found, err := l.listAll(ctx, s, func(added int) error {
+		l.beat.advance(added)
 		return nil
 	})
 	if err != nil {
@@ -225,7 +240,8 @@ func (w *work) listDimensions(ctx context.Context, dims []dimension, take func(n
 		g.Go(safely(func() (err error) {
 			var found []sweep.MessageID
 			if d.search.Q != "" || len(d.search.LabelIDs) > 0 {
-				if found, err = w.collect(ctx, d.search); err != nil {
+				// a label that was deleted since the labels were listed is on no message
+				if found, err = w.collect(ctx, d.search); err != nil && !errors.Is(err, gmail.ErrLabelGone) {
 					return err
 				}
 			}

@@ -51,7 +51,12 @@ func (w *work) current(ctx context.Context) (*mailindex.Index, error) {
 	if err := w.newLabels(ctx, ix, labels); err != nil {
 		return nil, err
 	}
-	_, err = w.follow(ctx, ix, ix.HistoryID)
+	return w.catchUp(ctx, ix)
+}
+
+// catchUp follows history up to now, or lists the mailbox anew where history does not reach back.
+func (w *work) catchUp(ctx context.Context, ix *mailindex.Index) (*mailindex.Index, error) {
+	_, err := w.follow(ctx, ix, ix.HistoryID)
 	if errors.Is(err, gmail.ErrHistoryGone) {
 		return w.rebuild(ctx, ix)
 	}
@@ -116,8 +121,7 @@ func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Tim
 	}
 	from, _ := sliceStart(ix.Bounds(), now)
 	since := gmail.During(from, now)
-	var recent []mailindex.Ref
-	err := w.mbox.ListAll(ctx, since, func(refs []mailindex.Ref) error { recent = append(recent, refs...); return nil })
+	recent, err := w.listAll(ctx, since, func(int) error { return nil })
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ var (
 	ErrGone           = errors.New("the message is gone")
 	ErrHistoryGone    = errors.New("the history no longer reaches back there")
 	ErrLabelGone      = errors.New("the label is gone")
+	ErrPageGone       = errors.New("the next page can no longer be asked for")        // list anew from the first
 	ErrProjectStopped = errors.New("the calls of this project are stopped by Google") // for ops: no mailbox can be reached
 	errExists         = errors.New("the label exists")
 )
@@ -113,6 +114,8 @@ func judgeBadRequest(e *googleapi.Error) error {
 	switch {
 	case strings.HasPrefix(e.Message, "Invalid label"):
 		return ErrLabelGone
+	case strings.HasPrefix(e.Message, "Invalid pageToken"):
+		return fmt.Errorf("%w: %w", ErrPageGone, unavailable())
 	case strings.Contains(e.Message, "Mail service not enabled"), reasonOf(e) == "failedPrecondition":
 		return sweep.Errorf(sweep.Forbidden, "this Google account has no Gmail mailbox")
 	}

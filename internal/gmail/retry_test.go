@@ -32,7 +32,8 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 		is     error
 	}{
 		"precondition":     {refused(400, "failedPrecondition", "Mail service not enabled"), 1, sweep.Forbidden, nil},
-		"malformed":        {refused(400, "invalidArgument", "Invalid pageToken"), 1, sweep.Internal, nil},
+		"malformed":        {refused(400, "invalidArgument", "Invalid id value"), 1, sweep.Internal, nil},
+		"page gone":        {refused(400, "invalidArgument", "Invalid pageToken"), 1, sweep.Unavailable, ErrPageGone},
 		"invalid label":    {refused(400, "invalidArgument", "Invalid label: Label_9"), 1, sweep.Internal, ErrLabelGone},
 		"token refused":    {refused(401, "authError", "Invalid Credentials"), 2, sweep.MailboxNeedsReconnect, nil},
 		"scope by reason":  {refused(403, "insufficientPermissions", "Insufficient Permission"), 1, sweep.MailboxNeedsReconnect, nil},
