@@ -34,8 +34,10 @@ func (w *work) dryRun(ctx context.Context) error {
 		return err
 	}
 	return w.finish(ctx, plan.head.Preview, store.Ending{State: sweep.Succeeded}, func(tx *store.Tx) error {
-		if err := saveIndex(tx, w.box, w.target.Mailbox, ix); err != nil {
-			return err
+		if ix.Learned() {
+			if err := saveIndex(tx, w.box, w.target.Mailbox, ix); err != nil {
+				return err
+			}
 		}
 		return tx.InsertPlan(plan.row)
 	})

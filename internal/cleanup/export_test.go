@@ -1,8 +1,10 @@
 package cleanup
 
 import (
+	"context"
 	"time"
 
+	"mailsweep/internal/mailindex"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -33,3 +35,12 @@ func KeepEvery(r *Runner, units int64) { r.keepEvery = units }
 
 // StallAfter is how long the work of r may show no progress; 0: as long as ever.
 func StallAfter(r *Runner, d time.Duration) { r.stall = d }
+
+// IndexOf is a mailbox's index as it is stored.
+func IndexOf(ctx context.Context, s *Service, customer, mailbox sweep.ID) (ix *mailindex.Index, err error) {
+	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, found *mailindex.Index) error {
+		ix = found
+		return nil
+	})
+	return ix, err
+}

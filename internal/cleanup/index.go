@@ -15,7 +15,7 @@ import (
 
 // loadIndex opens a mailbox's index; nil if it was never analyzed.
 func loadIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Index, error) {
-	sealed, _, err := tx.Index(mailbox)
+	sealed, version, err := tx.Index(mailbox)
 	if err != nil || len(sealed) == 0 {
 		return nil, err
 	}
@@ -31,24 +31,54 @@ func loadIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Inde
 	if err != nil {
 		return nil, fmt.Errorf("decode index: %w", err)
 	}
+	ix.Version = version
 	return ix, nil
 }
 
-// saveIndex seals and writes a mailbox's index.
+// saveIndex seals and writes a mailbox's index. Where another job saved one since this was read, what both know is saved: labels as of the
+// newer history, senders of both.
 func saveIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID, ix *mailindex.Index) error {
+	saved, err := writeIndex(tx, box, mailbox, ix)
+	if err != nil || saved {
+		return err
+	}
+	theirs, err := loadIndex(tx, box, mailbox)
+	if err != nil {
+		return err
+	}
+	if theirs == nil {
+		return nil // the mailbox's knowledge was deleted meanwhile, and is not to come back
+	}
+	if theirs.HistoryID > ix.HistoryID {
+		theirs.Inherit(ix)
+		_, err = writeIndex(tx, box, mailbox, theirs) // ix stays at its version: it misses history, and is merged again
+		return err
+	}
+	ix.Inherit(theirs)
+	ix.Version = theirs.Version
+	_, err = writeIndex(tx, box, mailbox, ix)
+	return err
+}
+
+// writeIndex saves an index in the place of the version from which it was made.
+func writeIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID, ix *mailindex.Index) (saved bool, err error) {
 	segments, err := ix.Encode()
 	if err != nil {
-		return fmt.Errorf("encode index: %w", err)
+		return false, fmt.Errorf("encode index: %w", err)
 	}
 	sealed := make([]store.SealedSegment, 0, len(segments))
 	for _, s := range segments {
 		b, err := box.Seal(s.Data, mailboxPart(mailbox, "index|"+s.Name))
 		if err != nil {
-			return fmt.Errorf("seal index: %w", err)
+			return false, fmt.Errorf("seal index: %w", err)
 		}
 		sealed = append(sealed, store.SealedSegment{Name: s.Name, Sealed: b})
 	}
-	return tx.SaveIndex(mailbox, sealed, tx.Now.UnixNano(), ix.AsOf)
+	version := max(tx.Now.UnixNano(), ix.Version+1)
+	if saved, err = tx.SaveIndex(mailbox, sealed, ix.Version, version, ix.AsOf); saved {
+		ix.Version = version
+	}
+	return saved, err
 }
 
 // withIndex hands f the decoded index of a mailbox that was analyzed; NotFound before.

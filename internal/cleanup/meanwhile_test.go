@@ -10,7 +10,9 @@ import (
 )
 
 // meanwhile lets something happen to the mailbox at the n-th call of a kind.
-func (c *customer) meanwhile(path string, n int, f func()) { c.wire.at(stop{path: path, n: n, before: f}) }
+func (c *customer) meanwhile(path string, n int, f func()) {
+	c.wire.at(stop{path: path, n: n, before: f})
+}
 
 func (c *customer) makeLabel(t *testing.T, name string, on ...string) (id string) {
 	t.Helper()

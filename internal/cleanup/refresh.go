@@ -66,8 +66,9 @@ func (w *work) catchUp(ctx context.Context, ix *mailindex.Index) (*mailindex.Ind
 // rebuild lists the mailbox anew. What an older index knows of its messages and never changes need not be found out again.
 func (w *work) rebuild(ctx context.Context, old *mailindex.Index) (*mailindex.Index, error) {
 	ix, err := w.build(ctx)
-	if err == nil {
+	if err == nil && old != nil {
 		ix.Inherit(old)
+		ix.Version = old.Version
 	}
 	return ix, err
 }
@@ -110,6 +111,8 @@ func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 			return err
 		}
 	}
+	listed, _ := sliceStart(ix.Bounds(), now) // where the next listing of new mail begins
+	ix.Merge(append(sliceBounds(now), listed))
 	ix.AsOf = w.c.Now
 	return nil
 }

@@ -92,6 +92,7 @@ func Decode(segments []Segment) (*Index, error) {
 			return nil, fmt.Errorf("decode %s: %w", part.name, ErrCorrupt)
 		}
 	}
+	ix.learned = false
 	return ix, nil
 }
 

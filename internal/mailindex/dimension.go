@@ -40,6 +40,7 @@ func FromDimension(pattern string) string { return fromPrefix + foldPattern(patt
 // SetDimension says that exactly ids are in the set. Ids that the index does not hold are ignored and counted. Messages in spam and
 // trash keep what was known of them, as listings leave them out.
 func (ix *Index) SetDimension(name string, ids []sweep.MessageID) (ignored int) {
+	ix.learned = true
 	d := newDimension()
 	d.yes, ignored = ix.find(ids)
 	hidden := ix.hidden()
@@ -60,6 +61,7 @@ func (ix *Index) RefineDimension(name string, among *roaring.Bitmap, ids []sweep
 	if d == nil {
 		return len(ids)
 	}
+	ix.learned = true
 	found, ignored := ix.find(ids)
 	d.yes.AndNot(among)
 	d.yes.Or(roaring.And(found, among))
@@ -118,6 +120,7 @@ func (ix *Index) SetLabels(labels []Label) {
 	for gone := range had {
 		delete(ix.dims, LabelDimension(gone))
 	}
+	ix.learned = ix.learned || !slices.Equal(ix.labels, labels)
 	ix.labels, ix.labeled = slices.Clone(labels), true
 }
 

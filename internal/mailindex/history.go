@@ -38,6 +38,7 @@ type Touched struct {
 // Apply takes in history, oldest first. Replaying history from an older id converges, as long as it goes on to the newest. The caller
 // sets HistoryID. What is touched is listed once each, ascending.
 func (ix *Index) Apply(changes []Change) Touched {
+	ix.learned = ix.learned || len(changes) > 0
 	ids, threads := map[sweep.MessageID]struct{}{}, map[sweep.ThreadID]struct{}{}
 	for _, c := range changes {
 		ix.apply(c)

@@ -16,6 +16,7 @@ type Index struct {
 	AsOf       time.Time // of the last full listing
 	HistoryID  uint64    // up to which Gmail's history is in
 	Categories bool      // false: the mailbox has no category labels
+	Version    int64     // of the stored form it was read from; kept by the caller, not encoded
 
 	bounds  []time.Time // date slice i is [bounds[i], bounds[i+1])
 	ids     []sweep.MessageID
@@ -34,6 +35,7 @@ type Index struct {
 	disputed *roaring.Bitmap // claimed by the searches for two senders: only reading tells whose
 	dims     map[string]*dimension
 	labels   []Label
+	learned  bool // something is known that the stored form does not say
 	labeled  bool // SetLabels was called: a label that is not in the table is newer than it
 	people   []person
 	byAddr   map[string]uint32
@@ -62,7 +64,7 @@ func Ladder() []int64 {
 
 func newIndex(bounds []time.Time, rows int) *Index {
 	ix := &Index{
-		Categories: true, bounds: bounds, sorted: rows,
+		Categories: true, learned: true, bounds: bounds, sorted: rows,
 		ids: make([]sweep.MessageID, 0, rows), threads: make([]sweep.ThreadID, 0, rows), slices: make([]uint16, 0, rows),
 		dates: make([]uint32, rows), sizes: make([]uint32, rows), senders: make([]uint32, rows),
 		tail: map[sweep.MessageID]uint32{}, live: roaring.New(), read: roaring.New(), fresh: roaring.New(), bare: roaring.New(), disputed: roaring.New(),
@@ -75,6 +77,9 @@ func newIndex(bounds []time.Time, rows int) *Index {
 
 // Len counts the messages that exist, spam and trash included.
 func (ix *Index) Len() int { return int(ix.live.GetCardinality()) }
+
+// Learned says whether the index knows anything that it did not when it was decoded. Where Gmail's history is at counts as nothing.
+func (ix *Index) Learned() bool { return ix.learned }
 
 // Live is the set of messages that exist.
 func (ix *Index) Live() *roaring.Bitmap { return ix.live.Clone() }

@@ -9,6 +9,7 @@ func (ix *Index) Inherit(old *Index) {
 	if old == nil {
 		return
 	}
+	ix.learned = true
 	h := heir{ix: ix, old: old, rows: old.rowsIn(ix), people: map[uint32]uint32{0: 0}, distrusted: map[uint32]bool{0: true}}
 	h.doubts()
 	h.reads()

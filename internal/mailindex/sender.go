@@ -38,6 +38,7 @@ func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
 	if !ok {
 		return false
 	}
+	ix.learned = true
 	n := ix.person(h.Address)
 	ix.describe(n, h)
 	ix.meet(n)

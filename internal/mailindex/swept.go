@@ -15,6 +15,7 @@ import (
 // Without strangers, messages that have no sender get this one, and so do those of a sender whose search must list this one's mail too.
 // What two searches claim, neither of which must list the other's mail, belongs to nobody until it is read. What was read stays.
 func (ix *Index) Sweep(address string, ids []sweep.MessageID, whole bool) (gained int, strangers []string) {
+	ix.learned = true
 	n := ix.person(address)
 	rows := ix.Rows(ids).ToArray()
 	if strangers = ix.strangers(n, rows); len(strangers) > 0 {

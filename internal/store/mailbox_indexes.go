@@ -13,20 +13,26 @@ type SealedSegment struct {
 	Sealed []byte
 }
 
-// SaveIndex replaces a mailbox's index as a whole.
-func (tx *Tx) SaveIndex(mailbox sweep.ID, segments []SealedSegment, version int64, asOf time.Time) error {
-	for _, s := range segments {
-		err := tx.Exec(`INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (customer_id, mailbox_id, segment) DO UPDATE SET version = excluded.version, sealed = excluded.sealed, as_of = excluded.as_of`,
-			dbID(tx.Customer), dbID(mailbox), s.Name, version, s.Sealed, asOf).Error
-		if err != nil {
-			return fmt.Errorf("save index segment: %w", err)
+// SaveIndex replaces a mailbox's index as a whole if it still is the version from which the new one was made; 0: there was none. saved is
+// false when somebody else saved another meanwhile: that one is locked for the rest of the transaction, so that it can be read and replaced.
+// The first segment decides and must always be the same.
+func (tx *Tx) SaveIndex(mailbox sweep.ID, segments []SealedSegment, since, version int64, asOf time.Time) (saved bool, err error) {
+	for i, s := range segments {
+		r := tx.Exec(`INSERT INTO mailbox_indexes AS old (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (customer_id, mailbox_id, segment) DO UPDATE SET version = excluded.version, sealed = excluded.sealed, as_of = excluded.as_of
+			WHERE ? OR old.version = ?`,
+			dbID(tx.Customer), dbID(mailbox), s.Name, version, s.Sealed, asOf, i > 0, since)
+		if r.Error != nil {
+			return false, fmt.Errorf("save index segment: %w", r.Error)
+		}
+		if r.RowsAffected == 0 {
+			return false, nil
 		}
 	}
 	if err := tx.Exec("DELETE FROM mailbox_indexes WHERE customer_id = ? AND mailbox_id = ? AND version < ?", dbID(tx.Customer), dbID(mailbox), version).Error; err != nil {
-		return fmt.Errorf("drop old index segments: %w", err)
+		return false, fmt.Errorf("drop old index segments: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 // Index reads a mailbox's index; no segments and version 0 if it was never analyzed.

@@ -103,10 +103,17 @@ func TestAnIndexIsReplacedAsAWhole(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, got)
 		require.Zero(t, version)
-		require.NoError(t, tx.SaveIndex(w.p.mailbox, segments("a", "b", "c"), 7, tx.Now))
-		require.NoError(t, tx.SaveIndex(w.p.mailbox, segments("b", "d"), 8, tx.Now))
+		for _, s := range []struct {
+			names          []string
+			since, version int64
+			saved          bool
+		}{{[]string{"a", "b", "c"}, 0, 7, true}, {[]string{"a", "e"}, 0, 8, false}, {[]string{"a", "e"}, 6, 8, false}, {[]string{"a", "d"}, 7, 8, true}} {
+			saved, err := tx.SaveIndex(w.p.mailbox, segments(s.names...), s.since, s.version, tx.Now)
+			require.NoError(t, err)
+			require.Equal(t, s.saved, saved, "%d since %d", s.version, s.since)
+		}
 		got, version, err = tx.Index(w.p.mailbox)
-		require.Equal(t, segments("b", "d"), got)
+		require.Equal(t, segments("a", "d"), got)
 		require.Equal(t, int64(8), version)
 		require.NoError(t, tx.SaveAnalysis(w.p.mailbox, []byte("analysis"), tx.Now))
 		target, targetErr := tx.Target(w.p.mailbox)
