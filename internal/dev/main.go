@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"mailsweep/internal/dev/bench"
+	"mailsweep/internal/dev/emulate"
 	"mailsweep/internal/dev/gotest"
 )
 
@@ -33,12 +34,14 @@ func run(args []string) int {
 	case "bench":
 		return report(bench.Run(ctx, bench.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")),
 			Full: os.Getenv("FULL") != "", Report: "BENCH.md"}))
+	case "emulate":
+		return report(emulate.Run(ctx, emulate.Options{Dir: ".dev", Root: ".", Report: "internal/sim/EMULATE.md"}))
 	case "hands":
 		return report(bench.Hands(ctx, args[1:]))
 	case "test":
 		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
 	}
-	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | bench | google")
+	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | bench | emulate | google")
 	return 2
 }
 
