@@ -39,3 +39,27 @@ func run(ctx context.Context, dir string, out io.Writer, program string, args ..
 	}
 	return nil
 }
+
+// tick is the unit of a process's times under /proc on every Linux of today: 1/100 s (sysconf(_SC_CLK_TCK)).
+const tick = 10 * time.Millisecond
+
+// busy is the processor time that a process has used, its own and the kernel's for it.
+func busy(pid int) (time.Duration, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
+	}
+	_, rest, _ := strings.Cut(string(raw), ") ") // a program's name may hold spaces
+	var user, system int64
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read the times of process %d: %q", pid, raw)
+	}
+	if _, err := fmt.Sscan(fields[11], &user); err != nil {
+		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
+	}
+	if _, err := fmt.Sscan(fields[12], &system); err != nil {
+		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
+	}
+	return time.Duration(user+system) * tick, nil
+}

@@ -50,15 +50,24 @@ func (b *bench) startAt(ctx context.Context, scale float64, programs ...string) 
 			st.Children[name].Wait(30 * time.Second)
 		}
 	}
-	address, err := r.database()
-	if err == nil {
-		r.root, err = pgxpool.New(ctx, address)
-	}
-	if err != nil {
+	if r.root, err = r.login(ctx); err != nil {
 		r.stop()
-		return nil, fmt.Errorf("connect to the stack's database: %w", err)
+		return nil, err
 	}
 	return r, nil
+}
+
+// login connects as superuser.
+func (r *rig) login(ctx context.Context) (*pgxpool.Pool, error) {
+	address, err := r.database()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.New(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the stack's database: %w", err)
+	}
+	return pool, nil
 }
 
 // database is the superuser's URL of the stack's database.

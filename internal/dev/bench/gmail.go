@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/dev/local"
+	"mailsweep/internal/dev/stack"
+	"mailsweep/internal/sim/google"
+)
+
+// The mailbox that the engine is measured on, and how many times faster than Gmail's the simulator's clock runs: latencies, quota windows and
+// our own pacing alike, so that times are told in Gmail's seconds. Faster, and the machine's two cores would be what is measured.
+const (
+	gmailMessages = 100_000
+	gmailSenders  = 3_000
+	gmailScale    = 5
+	gmailSeed     = 7
+)
+
+// unitsPerSecond is what Gmail allows one mailbox in the long run (6,000 a minute): the limit of every time below.
+const unitsPerSecond = 100
+
+// mailboxRig is a stack with one customer, his mailbox at the simulated Gmail, and what was asked of it.
+type mailboxRig struct {
+	*rig
+	c       *customer.Client
+	email   string
+	mailbox string // mbx_…
+}
+
+// startGmail brings up a stack whose simulated Gmail takes as long as the real one, and a customer with a mailbox there.
+func (b *bench) startGmail(ctx context.Context, scale float64, plan string, g google.Generate) (*mailboxRig, error) {
+	env := limits()
+	env["PLAN_LIMITS"] = fmt.Sprintf(`{%q:{"emails_per_period":1000000000,"mailboxes":50,"people":50,"requests_per_minute":10000000}}`, plan)
+	dir := filepath.Join(b.Dir, "bench")
+	st, err := stack.Start(ctx, stack.Options{Dir: dir, Root: b.Root, Bin: b.bin, Seed: 1, TimeScale: scale, Latency: true, Env: env,
+		Services: local.Options{Dir: dir, Private: true, Fresh: true, Fsync: true}, Say: func(string, ...any) {}})
+	m := &mailboxRig{rig: &rig{Stack: st}, email: "ada@mail.example"}
+	if err == nil {
+		m.root, err = m.login(ctx)
+	}
+	if err == nil {
+		err = m.signUp(ctx, plan, g)
+	}
+	if err != nil {
+		m.stop()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *mailboxRig) signUp(ctx context.Context, plan string, g google.Generate) error {
+	if _, err := m.Sim.AddGenerated(m.email, g); err != nil {
+		return fmt.Errorf("fill the mailbox: %w", err)
+	}
+	m.c = &customer.Client{Base: m.API, Email: m.email}
+	if err := m.c.SignUp(ctx, m.Sink, "quilted otters at dawn"); err != nil {
+		return err
+	}
+	if _, err := m.root.Exec(ctx, "UPDATE customers SET plan = $1, trial_ends_at = created_at", plan); err != nil {
+		return fmt.Errorf("choose the plan: %w", err)
+	}
+	if err := m.c.Connect(ctx, m.email); err != nil {
+		return err
+	}
+	var list struct {
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	if err := m.c.Do(ctx, http.MethodGet, "/api/v1/mailboxes", nil, &list); err != nil {
+		return err
+	}
+	if len(list.Items) != 1 {
+		return fmt.Errorf("the customer has %d mailboxes", len(list.Items))
+	}
+	m.mailbox = list.Items[0].ID
+	return nil
+}
+
+// reading is where the meters stand: Gmail units and calls of the mailbox, the worker's CPU, the clock.
+type reading struct {
+	at    time.Time
+	units int
+	calls map[string]int
+	cpu   time.Duration
+}
+
+func (m *mailboxRig) read() (r reading, err error) {
+	l, err := m.Sim.Ledger(m.email)
+	if err != nil {
+		return r, fmt.Errorf("read the ledger: %w", err)
+	}
+	for _, n := range l.Units {
+		r.units += n
+	}
+	r.calls, r.at = l.Calls, time.Now()
+	r.cpu, err = busy(m.Children["worker"].Pid())
+	return r, err
+}
+
+// spent is what lies between two readings, the time as Gmail's clock tells it.
+type spent struct {
+	units int
+	calls map[string]int
+	took  time.Duration
+	cpu   time.Duration
+}
+
+func (r reading) since(before reading) spent {
+	s := spent{units: r.units - before.units, calls: map[string]int{}, took: time.Duration(float64(r.at.Sub(before.at)) * gmailScale), cpu: r.cpu - before.cpu}
+	for method, n := range r.calls {
+		s.calls[method] = n - before.calls[method]
+	}
+	return s
+}
+
+// bound is how long Gmail's quota makes that many units take at least.
+func (s spent) bound() time.Duration {
+	return time.Duration(float64(s.units) / unitsPerSecond * float64(time.Second))
+}
+
+// slow is the time as a multiple of what the quota alone would take.
+func (s spent) slow() float64 { return s.took.Seconds() / s.bound().Seconds() }
+
+func (s spent) String() string {
+	return fmt.Sprintf("%d units, %.1f s, %.2f s of CPU", s.units, s.took.Seconds(), s.cpu.Seconds())
+}
+
+// meter runs f between two readings.
+func (m *mailboxRig) meter(f func() error) (spent, error) {
+	before, err := m.read()
+	if err != nil {
+		return spent{}, err
+	}
+	if err := f(); err != nil {
+		return spent{}, err
+	}
+	after, err := m.read()
+	return after.since(before), err
+}
+
+// job runs a job between two readings; its result goes into out.
+func (m *mailboxRig) job(ctx context.Context, path string, in, out any) (s spent, j customer.Job, err error) {
+	s, err = m.meter(func() error {
+		j, err = m.c.Run(ctx, path, in, func(customer.Job) {})
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(j.Result, out); err != nil {
+			return fmt.Errorf("read the result: %w", err)
+		}
+		return nil
+	})
+	return s, j, err
+}
+
+// shown asks for the latest analysis until it tells of messages.
+func (m *mailboxRig) shown(ctx context.Context) (bool, error) {
+	var a struct {
+		Messages int `json:"messages"`
+	}
+	err := m.c.Do(ctx, http.MethodGet, "/api/v1/mailboxes/"+m.mailbox+"/analysis", nil, &a)
+	var none *customer.Problem
+	if errors.As(err, &none) && none.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return a.Messages > 0, err
+}
