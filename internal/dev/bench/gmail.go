@@ -33,21 +33,31 @@ type mailboxRig struct {
 	c       *customer.Client
 	email   string
 	mailbox string // mbx_…
+	scale   float64
+	idle    float64 // CPU that the worker uses a second without a job: it looks for tasks
 }
 
-// startGmail brings up a stack whose simulated Gmail takes as long as the real one, and a customer with a mailbox there.
-func (b *bench) startGmail(ctx context.Context, scale float64, plan string, g google.Generate) (*mailboxRig, error) {
+// settings say what stack to start for the Gmail figures.
+type settings struct {
+	scale   float64 // of the simulated Gmail's clock
+	latency bool    // calls take as long as Gmail's, scaled
+	plan    string  // of the customer: it says what an analysis may spend
+	first   google.Generate
+}
+
+// startGmail brings up everything for one customer with a mailbox at the simulated Gmail, connected and not yet looked at.
+func (b *bench) startGmail(ctx context.Context, s settings) (*mailboxRig, error) {
 	env := limits()
-	env["PLAN_LIMITS"] = fmt.Sprintf(`{%q:{"emails_per_period":1000000000,"mailboxes":50,"people":50,"requests_per_minute":10000000}}`, plan)
+	env["PLAN_LIMITS"] = fmt.Sprintf(`{%q:{"emails_per_period":1000000000,"mailboxes":1000,"people":50,"requests_per_minute":10000000}}`, s.plan)
 	dir := filepath.Join(b.Dir, "bench")
-	st, err := stack.Start(ctx, stack.Options{Dir: dir, Root: b.Root, Bin: b.bin, Seed: 1, TimeScale: scale, Latency: true, Env: env,
+	st, err := stack.Start(ctx, stack.Options{Dir: dir, Root: b.Root, Bin: b.bin, Seed: 1, TimeScale: s.scale, Latency: s.latency, Env: env,
 		Services: local.Options{Dir: dir, Private: true, Fresh: true, Fsync: true}, Say: func(string, ...any) {}})
-	m := &mailboxRig{rig: &rig{Stack: st}, email: "ada@mail.example"}
+	m := &mailboxRig{rig: &rig{Stack: st}, email: "ada@mail.example", scale: s.scale}
 	if err == nil {
 		m.root, err = m.login(ctx)
 	}
 	if err == nil {
-		err = m.signUp(ctx, plan, g)
+		err = m.signUp(ctx, s)
 	}
 	if err != nil {
 		m.stop()
@@ -56,33 +66,39 @@ func (b *bench) startGmail(ctx context.Context, scale float64, plan string, g go
 	return m, nil
 }
 
-func (m *mailboxRig) signUp(ctx context.Context, plan string, g google.Generate) error {
-	if _, err := m.Sim.AddGenerated(m.email, g); err != nil {
+func (m *mailboxRig) signUp(ctx context.Context, s settings) error {
+	if _, err := m.Sim.AddGenerated(m.email, s.first); err != nil {
 		return fmt.Errorf("fill the mailbox: %w", err)
 	}
 	m.c = &customer.Client{Base: m.API, Email: m.email}
 	if err := m.c.SignUp(ctx, m.Sink, "quilted otters at dawn"); err != nil {
 		return err
 	}
-	if _, err := m.root.Exec(ctx, "UPDATE customers SET plan = $1, trial_ends_at = created_at", plan); err != nil {
+	if _, err := m.root.Exec(ctx, "UPDATE customers SET plan = $1, trial_ends_at = created_at", s.plan); err != nil {
 		return fmt.Errorf("choose the plan: %w", err)
 	}
 	if err := m.c.Connect(ctx, m.email); err != nil {
 		return err
 	}
+	var err error
+	m.mailbox, err = m.mailboxOf(ctx, m.email)
+	return err
+}
+
+// mailboxOf is the id of the customer's mailbox of that address.
+func (m *mailboxRig) mailboxOf(ctx context.Context, email string) (string, error) {
 	var list struct {
-		Items []struct {
-			ID string `json:"id"`
-		} `json:"items"`
+		Items []struct{ ID, Email string } `json:"items"`
 	}
 	if err := m.c.Do(ctx, http.MethodGet, "/api/v1/mailboxes", nil, &list); err != nil {
-		return err
+		return "", err
 	}
-	if len(list.Items) != 1 {
-		return fmt.Errorf("the customer has %d mailboxes", len(list.Items))
+	for _, one := range list.Items {
+		if one.Email == email {
+			return one.ID, nil
+		}
 	}
-	m.mailbox = list.Items[0].ID
-	return nil
+	return "", fmt.Errorf("%s is not among the customer's %d mailboxes", email, len(list.Items))
 }
 
 // reading is where the meters stand: Gmail units and calls of the mailbox, the worker's CPU, the clock.
@@ -114,8 +130,11 @@ type spent struct {
 	cpu   time.Duration
 }
 
-func (r reading) since(before reading) spent {
-	s := spent{units: r.units - before.units, calls: map[string]int{}, took: time.Duration(float64(r.at.Sub(before.at)) * gmailScale), cpu: r.cpu - before.cpu}
+// since is what was spent between two readings. The CPU is what the jobs took: what the worker uses when idle is taken off.
+func (m *mailboxRig) since(before, r reading) spent {
+	passed := r.at.Sub(before.at)
+	s := spent{units: r.units - before.units, calls: map[string]int{}, took: time.Duration(float64(passed) * m.scale),
+		cpu: max(0, r.cpu-before.cpu-time.Duration(m.idle*float64(passed)))}
 	for method, n := range r.calls {
 		s.calls[method] = n - before.calls[method]
 	}
@@ -144,7 +163,7 @@ func (m *mailboxRig) meter(f func() error) (spent, error) {
 		return spent{}, err
 	}
 	after, err := m.read()
-	return after.since(before), err
+	return m.since(before, after), err
 }
 
 // job runs a job between two readings; its result goes into out.
