@@ -35,7 +35,7 @@ func rows() []row {
 	return []row{
 		{"submit", submit}, {"status", status}, {"start", start}, {"drain", drain},
 		{"kill", kill}, {"flush", flush}, {"cancel", cancel}, {"flood", flood}, {"growth", growth}, {"memory", memory}, {"streams", streams},
-		{"engine", engine}, {"truth", truth},
+		{"engine", engine}, {"truth", truth}, {"mailboxes", workerMemory},
 	}
 }
 

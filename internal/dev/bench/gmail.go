@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"mailsweep/internal/dev/customer"
@@ -43,12 +44,17 @@ type settings struct {
 	latency bool    // calls take as long as Gmail's, scaled
 	plan    string  // of the customer: it says what an analysis may spend
 	first   google.Generate
+
+	concurrency int // jobs at once in the worker; 0: as for the other rows
 }
 
 // startGmail brings up everything for one customer with a mailbox at the simulated Gmail, connected and not yet looked at.
 func (b *bench) startGmail(ctx context.Context, s settings) (*mailboxRig, error) {
 	env := limits()
 	env["PLAN_LIMITS"] = fmt.Sprintf(`{%q:{"emails_per_period":1000000000,"mailboxes":1000,"people":50,"requests_per_minute":10000000}}`, s.plan)
+	if s.concurrency > 0 {
+		env["WORKER_CONCURRENCY"] = strconv.Itoa(s.concurrency)
+	}
 	dir := filepath.Join(b.Dir, "bench")
 	st, err := stack.Start(ctx, stack.Options{Dir: dir, Root: b.Root, Bin: b.bin, Seed: 1, TimeScale: s.scale, Latency: s.latency, Env: env,
 		Services: local.Options{Dir: dir, Private: true, Fresh: true, Fsync: true}, Say: func(string, ...any) {}})
