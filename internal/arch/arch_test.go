@@ -25,12 +25,13 @@ var may = map[string][]string{
 	"internal/sweep":     {},
 	"internal/mailindex": {"internal/sweep"},
 
-	"internal/store":     {"internal/sweep", "internal/secret", "migrations"},
-	"internal/gmail":     {"internal/sweep", "internal/mailindex"},
-	"internal/mail":      {"internal/sweep"},
-	"internal/secret":    {"internal/sweep"},
-	"internal/ratelimit": {"internal/sweep"},
-	"internal/queue":     {"internal/sweep", "internal/store", "internal/telemetry"},
+	"internal/store":       {"internal/sweep", "internal/secret", "migrations"},
+	"internal/gmail":       {"internal/sweep", "internal/mailindex"},
+	"internal/gmail/probe": {},
+	"internal/mail":        {"internal/sweep"},
+	"internal/secret":      {"internal/sweep"},
+	"internal/ratelimit":   {"internal/sweep"},
+	"internal/queue":       {"internal/sweep", "internal/store", "internal/telemetry"},
 
 	"internal/account":  {"internal/sweep", "internal/store", "internal/secret", "internal/gmail", "internal/mail", "internal/ratelimit", "internal/telemetry"},
 	"internal/cleanup":  {"internal/sweep", "internal/mailindex", "internal/store", "internal/secret", "internal/gmail", "internal/mail", "internal/telemetry"},
@@ -44,7 +45,7 @@ var may = map[string][]string{
 	"internal/opsweb": {"internal/sweep", "internal/ops"},
 
 	"internal/app": {"internal/sweep", "internal/account", "internal/cleanup", "internal/rollover", "internal/report", "internal/ops", "internal/httpapi", "internal/opsweb", "internal/opscli", "internal/queue",
-		"internal/store", "internal/gmail", "internal/mail", "internal/secret", "internal/ratelimit", "internal/config", "internal/telemetry"},
+		"internal/store", "internal/gmail", "internal/gmail/probe", "internal/mail", "internal/secret", "internal/ratelimit", "internal/config", "internal/telemetry"},
 	"internal/config":    {},
 	"internal/telemetry": {},
 

@@ -1,0 +1,153 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// spending is what was seen when the mailbox's minute of quota was used up, twice.
+type spending struct {
+	status map[int]int // refusals
+	header int         // how many of them bore Retry-After
+	waits  []time.Duration
+	longer bool // the second wait, during which refused calls went on, was longer by what they would have cost
+}
+
+// enough refusals to tell one kind from a mixture.
+const enough = 24
+
+// spend uses the minute up: how Gmail refuses, and when it takes calls again.
+func (p *probe) spend(ctx context.Context) (*spending, error) {
+	if p.spent != nil {
+		return p.spent, nil
+	}
+	id, _, err := p.insert(ctx, mail{subject: "spending"})
+	if err != nil {
+		return nil, err
+	}
+	s := &spending{status: map[int]int{}}
+	time.Sleep(p.Minute + p.Minute/10) // what came before is forgotten
+	for _, more := range []bool{false, true} {
+		began := time.Now()
+		if err := s.burn(ctx, p, id); err != nil {
+			return nil, err
+		}
+		if more {
+			time.Sleep(p.Minute * 4 / 10)
+			if err := s.refusedMore(ctx, p, id); err != nil {
+				return nil, err
+			}
+		}
+		if err := p.accepted(ctx); err != nil {
+			return nil, err
+		}
+		s.waits = append(s.waits, time.Since(began))
+		time.Sleep(p.Minute + p.Minute*2/10) // the next minute begins elsewhere
+	}
+	s.longer = s.waits[1] > p.Minute*12/10
+	p.spent = s
+	return s, nil
+}
+
+// burn makes the dearest call of a mailbox, some at a time, until enough were refused.
+func (s *spending) burn(ctx context.Context, p *probe, id string) error {
+	return s.calls(ctx, p, id, func(refused int) bool { return refused >= enough })
+}
+
+// refusedMore makes calls that would cost another minute, were they charged.
+func (s *spending) refusedMore(ctx context.Context, p *probe, id string) error {
+	made := 0
+	return s.calls(ctx, p, id, func(int) bool { made++; return made > 320 })
+}
+
+func (s *spending) calls(ctx context.Context, p *probe, id string, over func(refused int) bool) error {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var failed error
+	refused, ended := 0, false
+	for range 4 { // below the cap of calls at once
+		all.Go(func() {
+			for {
+				mu.Lock()
+				ended = ended || failed != nil || over(refused)
+				stop := ended
+				mu.Unlock()
+				if stop {
+					return
+				}
+				err := p.call(ctx, http.MethodGet, "messages/"+id+"?format=minimal", nil, nil)
+				mu.Lock()
+				var r *refusal
+				if errors.As(err, &r) && (r.status == http.StatusTooManyRequests || r.status == http.StatusForbidden) {
+					refused++
+					s.status[r.status]++
+					if r.header.Get("Retry-After") != "" {
+						s.header++
+					}
+				} else if err != nil {
+					failed = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return failed
+}
+
+// accepted waits until the cheapest call is taken again.
+func (p *probe) accepted(ctx context.Context) error {
+	for end := time.Now().Add(3 * p.Minute); time.Now().Before(end); time.Sleep(p.Minute / 100) {
+		err := p.call(ctx, http.MethodGet, "profile", nil, nil)
+		var r *refusal
+		if err == nil || !errors.As(err, &r) {
+			return err
+		}
+	}
+	return errors.New("the mailbox is still refused after three minutes")
+}
+
+func refusals(p *probe, ctx context.Context) (string, string, error) {
+	s, err := p.spend(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	saw := fmt.Sprintf("refusals for quota by status: %v", s.status)
+	if len(s.status) > 1 {
+		return "mixed", saw, nil
+	}
+	for status := range s.status {
+		return fmt.Sprint(status), saw, nil
+	}
+	return "", saw, nil
+}
+
+func retryHeader(p *probe, ctx context.Context) (string, string, error) {
+	s, err := p.spend(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	return told(s.header > 0, fmt.Sprintf("%d refusals bore Retry-After", s.header))
+}
+
+// fixedWindow: a sliding minute takes calls again a minute after it was used up, a fixed one at its end, which is sooner but for chance.
+func fixedWindow(p *probe, ctx context.Context) (string, string, error) {
+	s, err := p.spend(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	return told(min(s.waits[0], s.waits[1]) < p.Minute*95/100, fmt.Sprintf("calls were taken again after %.2f and %.2f minutes", s.waits[0].Seconds()/p.Minute.Seconds(), s.waits[1].Seconds()/p.Minute.Seconds()))
+}
+
+// chargeRefused cannot be told of a fixed window: its end forgets refused calls too.
+func chargeRefused(p *probe, ctx context.Context) (string, string, error) {
+	fixed, saw, err := fixedWindow(p, ctx)
+	if err != nil || fixed == "true" {
+		return "", saw, err
+	}
+	return told(p.spent.longer, saw)
+}
