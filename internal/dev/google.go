@@ -2,33 +2,127 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
 	"time"
 
-	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 )
 
-// google serves the simulated Google alone, for whoever wants to try a Gmail client.
-func serveGoogle(ctx context.Context) error {
-	s, err := readSettings()
+// simulator is what a person can say of the simulated Google served alone, beside the settings of make demo.
+type simulator struct {
+	settings
+	addr, tariff, faults string
+	config               google.Config
+}
+
+// serveGoogle serves the simulated Google alone, for whoever wants to try a Gmail client. It speaks HTTP/1.1 and HTTP/2, without TLS.
+func serveGoogle(ctx context.Context, args []string, out io.Writer) error {
+	s, err := readSimulator(args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	sim := google.New(google.Config{Seed: s.Seed, TimeScale: s.TimeScale, Latency: true})
+	sim, err := s.build()
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	go server.Serve(l) //nolint:errcheck // ends with this process
+	_, _ = fmt.Fprintf(out, "The simulated Google is at http://%s with the mailbox ada@mail.example, its clock %gx. Until Ctrl-C.\n", l.Addr(), s.TimeScale)
+	<-ctx.Done()
+	return nil
+}
+
+func readSimulator(args []string, out io.Writer) (*simulator, error) {
+	s := &simulator{}
+	var err error
+	if s.settings, err = readSettings(); err != nil {
+		return nil, err
+	}
+	f := flag.NewFlagSet("google", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.Usage = func() { explain(out, f) }
+	f.StringVar(&s.addr, "addr", "127.0.0.1:0", "where to listen")
+	f.StringVar(&s.tariff, "tariff", "new", "new (projects since May 2026) or old")
+	f.StringVar(&s.faults, "faults", "", "file with a JSON list of faults")
+	f.BoolVar(&s.config.Latency, "latency", true, "answer as slowly as Gmail")
+	f.BoolVar(&s.config.AutoConsent, "auto-consent", false, "agree to every consent")
+	f.BoolVar(&s.config.StopAtDay, "stop-at-day", false, "refuse calls above the day's units")
+	quirks := f.String("quirks", "", "switches, as in trash_drops_inbox,page_tokens=expire")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if err := s.config.SetQuirks(*quirks); err != nil {
+		return nil, err
+	}
+	s.config.Seed, s.config.TimeScale = s.Seed, s.settings.TimeScale
+	return s, nil
+}
+
+// build makes the Sim with its mailbox and its faults.
+func (s *simulator) build() (*google.Sim, error) {
+	switch s.tariff {
+	case "new":
+		s.config.Tariff = google.TariffNew()
+	case "old":
+		s.config.Tariff = google.TariffOld()
+	default:
+		return nil, fmt.Errorf("tariff must be new or old, not %q", s.tariff)
+	}
+	sim := google.New(s.config)
+	var err error
 	if s.Mbox != "" {
 		_, err = sim.AddMbox("ada@mail.example", s.Mbox)
 	} else {
 		_, err = sim.AddGenerated("ada@mail.example", google.Generate{Messages: s.Messages, Seed: s.Seed, Now: time.Now()})
 	}
 	if err != nil {
-		return fmt.Errorf("fill the mailbox: %w", err)
+		return nil, fmt.Errorf("fill the mailbox: %w", err)
 	}
-	url, err := stack.Serve(sim)
+	return sim, injectFrom(sim, s.faults)
+}
+
+func injectFrom(sim *google.Sim, file string) error {
+	if file == "" {
+		return nil
+	}
+	b, err := os.ReadFile(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the faults: %w", err)
 	}
-	fmt.Printf("The simulated Google is at %s with the mailbox ada@mail.example, its clock %gx. Until Ctrl-C.\n", url, s.TimeScale)
-	<-ctx.Done()
+	var list []google.Fault
+	if err := json.Unmarshal(b, &list); err != nil {
+		return fmt.Errorf("read the faults of %s: %w", file, err)
+	}
+	for _, one := range list {
+		sim.Inject(one)
+	}
 	return nil
+}
+
+// explain is what -h tells.
+func explain(out io.Writer, f *flag.FlagSet) {
+	_, _ = fmt.Fprintln(out, "usage: dev google [flags]\nMBOX=, MESSAGES=, TIMESCALE= and SEED= in the environment hold as for demo.")
+	f.PrintDefaults()
+	_, _ = fmt.Fprintln(out, "quirks, with their values, the first being the default:")
+	for _, q := range google.AllQuirks() {
+		_, _ = fmt.Fprintf(out, "  %-20s %-16s %s\n", q.Name, strings.Join(q.Values, "|"), q.Says)
+	}
+	_, _ = fmt.Fprintln(out, "calls for tests: GET /sim/ lists them.")
 }

@@ -28,7 +28,7 @@ func run(args []string) int {
 	case "run":
 		return report(stay(ctx))
 	case "google":
-		return report(serveGoogle(ctx))
+		return report(serveGoogle(ctx, args[1:], os.Stdout))
 	case "check":
 		return report(check())
 	case "bench":
@@ -41,7 +41,7 @@ func run(args []string) int {
 	case "test":
 		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
 	}
-	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | bench | emulate | google")
+	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | bench | emulate | google [-h]")
 	return 2
 }
 

@@ -2,6 +2,7 @@ package google
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 )
 
@@ -24,28 +25,55 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("GET /oauth2/v3/certs", s.certs)
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
 	mux.HandleFunc("GET /{$}", s.home)
-	mux.HandleFunc("GET /sim/mailbox", s.mailboxPage)
-	mux.HandleFunc("GET /sim/truth", tell(s.Truth))
-	mux.HandleFunc("GET /sim/facts", tell(s.Facts))
-	mux.HandleFunc("GET /sim/ledger", tell(s.Ledger))
-	mux.HandleFunc("GET /sim/messages", tell(s.Messages))
-	mux.HandleFunc("GET /sim/faults", s.listFaults)
-	mux.HandleFunc("POST /sim/faults", s.addFault)
-	mux.HandleFunc("DELETE /sim/faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) })
-	mux.HandleFunc("POST /sim/mark", func(w http.ResponseWriter, r *http.Request) {
-		s.Mark(r.URL.Query().Get("name"))
-		w.WriteHeader(http.StatusNoContent)
-	})
-	mux.HandleFunc("GET /sim/project", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Today()) })
-	mux.HandleFunc("POST /sim/history-floor", do(func(email string, o order) (any, error) { return nil, s.SetFloor(email, o.Floor) }))
-	mux.HandleFunc("GET /sim/since", s.tellSince)
-	mux.HandleFunc("POST /sim/other", do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) }))
-	mux.HandleFunc("POST /sim/revoke", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) }))
-	mux.HandleFunc("POST /sim/expire-history", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) }))
-	mux.HandleFunc("POST /sim/relabel", do(func(email string, o order) (any, error) { return nil, s.Relabel(email, o.IDs, o.Add, o.Remove) }))
-	mux.HandleFunc("POST /sim/delete", do(func(email string, o order) (any, error) { return nil, s.Delete(email, o.IDs) }))
-	mux.HandleFunc("POST /sim/deliver", do(func(email string, o order) (any, error) { return s.Deliver(email, o.Mail...) }))
+	mux.HandleFunc("GET /sim/{$}", listControls)
+	for _, c := range s.controls() {
+		mux.HandleFunc(c.pattern, c.handle)
+	}
 	return mux
+}
+
+// control is a call for tests and people, not one of Google's.
+type control struct {
+	pattern string
+	says    string
+	handle  http.HandlerFunc
+}
+
+// controls are the calls under /sim/. Those about one mailbox take ?email=.
+func (s *Sim) controls() []control {
+	return []control{
+		{"GET /sim/mailbox", "a page with the newest mail", s.mailboxPage},
+		{"GET /sim/truth", "messages, threads, labels and a digest", tell(s.Truth)},
+		{"GET /sim/facts", "counts by sender, domain, category, age and size", tell(s.Facts)},
+		{"GET /sim/messages", "every message", tell(s.Messages)},
+		{"GET /sim/ledger", "calls, units and changes", tell(s.Ledger)},
+		{"POST /sim/mark", "?name= remembers what all mailboxes have spent", s.makeMark},
+		{"GET /sim/since", "?name= tells what they have spent since", s.tellSince},
+		{"GET /sim/project", "units of the project's day", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.Today()) }},
+		{"GET /sim/faults", "the rules in force", s.listFaults},
+		{"POST /sim/faults", "a rule more, as package google's Fault", s.addFault},
+		{"DELETE /sim/faults", "no rules any more", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) }},
+		{"POST /sim/other", `{"other":{"slots":n,"units_per_second":u}} another client`, do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) })},
+		{"POST /sim/revoke", "all consents end", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) })},
+		{"POST /sim/expire-history", "all history ids are too old", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) })},
+		{"POST /sim/history-floor", `{"floor":id} the oldest good history id`, do(func(email string, o order) (any, error) { return nil, s.SetFloor(email, o.Floor) })},
+		{"POST /sim/relabel", `{"ids":[],"add":[],"remove":[]} as another client`, do(func(email string, o order) (any, error) { return nil, s.Relabel(email, o.IDs, o.Add, o.Remove) })},
+		{"POST /sim/delete", `{"ids":[]} as another client`, do(func(email string, o order) (any, error) { return nil, s.Delete(email, o.IDs) })},
+		{"POST /sim/deliver", `{"mail":[{"from":"","subject":""}]} arrives`, do(func(email string, o order) (any, error) { return s.Deliver(email, o.Mail...) })},
+	}
+}
+
+// listControls tells what there is under /sim/.
+func listControls(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, c := range (&Sim{}).controls() {
+		_, _ = fmt.Fprintf(w, "%-26s %s\n", c.pattern, c.says)
+	}
+}
+
+func (s *Sim) makeMark(w http.ResponseWriter, r *http.Request) {
+	s.Mark(r.URL.Query().Get("name"))
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // tell answers what is known about the mailbox in ?email=.
