@@ -13,6 +13,10 @@ func (s *Sim) routes() *http.ServeMux {
 		mux.HandleFunc(e.pattern, s.serve(e))
 	}
 	mux.HandleFunc("/gmail/", func(w http.ResponseWriter, r *http.Request) { (&answer{w: w, r: r}).refuse(notFound()) })
+	mux.HandleFunc("POST /batch", s.batch)
+	mux.HandleFunc("POST /batch/gmail/v1", s.batch)
+	mux.HandleFunc("GET /$discovery/rest", s.describe)
+	mux.HandleFunc("GET /discovery/v1/apis/gmail/v1/rest", s.describe)
 	for _, p := range []string{"/o/oauth2/v2/auth", "/o/oauth2/auth"} {
 		mux.HandleFunc("GET "+p, s.consent)
 		mux.HandleFunc("POST "+p, s.decide)
@@ -22,6 +26,7 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("/tokeninfo", s.tokeninfo)
 	mux.HandleFunc("/oauth2/v3/tokeninfo", s.tokeninfo)
 	mux.HandleFunc("GET /oauth2/v3/userinfo", s.userinfo)
+	mux.HandleFunc("GET /v1/userinfo", s.userinfo)
 	mux.HandleFunc("GET /oauth2/v3/certs", s.certs)
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
 	mux.HandleFunc("GET /{$}", s.home)

@@ -12,34 +12,6 @@ import (
 	"mailsweep/internal/sim/google/box"
 )
 
-// Scopes of Gmail. The restricted ones need verification at Google.
-const (
-	ScopeMail     = "https://mail.google.com/"
-	ScopeModify   = "https://www.googleapis.com/auth/gmail.modify"
-	ScopeReadonly = "https://www.googleapis.com/auth/gmail.readonly"
-	ScopeMetadata = "https://www.googleapis.com/auth/gmail.metadata"
-	ScopeLabels   = "https://www.googleapis.com/auth/gmail.labels"
-	scopeCompose  = "https://www.googleapis.com/auth/gmail.compose"
-)
-
-// Scope lists of the methods, from Gmail's discovery document.
-var (
-	forReading  = []string{ScopeMail, ScopeModify, ScopeReadonly, ScopeMetadata}
-	forProfile  = append([]string{scopeCompose}, forReading...)
-	forLabels   = append([]string{ScopeLabels}, forReading...)
-	forLabeling = []string{ScopeMail, ScopeModify, ScopeLabels}
-	forChanging = []string{ScopeMail, ScopeModify}
-	forDeleting = []string{ScopeMail}
-)
-
-// endpoint is one method of the API.
-type endpoint struct {
-	pattern string
-	method  string
-	scopes  []string
-	run     func(*call) (any, error) // a nil value is answered 204
-}
-
 // call is one request to an endpoint.
 type call struct {
 	sim    *Sim
@@ -52,33 +24,6 @@ type call struct {
 	struck struck
 	body   []byte // of the request, once read
 	change *labelChange
-}
-
-func endpoints() []endpoint {
-	const u = "/gmail/v1/users/{user}"
-	return []endpoint{
-		{"GET " + u + "/profile", "getProfile", forProfile, getProfile},
-		{"GET " + u + "/labels", "labels.list", forLabels, listLabels},
-		{"POST " + u + "/labels", "labels.create", forLabeling, createLabel},
-		{"GET " + u + "/labels/{id}", "labels.get", forLabels, getLabel},
-		{"PUT " + u + "/labels/{id}", "labels.update", forLabeling, updateLabel},
-		{"PATCH " + u + "/labels/{id}", "labels.patch", forLabeling, updateLabel},
-		{"DELETE " + u + "/labels/{id}", "labels.delete", forLabeling, deleteLabel},
-		{"GET " + u + "/messages", "messages.list", forReading, listMessages},
-		{"GET " + u + "/messages/{id}", "messages.get", forReading, getMessage},
-		{"DELETE " + u + "/messages/{id}", "messages.delete", forDeleting, deleteMessage},
-		{"POST " + u + "/messages/{id}/modify", "messages.modify", forChanging, modifyMessage},
-		{"POST " + u + "/messages/{id}/trash", "messages.trash", forChanging, trashMessage},
-		{"POST " + u + "/messages/{id}/untrash", "messages.untrash", forChanging, untrashMessage},
-		{"POST " + u + "/messages/batchModify", "messages.batchModify", forChanging, batchModify},
-		{"POST " + u + "/messages/batchDelete", "messages.batchDelete", forDeleting, batchDelete},
-		{"GET " + u + "/threads", "threads.list", forReading, listThreads},
-		{"GET " + u + "/threads/{id}", "threads.get", forReading, getThread},
-		{"POST " + u + "/threads/{id}/modify", "threads.modify", forChanging, modifyThread},
-		{"POST " + u + "/threads/{id}/trash", "threads.trash", forChanging, trashThread},
-		{"POST " + u + "/threads/{id}/untrash", "threads.untrash", forChanging, untrashThread},
-		{"GET " + u + "/history", "history.list", forReading, listHistory},
-	}
 }
 
 // serve wraps an endpoint with what every call goes through.
@@ -231,12 +176,4 @@ func (c *call) limit() (int, error) {
 		return 0, invalid("Invalid value at 'max_results' (TYPE_UINT32), \"" + v + "\"")
 	}
 	return min(int(n), 500), nil
-}
-
-// Methods are the names of all calls that the Sim answers, as the quota page has them.
-func Methods() (out []string) {
-	for _, e := range endpoints() {
-		out = append(out, e.method)
-	}
-	return out
 }

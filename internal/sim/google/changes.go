@@ -95,6 +95,15 @@ func deleteMessage(c *call) (any, error) {
 	return nil, nil
 }
 
+func deleteThread(c *call) (any, error) {
+	ids, err := c.box.box.ThreadMessages(c.req.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	c.box.box.Delete(ids)
+	return nil, nil
+}
+
 type threadList struct {
 	Threads            []threadRef `json:"threads,omitempty"`
 	NextPageToken      string      `json:"nextPageToken,omitempty"`

@@ -71,9 +71,13 @@ func compile(t reflect.Type, m mask) encoder {
 }
 
 func compileSlice(t reflect.Type, m mask) encoder {
-	of := compile(t.Elem(), m)
+	elem := sync.OnceValue(func() encoder { return compile(t.Elem(), m) }) // parts have parts: not before there are some
 	return func(b []byte, v reflect.Value) []byte {
 		b = append(b, '[')
+		if v.Len() == 0 {
+			return append(b, ']')
+		}
+		of := elem()
 		for i := range v.Len() {
 			if i > 0 {
 				b = append(b, ',')

@@ -69,6 +69,8 @@ type Mailbox struct {
 	Sub   string // OAuth subject: decimal, stable for the address
 	box   *box.Box
 	book  ledger
+
+	settings settings
 }
 
 // New makes a Sim without mailboxes.

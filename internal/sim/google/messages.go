@@ -34,12 +34,12 @@ type message struct {
 }
 
 type part struct {
-	PartID   *string    `json:"partId,omitempty"`
-	MimeType string     `json:"mimeType,omitempty"`
-	Filename *string    `json:"filename,omitempty"`
-	Headers  []header   `json:"headers,omitempty"`
-	Body     *partBody  `json:"body,omitempty"`
-	Parts    []struct{} `json:"parts,omitempty"`
+	PartID   *string   `json:"partId,omitempty"`
+	MimeType string    `json:"mimeType,omitempty"`
+	Filename *string   `json:"filename,omitempty"`
+	Headers  []header  `json:"headers,omitempty"`
+	Body     *partBody `json:"body,omitempty"`
+	Parts    []*part   `json:"parts,omitempty"`
 }
 
 type header struct {
@@ -48,7 +48,9 @@ type header struct {
 }
 
 type partBody struct {
-	Size int `json:"size"`
+	AttachmentID string `json:"attachmentId,omitempty"`
+	Size         int    `json:"size"`
+	Data         string `json:"data,omitempty"`
 }
 
 // labelChange is the body of modify and batchModify.
@@ -183,10 +185,24 @@ func (c *call) message(id string) (*message, error) {
 			return nil, &refusal{code: http.StatusForbidden, reason: "forbidden", message: "Metadata scope doesn't allow format FULL"}
 		}
 		out.Payload = &part{PartID: new(string), Filename: new(string), MimeType: mimeType(headers), Headers: pickHeaders(headers, nil), Body: &partBody{Size: m.Size}}
+		c.attach(out.Payload, id)
 	default:
 		return nil, invalid("Invalid value at 'format', \"" + c.form.Get("format") + "\"")
 	}
 	return out, nil
+}
+
+// attach shows the files of a message as parts of its payload.
+func (c *call) attach(to *part, id string) {
+	m, files, err := c.box.box.Files(id)
+	if err != nil { // gone meanwhile
+		return
+	}
+	for n, name := range files {
+		number := strconv.Itoa(n + 1)
+		to.Parts = append(to.Parts, &part{PartID: &number, Filename: &name, MimeType: "application/octet-stream",
+			Body: &partBody{AttachmentID: attachmentID(id, n), Size: fileSize(m.Size, len(files))}})
+	}
 }
 
 // roughly is a size as Gmail estimates it.

@@ -191,21 +191,10 @@ func (b *Box) incoming(in Incoming) (newMessage, error) {
 	if in.Size == 0 {
 		in.Size = 20_000
 	}
-	m := newMessage{idTime: in.Date.UnixMilli(), date: in.Date.UnixMilli(), size: in.Size, thread: none}
-	for _, id := range in.Labels {
-		n, ok := b.labels.byID[id]
-		if !ok {
-			return m, fmt.Errorf("%w: %s", ErrInvalidLabel, id)
-		}
-		m.labels = append(m.labels, n)
-	}
-	if in.Thread != "" {
-		n, err := ParseID(in.Thread)
-		t, ok := b.findThread(n)
-		if err != nil || !ok {
-			return m, fmt.Errorf("thread %s: %w", in.Thread, ErrNotFound)
-		}
-		m.thread = t
+	m := newMessage{idTime: in.Date.UnixMilli(), date: in.Date.UnixMilli(), size: in.Size}
+	var err error
+	if m.labels, m.thread, err = b.placed(in.Labels, in.Thread); err != nil {
+		return m, err
 	}
 	m.sender, m.subject = b.senderRow(ParseSender(in.From)), b.subjectRow(in.Subject)
 	return m, nil

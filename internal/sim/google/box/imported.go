@@ -125,14 +125,21 @@ func (imp *importer) defaultLabels(m *mbox.Message) []uint16 {
 	if !strings.Contains(m.Get("Status"), "R") {
 		out = append(out, unread)
 	}
-	switch {
-	case imp.plain:
-	case m.Get("List-Id") != "" || m.Get("List-Post") != "":
-		out = append(out, forums)
-	case m.Get("List-Unsubscribe") != "":
-		out = append(out, promotions)
+	if imp.plain {
+		return out
 	}
-	return out
+	return append(out, categoryOf(m)...)
+}
+
+// categoryOf is our rule for mail that comes without a category.
+func categoryOf(m *mbox.Message) []uint16 {
+	switch {
+	case m.Get("List-Id") != "" || m.Get("List-Post") != "":
+		return []uint16{forums}
+	case m.Get("List-Unsubscribe") != "":
+		return []uint16{promotions}
+	}
+	return nil
 }
 
 // link joins a mail with those it refers to, or that referred to it.

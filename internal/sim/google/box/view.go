@@ -38,6 +38,17 @@ func (b *Box) Message(id string) (Message, []Header, error) {
 	return b.view(r), b.generatedHeaders(r), nil
 }
 
+// Files gives one message and the names of its attachments.
+func (b *Box) Files(id string) (Message, []string, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	r, ok := b.find(id)
+	if !ok {
+		return Message{}, nil, ErrNotFound
+	}
+	return b.view(r), b.files(r), nil
+}
+
 func (b *Box) view(r uint32) Message {
 	s := &b.senders[b.sender[r]]
 	snippet := b.subjects[b.subject[r]].text + " " + habits[s.kind].body

@@ -169,6 +169,9 @@ func unquote(line []byte) []byte {
 	return line
 }
 
+// Parse reads one mail that stands alone.
+func Parse(raw []byte) *Message { return parse("", raw) }
+
 // parse reads one mail. It cannot fail: what is no header field is skipped.
 func parse(fromLine string, raw []byte) *Message {
 	raw = bytes.TrimSuffix(raw, []byte("\n")) // the empty line before the next separator

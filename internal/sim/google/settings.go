@@ -1,0 +1,104 @@
+package google
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// settings are what a mailbox keeps beside its mail.
+type settings struct {
+	mu      sync.Mutex
+	made    int
+	filters []filter
+}
+
+// filter is kept and shown; the Sim does not apply it to mail that arrives.
+type filter struct {
+	ID       string         `json:"id"`
+	Criteria map[string]any `json:"criteria,omitempty"`
+	Action   map[string]any `json:"action,omitempty"`
+}
+
+type filterList struct {
+	Filter []filter `json:"filter,omitempty"`
+}
+
+const maxFilters = 1000
+
+func listFilters(c *call) (any, error) {
+	s := &c.box.settings
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return filterList{slices.Clone(s.filters)}, nil
+}
+
+func createFilter(c *call) (any, error) {
+	var in filter
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if len(in.Criteria) == 0 || len(in.Action) == 0 {
+		return nil, invalid("Filter criteria and action are required")
+	}
+	s := &c.box.settings
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.filters) >= maxFilters {
+		return nil, invalid("Too many filters")
+	}
+	s.made++
+	in.ID = "ANe1Bmj" + strconv.Itoa(s.made)
+	s.filters = append(s.filters, in)
+	return in, nil
+}
+
+func getFilter(c *call) (any, error) {
+	s := &c.box.settings
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(c.req.PathValue("filter"))
+	if i < 0 {
+		return nil, notFound()
+	}
+	return s.filters[i], nil
+}
+
+func deleteFilter(c *call) (any, error) {
+	s := &c.box.settings
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(c.req.PathValue("filter"))
+	if i < 0 {
+		return nil, notFound()
+	}
+	s.filters = slices.Delete(s.filters, i, i+1)
+	return nil, nil
+}
+
+func (s *settings) find(id string) int {
+	return slices.IndexFunc(s.filters, func(f filter) bool { return f.ID == id })
+}
+
+type watchAnswer struct {
+	HistoryID  string `json:"historyId"`
+	Expiration string `json:"expiration"`
+}
+
+// watch says that changes will be told for seven days. The Sim has no Pub/Sub and tells nobody.
+func watch(c *call) (any, error) {
+	var in struct {
+		Topic string `json:"topicName"`
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if in.Topic == "" {
+		return nil, invalid("topicName required")
+	}
+	until := c.sim.cfg.Now().Add(7 * 24 * time.Hour).UnixMilli()
+	return watchAnswer{HistoryID: formatHistory(c.box.box.HistoryID()), Expiration: strconv.FormatInt(until, 10)}, nil
+}
+
+func stopWatch(*call) (any, error) { return nil, nil }
