@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -123,7 +124,7 @@ func (p *probe) found(ctx context.Context, q, id string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if contains(all.ids(), id) {
+		if slices.Contains(all.ids(), id) {
 			break
 		}
 		if time.Now().After(end) {
@@ -132,16 +133,7 @@ func (p *probe) found(ctx context.Context, q, id string) (bool, error) {
 		time.Sleep(min(time.Second, p.Wait/10))
 	}
 	hits, err := p.list(ctx, url.Values{"labelIds": {p.label}, "q": {q}})
-	return contains(hits.ids(), id), err
-}
-
-func contains(list []string, one string) bool {
-	for _, s := range list {
-		if s == one {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(hits.ids(), id), err
 }
 
 // page is an answer of messages.list.
@@ -160,7 +152,7 @@ func (p page) ids() (list []string) {
 
 // list is never made without the scratch label.
 func (p *probe) list(ctx context.Context, v url.Values) (one page, err error) {
-	if !contains(v["labelIds"], p.label) {
+	if !slices.Contains(v["labelIds"], p.label) {
 		return one, errors.New("a listing without the scratch label")
 	}
 	err = p.call(ctx, http.MethodGet, "messages?"+v.Encode(), nil, &one)
@@ -170,7 +162,7 @@ func (p *probe) list(ctx context.Context, v url.Values) (one page, err error) {
 // modify is never made of what was not inserted here.
 func (p *probe) modify(ctx context.Context, ids, add, remove []string) error {
 	for _, id := range ids {
-		if !contains(p.ids, id) {
+		if !slices.Contains(p.ids, id) {
 			return errors.New("a change of mail that is not the probe's")
 		}
 	}
