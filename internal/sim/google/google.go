@@ -1,5 +1,6 @@
 // Package google is a stand-in for Google: Gmail's API and its OAuth, over HTTP, for Google's own clients.
-// It enforces Gmail's quota, answers with Gmail's errors, and knows the truth about its mailboxes.
+// It enforces Gmail's quota, answers with Gmail's errors, has a switch for whatever is not known about Gmail (Quirks), spoils calls by
+// rule (Fault), and knows the truth about its mailboxes.
 package google
 
 import (
