@@ -131,18 +131,7 @@ func TestFiltersAndWatchAreKept(t *testing.T) {
 // batch sends GETs in one batch and gives status and Content-ID of each part of the answer.
 func (r *rig) batch(t *testing.T, paths ...string) (code int, parts []string) {
 	t.Helper()
-	var body bytes.Buffer
-	out := multipart.NewWriter(&body)
-	for i, p := range paths {
-		to, _ := out.CreatePart(map[string][]string{"Content-Type": {"application/http"}, "Content-ID": {fmt.Sprintf("<item%d>", i)}})
-		_, _ = fmt.Fprintf(to, "GET %s HTTP/1.1\r\n\r\n", p)
-	}
-	_ = out.Close()
-	tokens, _ := r.sim.Grant(me)
-	req, _ := http.NewRequestWithContext(r.ctx, http.MethodPost, r.url+"/batch/gmail/v1", &body)
-	req.Header.Set("Authorization", "Bearer "+tokens.Access)
-	req.Header.Set("Content-Type", "multipart/mixed; boundary="+out.Boundary())
-	res, err := http.DefaultClient.Do(req)
+	res, err := r.sendBatch(paths...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,6 +152,21 @@ func (r *rig) batch(t *testing.T, paths ...string) (code int, parts []string) {
 		parts = append(parts, fmt.Sprint(answer.StatusCode, " ", part.Header.Get("Content-ID")))
 	}
 	return res.StatusCode, parts
+}
+
+func (r *rig) sendBatch(paths ...string) (*http.Response, error) {
+	var body bytes.Buffer
+	out := multipart.NewWriter(&body)
+	for i, p := range paths {
+		to, _ := out.CreatePart(map[string][]string{"Content-Type": {"application/http"}, "Content-ID": {fmt.Sprintf("<item%d>", i)}})
+		_, _ = fmt.Fprintf(to, "GET %s HTTP/1.1\r\n\r\n", p)
+	}
+	_ = out.Close()
+	tokens, _ := r.sim.Grant(me)
+	req, _ := http.NewRequestWithContext(r.ctx, http.MethodPost, r.url+"/batch/gmail/v1", &body)
+	req.Header.Set("Authorization", "Bearer "+tokens.Access)
+	req.Header.Set("Content-Type", "multipart/mixed; boundary="+out.Boundary())
+	return http.DefaultClient.Do(req)
 }
 
 func TestABatchIsItsPartsSideBySide(t *testing.T) {
@@ -191,6 +195,11 @@ func TestABatchIsItsPartsSideBySide(t *testing.T) {
 	if since, _, _ := r.sim.Since("batch", me); since.Units["messages.get"] != 80 || since.Refused != 2 {
 		t.Errorf("each part has its price: %+v", since)
 	}
+	r.sim.Inject(google.Fault{Method: "messages.get", ResetBefore: true, Times: 1})
+	if res, err := r.sendBatch(get, get); err == nil {
+		t.Error("a connection that breaks under a part is the batch's:", res.Status)
+	}
+	r.sim.ClearFaults()
 	if code, _ := r.batch(t, slices.Repeat([]string{get}, 101)...); code != 400 {
 		t.Error("a hundred parts are the most:", code)
 	}

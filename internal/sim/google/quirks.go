@@ -47,7 +47,11 @@ func AllQuirks() []Quirk {
 		return Quirk{name, says, []string{"false", "true"}, func(c *Config, v string) { *at(c) = v == "true" }}
 	}
 	choice := func(name, says string, at func(*Config) *string, values ...string) Quirk {
-		return Quirk{name, says, values, func(c *Config, v string) { *at(c) = v }}
+		return Quirk{name, says, values, func(c *Config, v string) {
+			if *at(c) = v; v == values[0] {
+				*at(c) = ""
+			}
+		}}
 	}
 	return []Quirk{
 		flag("trash_drops_inbox", "adding TRASH alone removes INBOX", func(c *Config) *bool { return &c.Quirks.TrashDropsInbox }),
@@ -62,13 +66,13 @@ func AllQuirks() []Quirk {
 		flag("decimal_sizes", "larger:1K is 1,000 bytes", func(c *Config) *bool { return &c.Quirks.DecimalSizes }),
 		flag("rough_sizes", "sizeEstimate is up to 3 % from what larger: compares", func(c *Config) *bool { return &c.Quirks.RoughSizes }),
 		flag("partial_modify", "a batchModify that fails with 5xx has done half", func(c *Config) *bool { return &c.Quirks.PartialModify }),
-		choice("page_tokens", "what a page token keeps", func(c *Config) *string { return &c.Quirks.PageTokens }, "", "offset", "expire"),
+		choice("page_tokens", "what a page token keeps", func(c *Config) *string { return &c.Quirks.PageTokens }, "cursor", "offset", "expire"),
 		flag("no_categories", "mailboxes have no categories", func(c *Config) *bool { return &c.Quirks.NoCategories }),
 		flag("plain_import", "imported mail gets no category of ours", func(c *Config) *bool { return &c.Quirks.PlainImport }),
 		flag("swallow_words", "bare words after an operator's value belong to it", func(c *Config) *bool { return &c.Quirks.SwallowWords }),
 		flag("unknown_finds_none", "a word with an unknown operator finds nothing", func(c *Config) *bool { return &c.Quirks.UnknownFindsNone }),
-		choice("estimate", "resultSizeEstimate", func(c *Config) *string { return &c.Quirks.Estimate }, "", "exact", "noisy"),
-		choice("encoding", "parts of an error's body", func(c *Config) *string { return &c.Quirks.Encoding }, "", "v1", "v2"),
+		choice("estimate", "resultSizeEstimate", func(c *Config) *string { return &c.Quirks.Estimate }, "201", "exact", "noisy"),
+		choice("encoding", "parts of an error's body", func(c *Config) *string { return &c.Quirks.Encoding }, "both", "v1", "v2"),
 		flag("fixed_window", "quota is counted in whole minutes", func(c *Config) *bool { return &c.Quirks.FixedWindow }),
 		flag("retry_header", "refusals for quota bear Retry-After", func(c *Config) *bool { return &c.Quirks.RetryHeader }),
 		flag("charge_refused", "refused calls count against the quota", func(c *Config) *bool { return &c.ChargeRefused }),

@@ -196,6 +196,9 @@ func TestQuirksAreReadFromAList(t *testing.T) {
 		!c.Quirks.TrashDropsInbox || c.Quirks.PageTokens != "expire" || c.Quirks.LargerIncludes || c.Share429 != 0.5 {
 		t.Errorf("%+v %v", c, err)
 	}
+	if err := c.SetQuirks("page_tokens=cursor,encoding=both"); err != nil || c.Quirks.PageTokens != "" {
+		t.Errorf("%+v %v", c, err)
+	}
 	for _, bad := range []string{"nonsense", "page_tokens=none", "trash_drops_inbox=yes"} {
 		if c.SetQuirks(bad) == nil {
 			t.Error(bad)
