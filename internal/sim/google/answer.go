@@ -19,6 +19,7 @@ type answer struct {
 	struck struck
 	value  any
 	err    error
+	sent   int // bytes of the body
 }
 
 // buffer is room for one answer, plain and compressed.
@@ -88,6 +89,7 @@ func (a *answer) write(code int, body []byte, room *buffer) {
 	for _, f := range a.struck {
 		h.Set("Content-Type", cmp.Or(f.ContentType, h.Get("Content-Type")))
 	}
+	a.sent = len(body)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	a.w.WriteHeader(code)
 	if a.struck.any(func(f Fault) bool { return f.TruncateJSON }) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mailsweep/internal/sim/google/box"
 )
@@ -40,6 +41,7 @@ func (s *Sim) serve(e endpoint) http.HandlerFunc {
 			return
 		}
 		defer c.box.book.leave()
+		defer func() { c.box.book.carry(s.Today().Began, out.sent) }()
 		out.value, out.err = c.through(e, w)
 		out.struck = c.struck
 		if out.err == nil && c.struck.any(func(f Fault) bool { return f.ResetAfterEffect }) {
@@ -102,9 +104,9 @@ func (c *call) spend() error {
 	s, units := c.sim, c.sim.cfg.Tariff.Units[c.method]
 	now := s.cfg.Now()
 	s.overspend(c.box, now)
-	if _, over := s.quota.today(now); over && s.cfg.StopAtDay {
+	if err := c.overDay(now); err != nil {
 		c.box.book.refuse(c.method, 0)
-		return overDay()
+		return err
 	}
 	ok, perUser, retry := s.quota.take(c.box.Email, units, now, s.cfg.ChargeRefused)
 	if ok {
@@ -123,6 +125,18 @@ func (c *call) spend() error {
 		refused.retryAfter = retry.Sub(now)
 	}
 	return refused
+}
+
+// overDay refuses what is above the project's units or the mailbox's bytes of the day.
+func (c *call) overDay(now time.Time) error {
+	day, over := c.sim.quota.today(now)
+	if over && c.sim.cfg.StopAtDay {
+		return overProjectDay()
+	}
+	if limit := c.sim.cfg.BytesPerDay; limit > 0 && c.box.book.carry(day.Began, 0) >= limit {
+		return retryLater(day.Began.Add(minutesOfDay * c.sim.quota.span))
+	}
+	return nil
 }
 
 // maxBody is how much is read of a request.

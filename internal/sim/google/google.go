@@ -32,6 +32,7 @@ type Config struct {
 	Share429      float64 // share of quota refusals told as 429 with a time in the text; the rest is 403
 	ChargeRefused bool    // refused calls count against the quota too
 	StopAtDay     bool    // refuse calls above Tariff.PerProjectDay; Google bills them instead
+	BytesPerDay   int64   // of answers to a mailbox's clients, above which they are refused; 0 means no end. Google's is 2,500 MB
 	HistoryLimit  int     // records a mailbox keeps; 0 means 2,000,000
 	Quirks        Quirks
 }
@@ -69,7 +70,7 @@ type Mailbox struct {
 	Email string
 	Sub   string // OAuth subject: decimal, stable for the address
 	box   *box.Box
-	book  ledger
+	book  *ledger
 
 	settings settings
 }

@@ -180,3 +180,23 @@ func TestLatencyIsGmailsAndScales(t *testing.T) {
 		t.Errorf("ten listings of 30 ms each took %v", took)
 	}
 }
+
+func TestBytesOfADayAreLimitedPerMailbox(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: at.Truncate(24 * time.Hour)}
+	r := newRig(t, google.Config{Now: c.Now, TimeScale: 48, BytesPerDay: 5000}, 200)
+	list := func() error { _, err := r.svc.Users.Messages.List("me").Do(); return err }
+	answered := 0
+	for ; answered < 100; answered++ {
+		if err := list(); err != nil {
+			wantError(t, err, 429, "rateLimitExceeded")
+			break
+		}
+	}
+	if answered < 2 || answered > 5 {
+		t.Errorf("%d pages of about 2 KB answered of 5,000 bytes", answered)
+	}
+	if c.Add(30 * time.Minute); list() != nil {
+		t.Error("another day of Gmail's begins anew")
+	}
+}

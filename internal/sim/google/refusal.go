@@ -97,8 +97,8 @@ func retryLater(at time.Time) *refusal {
 		message: "User-rate limit exceeded.  Retry after " + at.UTC().Format(retryFormat)}
 }
 
-// overDay is the 403 for a full day of the project.
-func overDay() *refusal {
+// overProjectDay is the 403 for a full day of the project.
+func overProjectDay() *refusal {
 	return &refusal{code: http.StatusForbidden, reason: "dailyLimitExceeded", domain: "usageLimits", message: "Daily Limit Exceeded"}
 }
 
