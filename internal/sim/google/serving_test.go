@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/api/gmail/v1"
+
 	"mailsweep/internal/sim/google"
 )
 
@@ -23,6 +25,7 @@ import (
 const (
 	projectPages = 1_200_000 / 60 / 5.0  // list pages a second
 	projectGets  = 1_200_000 / 60 / 20.0 // gets a second
+	projectSteps = 1_200_000 / 60 / 2.0  // history pages a second
 )
 
 // BenchmarkServing asks as our adapter does, with its masks and compressed, over eight connections of a client that decodes
@@ -39,6 +42,28 @@ func BenchmarkServing(b *testing.B) {
 		gets = append(gets, "/gmail/v1/users/me/messages/"+id+"?"+get.Encode())
 	}
 	b.Run("get", func(b *testing.B) { r.serving(b, gets, projectGets) })
+	b.Run("history", func(b *testing.B) { r.serving(b, r.changes(b), projectSteps) })
+}
+
+// changes trashes ten thousand messages and gives the addresses of the history's first pages since.
+func (r *rig) changes(b *testing.B) (out []string) {
+	profile, err := r.svc.Users.GetProfile("me").Do()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := r.sim.Relabel(me, r.all(b, "in:inbox", false)[:10_000], []string{"TRASH"}, []string{"INBOX"}); err != nil {
+		b.Fatal(err)
+	}
+	form := url.Values{"maxResults": {"500"}, "startHistoryId": {strconv.FormatUint(profile.HistoryId, 10)}, "prettyPrint": {"false"},
+		"fields": {"history(messagesAdded(message(id,threadId,labelIds)),messagesDeleted(message(id,threadId))," +
+			"labelsAdded(message(id,threadId,labelIds),labelIds),labelsRemoved(message(id,threadId,labelIds),labelIds)),historyId,nextPageToken"}}
+	call := r.svc.Users.History.List("me").StartHistoryId(profile.HistoryId).MaxResults(500)
+	_ = call.Pages(r.ctx, func(p *gmail.ListHistoryResponse) error {
+		out = append(out, "/gmail/v1/users/me/history?"+form.Encode())
+		form.Set("pageToken", p.NextPageToken)
+		return nil
+	})
+	return out
 }
 
 // pagesOf walks a listing once and gives the address of each page.
