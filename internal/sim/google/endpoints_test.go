@@ -179,7 +179,7 @@ func TestABatchIsItsPartsSideBySide(t *testing.T) {
 		t.Error(code, parts)
 	}
 	r.sim.Mark("batch")
-	r.sim.Inject(google.Fault{Method: "messages.get", Delay: 200 * time.Millisecond})
+	r.sim.Inject(google.Fault{Method: "messages.get", Delay: 500 * time.Millisecond})
 	r.sim.Inject(google.Fault{Method: "batch", Reorder: true})
 	began := time.Now()
 	_, parts = r.batch(t, get, get, get, get, get, get)
@@ -189,7 +189,7 @@ func TestABatchIsItsPartsSideBySide(t *testing.T) {
 			refused++
 		}
 	}
-	if refused != 2 || time.Since(began) > 700*time.Millisecond || !strings.HasSuffix(parts[0], "item5>") {
+	if refused != 2 || time.Since(began) > 1900*time.Millisecond || !strings.HasSuffix(parts[0], "item5>") {
 		t.Errorf("each part takes one of four places, side by side, told in another order: %v in %v", parts, time.Since(began))
 	}
 	if since, _, _ := r.sim.Since("batch", me); since.Units["messages.get"] != 80 || since.Refused != 2 {
