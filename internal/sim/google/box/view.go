@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -65,15 +66,20 @@ func (b *Box) view(r uint32) Message {
 
 // Messages gives every message that exists, newest first.
 func (b *Box) Messages() []Message {
+	var out []Message
+	b.each(func(m Message) { out = append(out, m) })
+	return out
+}
+
+// each calls f for every message that exists, newest first, and holds only one of them at a time.
+func (b *Box) each(f func(Message)) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	out := make([]Message, 0, b.alive)
 	for i := len(b.order) - 1; i >= 0; i-- {
 		if r := b.order[i]; b.set[r] != setGone {
-			out = append(out, b.view(r))
+			f(b.view(r))
 		}
 	}
-	return out
 }
 
 // Totals counts messages and threads, spam and trash included unless the options say otherwise.
@@ -126,21 +132,19 @@ type Truth struct {
 
 // Truth counts the mailbox.
 func (b *Box) Truth() Truth {
-	t := Truth{Labels: map[string]int{}}
 	b.mu.RLock()
-	t.Messages, t.Threads = b.alive, b.liveThreads
-	b.mu.RUnlock()
-	all := b.Messages()
-	slices.SortFunc(all, func(x, y Message) int {
-		if d := len(x.ID) - len(y.ID); d != 0 {
-			return d
-		}
-		return strings.Compare(x.ID, y.ID)
-	})
+	defer b.mu.RUnlock()
+	t := Truth{Messages: b.alive, Threads: b.liveThreads, Labels: map[string]int{}}
+	rows := slices.Clone(b.order)
+	slices.SortFunc(rows, func(x, y uint32) int { return cmp.Compare(b.id[x], b.id[y]) })
 	sum := sha256.New()
-	for _, m := range all {
-		fmt.Fprintf(sum, "%s %s\n", m.ID, strings.Join(m.Labels, " "))
-		for _, l := range m.Labels {
+	for _, r := range rows {
+		if b.set[r] == setGone {
+			continue
+		}
+		labels := b.labels.names(b.set[r])
+		fmt.Fprintf(sum, "%x %s\n", b.id[r], strings.Join(labels, " "))
+		for _, l := range labels {
 			t.Labels[l]++
 		}
 	}
@@ -171,9 +175,9 @@ func (b *Box) Facts() Facts {
 	f := Facts{Senders: map[string]Block{}, Domains: map[string]Block{}, Categories: map[string]Block{}, Age: map[string]Block{}, Size: map[string]Block{}}
 	threads := map[string]bool{}
 	now := b.opt.Now()
-	for _, m := range b.Messages() {
+	b.each(func(m Message) {
 		if slices.Contains(m.Labels, "TRASH") || slices.Contains(m.Labels, "SPAM") {
-			continue
+			return
 		}
 		one := Block{Messages: 1, Bytes: int64(m.Size)}
 		if slices.Contains(m.Labels, "UNREAD") {
@@ -181,7 +185,7 @@ func (b *Box) Facts() Facts {
 		}
 		f.add(m, one, now)
 		threads[m.Thread] = true
-	}
+	})
 	f.Threads = len(threads)
 	return f
 }
