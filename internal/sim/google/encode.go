@@ -71,6 +71,9 @@ func compile(t reflect.Type, m mask) encoder {
 }
 
 func compileSlice(t reflect.Type, m mask) encoder {
+	if t == reflect.TypeFor[[]listedMessage]() {
+		return compileListed(m)
+	}
 	elem := sync.OnceValue(func() encoder { return compile(t.Elem(), m) }) // parts have parts: not before there are some
 	return func(b []byte, v reflect.Value) []byte {
 		b = append(b, '[')
@@ -83,6 +86,32 @@ func compileSlice(t reflect.Type, m mask) encoder {
 				b = append(b, ',')
 			}
 			b = of(b, v.Index(i))
+		}
+		return append(b, ']')
+	}
+}
+
+// compileListed is for what is asked for most, and has the most elements.
+func compileListed(m mask) encoder {
+	_, id := m.in("id")
+	_, thread := m.in("threadId")
+	return func(b []byte, v reflect.Value) []byte {
+		b = append(b, '[')
+		for i, one := range v.Interface().([]listedMessage) {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(b, '{')
+			if id {
+				b = append(appendHex(append(b, `"id":"`...), uint64(one.ID)), '"')
+			}
+			if id && thread {
+				b = append(b, ',')
+			}
+			if thread {
+				b = append(appendHex(append(b, `"threadId":"`...), uint64(one.ThreadID)), '"')
+			}
+			b = append(b, '}')
 		}
 		return append(b, ']')
 	}

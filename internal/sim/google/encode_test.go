@@ -39,13 +39,13 @@ func TestMaskedAnswersAreThoseOfTheSlowWay(t *testing.T) {
 	t.Parallel()
 	total := 7
 	answers := []any{
-		messageList{Messages: []messageRef{{ID: 0x19ab, ThreadID: 1}, {ID: 1 << 63, ThreadID: 0x10}}, NextPageToken: "12"}, messageList{},
+		messageList{Messages: []listedMessage{{ID: 0x19ab, ThreadID: 1}, {ID: 1 << 63, ThreadID: 0x10}}, NextPageToken: "12"}, messageList{},
 		&message{ID: "1", LabelIDs: []string{"INBOX", "Größe <&> \"x\"\n"}, Snippet: "a&amp;b", Payload: &part{PartID: new(string), Headers: []header{{"From", "Zoë \\ <z@x>"}}}},
 		historyList{HistoryID: "9", History: []historyRecord{showRecordForTest()}},
 		label{ID: "Label_1", Name: "a/b", MessagesTotal: &total, ThreadsTotal: new(int)}, labelList{},
 	}
 	for _, v := range answers {
-		for _, fields := range []string{"", "*", "messages(id,threadId),nextPageToken", "messages/id", "id,payload/headers", "payload(headers(name),partId),labelIds",
+		for _, fields := range []string{"", "*", "messages(id,threadId),nextPageToken", "messages/id", "messages/threadId,resultSizeEstimate", "messages/labelIds", "id,payload/headers", "payload(headers(name),partId),labelIds",
 			"history(labelsAdded(message(id,threadId,labelIds),labelIds)),historyId,nextPageToken", "id,messagesTotal,threadsTotal,name", "*/id"} {
 			m, err := readMask(fields, reflect.TypeOf(v))
 			if err != nil {

@@ -16,10 +16,17 @@ type messageRef struct {
 	LabelIDs []string `json:"labelIds,omitempty"`
 }
 
+// listedMessage is all that a listing tells of a message. Its labels are never told, but may be asked for.
+type listedMessage struct {
+	LabelIDs [0]string `json:"labelIds,omitempty"`
+	ID       hexID     `json:"id"`
+	ThreadID hexID     `json:"threadId"`
+}
+
 type messageList struct {
-	Messages           []messageRef `json:"messages,omitempty"`
-	NextPageToken      string       `json:"nextPageToken,omitempty"`
-	ResultSizeEstimate int          `json:"resultSizeEstimate"`
+	Messages           []listedMessage `json:"messages,omitempty"`
+	NextPageToken      string          `json:"nextPageToken,omitempty"`
+	ResultSizeEstimate int             `json:"resultSizeEstimate"`
 }
 
 type message struct {
@@ -66,9 +73,9 @@ func listMessages(c *call) (any, error) {
 		return nil, err
 	}
 	out := messageList{NextPageToken: next, ResultSizeEstimate: c.estimate(page, next != "")}
-	out.Messages = make([]messageRef, len(page.Items))
+	out.Messages = make([]listedMessage, len(page.Items))
 	for n, i := range page.Items {
-		out.Messages[n] = messageRef{ID: hexID(i.ID), ThreadID: hexID(i.Thread)}
+		out.Messages[n] = listedMessage{ID: hexID(i.ID), ThreadID: hexID(i.Thread)}
 	}
 	return out, nil
 }

@@ -40,7 +40,7 @@ func BenchmarkZip(b *testing.B) {
 	list := messageList{}
 	for i := range uint64(500) {
 		id := hexID(1_763_900_000_000-i*700_001)<<20 | hexID(i*0x9E3779B97F4A7C15>>44)
-		list.Messages = append(list.Messages, messageRef{ID: id, ThreadID: id})
+		list.Messages = append(list.Messages, listedMessage{ID: id, ThreadID: id})
 	}
 	body, err := encode(nil, list, "")
 	if err != nil {
