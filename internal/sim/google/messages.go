@@ -80,7 +80,7 @@ func listMessages(c *call) (any, error) {
 	return out, nil
 }
 
-// list runs the listing of messages.list and threads.list.
+// list runs the listing of messages.list, threads.list and drafts.list.
 func (c *call) list(threads bool) (page box.Page, next string, err error) {
 	search := box.Search{Query: strings.TrimSpace(c.form.Get("q")), Labels: c.form["labelIds"], Threads: threads,
 		SpamTrash: c.form.Get("includeSpamTrash") == "true", Swallow: c.sim.cfg.Quirks.SwallowWords}
@@ -92,35 +92,34 @@ func (c *call) list(threads bool) (page box.Page, next string, err error) {
 		return page, "", err
 	}
 	hash := search.Hash(c.box.Email) ^ uint32(c.sim.cfg.Seed)
-	paging := c.sim.cfg.Quirks.PageTokens
-	if paging == "expire" {
+	if c.sim.cfg.Quirks.PageTokens == "expire" {
 		hash ^= uint32(c.box.box.HistoryID())
 	}
-	place, err := readToken(c.form.Get("pageToken"), hash)
+	from, err := c.place(hash)
 	if err != nil {
 		return page, "", err
 	}
-	after, skip := box.Top, 0
-	if place > 0 && paging == "offset" {
-		skip = int(place)
-	} else if place > 0 {
-		after = place - 1
-	}
-	back := 0
-	if place > 0 {
-		back = c.struck.most(func(f Fault) int { return f.Repeat })
-	}
-	if page, err = c.box.box.List(search, box.Place{After: after, Skip: skip, Back: back}, limit); err != nil {
+	if page, err = c.box.box.List(search, from, limit); err != nil || !page.More || len(page.Items) == 0 {
 		return page, "", err
 	}
-	if page.More && len(page.Items) > 0 {
-		place = page.Items[len(page.Items)-1].Row + 1
-		if paging == "offset" {
-			place = uint32(skip + len(page.Items))
-		}
-		next = writeToken(place, hash)
+	at := page.Items[len(page.Items)-1].Row + 1
+	if c.sim.cfg.Quirks.PageTokens == "offset" {
+		at = uint32(from.Skip + len(page.Items))
 	}
-	return page, next, nil
+	return page, writeToken(at, hash), nil
+}
+
+// place reads where the call's page begins.
+func (c *call) place(hash uint32) (box.Place, error) {
+	at, err := readToken(c.form.Get("pageToken"), hash)
+	if err != nil || at == 0 {
+		return box.Place{After: box.Top}, err
+	}
+	back := c.struck.most(func(f Fault) int { return f.Repeat })
+	if c.sim.cfg.Quirks.PageTokens == "offset" {
+		return box.Place{After: box.Top, Skip: int(at), Back: back}, nil
+	}
+	return box.Place{After: at - 1, Back: back}, nil
 }
 
 // estimate is no count, as Gmail's is not, unless the listing ends on its only page.
