@@ -6,19 +6,13 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"mailsweep/internal/gmail"
 	"mailsweep/internal/mailindex"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
-)
-
-// A protection counts as of the last look at Gmail's history: one at the start, one after so many batches (10,000 messages) or so long.
-const (
-	batchesPerLook = 10
-	timePerLook    = 10 * time.Second
-	inFlight       = 3
 )
 
 // execution is one execute at work on its frozen plan.
@@ -35,9 +29,12 @@ type execution struct {
 	skipped map[sweep.MessageID]sweep.Reason
 	away    map[sweep.MessageID]string // in Trash or Spam by a listing, which the index of a new listing does not hold
 	unsure  map[int]batchSet           // neither answered nor proven: perhaps not even begun
-	touched mailindex.Touched
-	looked  bool // history was followed from the freeze on
-	anyMay  bool // history did not reach back to the freeze: every message may have changed
+	look    look
+	proof   evidence
+	anyMay  bool                     // history did not reach back to the freeze: every message may have changed
+	clean   map[sweep.MessageID]bool // of what is left of the plan, as of checked
+	checked int                      // what was news by then
+	listed  mailindex.Listed         // leaves that the index does not know
 }
 
 // execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason. What hears ends when
@@ -85,7 +82,7 @@ func (x *execution) prepare(ctx, hear context.Context) error {
 	if x.ix == nil && len(x.asked) > 0 {
 		hear = ctx // to the end, even after a cancel: without an index nothing is settled
 	}
-	if err := x.look(hear); err != nil {
+	if err := x.lookFirst(hear); err != nil {
 		return err
 	}
 	if err := x.ensureLabel(hear); err != nil {
@@ -160,45 +157,11 @@ func (x *execution) load(ctx context.Context) error {
 		x.asked[b.N], x.done[b.N] = set, b.Done
 	}
 	x.labelID = x.run.LabelID
-	return nil
-}
-
-// look follows Gmail's history since the freeze, or lists the mailbox anew where history does not reach back: never act on a stale
-// protection. If that cannot be done the job fails.
-func (x *execution) look(ctx context.Context) (err error) {
-	if x.ix != nil {
-		since := x.ix.HistoryID // of the last look: only what came since is new
-		if !x.looked {
-			since = min(x.plan.HistoryID, x.ix.HistoryID)
-		}
-		var t mailindex.Touched
-		t, err = x.follow(ctx, x.ix, since)
-		x.touched.IDs, x.touched.Threads = append(x.touched.IDs, t.IDs...), append(x.touched.Threads, t.Threads...)
+	add, remove := x.plan.Action.Change(x.labelID)
+	x.proof = newEvidence(x.run.HistoryFrom, add, remove)
+	for _, set := range x.asked {
+		x.proof.ask(set)
 	}
-	if x.ix == nil || errors.Is(err, gmail.ErrHistoryGone) {
-		err = x.lookAnew(ctx)
-	}
-	x.looked = err == nil
-	return err
-}
-
-// lookAnew lists the mailbox. Listings leave Trash and Spam out: what of the plan lies there is listed by label.
-func (x *execution) lookAnew(ctx context.Context) error {
-	ix, err := x.rebuild(ctx, x.ix)
-	if err != nil {
-		return err
-	}
-	x.away = map[sweep.MessageID]string{}
-	for _, label := range []string{sweep.LabelSpam, sweep.LabelTrash} {
-		found, err := x.collect(ctx, gmail.WithLabel(label))
-		if err != nil {
-			return err
-		}
-		for _, id := range found {
-			x.away[id] = label
-		}
-	}
-	x.ix, x.anyMay = ix, true
 	return nil
 }
 
@@ -231,6 +194,8 @@ func (x *execution) begin(ctx context.Context) error {
 		return nil
 	}
 	made := x.run.LabelMade
+	add, remove := x.plan.Action.Change(x.labelID)
+	x.proof = newEvidence(x.ix.HistoryID, add, remove)
 	x.run = store.RunRow{Job: x.c.ID, Plan: x.plan.ID, Mailbox: x.target.Mailbox, Action: x.plan.Action, Planned: len(x.set), HistoryFrom: x.ix.HistoryID,
 		LabelID: x.labelID, LabelMade: made, Actor: x.c.Actor, Why: "requested", UndoUntil: x.c.Now.Add(sweep.UndoWindow(x.plan.Action))}
 	return x.DB.Fenced(ctx, x.c, func(tx *store.Tx) error { return tx.StartRun(x.run) })
@@ -240,28 +205,28 @@ func (x *execution) begin(ctx context.Context) error {
 func (x *execution) options() mailindex.SelectOptions {
 	o := mailindex.SelectOptions{Now: x.head.frozenAt(), KeepList: x.keep, OurLabels: append(x.target.LabelsMade, x.labelID), LabelID: x.labelID}
 	if !x.anyMay {
-		o.Changed = x.ix.Changed(x.touched)
+		o.Changed = x.ix.Changed(x.look.foreign)
 	}
 	return o
 }
 
-// recheck looks again at messages of the plan and returns those that are still to be cleaned.
-func (x *execution) recheck(ctx context.Context, planned []sweep.MessageID) (map[sweep.MessageID]bool, error) {
+// recheck looks again at what is left of the plan from batch n on, if there is news.
+func (x *execution) recheck(ctx context.Context, n int) error {
+	if x.clean != nil && x.checked == x.look.news {
+		return nil
+	}
 	if err := x.knowKeepList(ctx, x.ix, x.head.Spec); err != nil {
-		return nil, err
+		return err
 	}
-	o := x.options()
-	if o.Changed == nil || x.ix.Rows(planned).Intersects(o.Changed) {
-		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o))
-		if err != nil {
-			return nil, err
-		}
-		o.Listed = listed
+	rest := x.set[n*sweep.BatchSize:]
+	o, err := x.withLeaves(ctx, x.options(), x.ix.Rows(rest))
+	if err != nil {
+		return err
 	}
-	rc := x.ix.Recheck(x.head.Spec, o, planned)
-	clean := make(map[sweep.MessageID]bool, len(rc.ToClean))
+	rc := x.ix.Recheck(x.head.Spec, o, rest)
+	x.clean, x.checked = make(map[sweep.MessageID]bool, len(rc.ToClean)), x.look.news
 	for _, id := range rc.ToClean {
-		clean[id] = true
+		x.clean[id] = true
 		delete(x.skipped, id)
 	}
 	for reason, list := range rc.Skipped {
@@ -269,7 +234,21 @@ func (x *execution) recheck(ctx context.Context, planned []sweep.MessageID) (map
 			x.skipped[id] = x.whereabouts(id, reason)
 		}
 	}
-	return clean, nil
+	return nil
+}
+
+// withLeaves adds what the index does not know of the leaves: listed once, and again when somebody has touched what is left of the plan since.
+func (x *execution) withLeaves(ctx context.Context, o mailindex.SelectOptions, rest *roaring.Bitmap) (mailindex.SelectOptions, error) {
+	open := o.Changed == nil || rest.Intersects(o.Changed)
+	if open && (x.listed == nil || rest.Intersects(x.ix.Changed(x.look.recent))) {
+		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o))
+		if err != nil {
+			return o, err
+		}
+		x.listed, x.look.recent = listed, mailindex.Touched{}
+	}
+	o.Listed = x.listed
+	return o, nil
 }
 
 // whereabouts corrects the reason of a message that the index misses because it lies where listings do not look.

@@ -44,3 +44,9 @@ func IndexOf(ctx context.Context, s *Service, customer, mailbox sweep.ID) (ix *m
 	})
 	return ix, err
 }
+
+// FreshLook says whether a batch may leave on a look of that age, after that many messages.
+func FreshLook(age time.Duration, sent int) bool {
+	l := look{began: time.Now().Add(-age), sent: sent}
+	return l.fresh()
+}

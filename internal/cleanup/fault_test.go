@@ -18,7 +18,7 @@ import (
 // prepared is a customer with a frozen plan of several batches.
 func prepared(t *testing.T, action sweep.Action) (c *customer, p sweep.DryRunResult, plan []string) {
 	t.Helper()
-	c = newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 3600, Seed: 81})
+	c = newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 5000, Seed: 81})
 	p = c.preview(t, wanted(t, action, everything))
 	plan = c.members(t, p.CleanupPlanID)
 	require.Greater(t, len(plan), 1500)
@@ -30,8 +30,8 @@ func TestARunCanceledInTheMiddleLeavesARemainderAndCanBeUndone(t *testing.T) {
 	c, p, plan := prepared(t, sweep.Trash)
 	before := c.digest(t)
 	v := c.submit(t, p.CleanupPlanID)
-	require.Greater(t, len(plan), 3*sweep.BatchSize, "one more batch than is in flight")
-	for n := 1; n <= 3; n++ {
+	require.Greater(t, len(plan), 4*sweep.BatchSize, "one more batch than is in flight")
+	for n := 1; n <= 4; n++ {
 		c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() {
 			_, err := c.Cancel(context.Background(), c.Actor, jobID(t, v.ID))
 			require.NoError(t, err)

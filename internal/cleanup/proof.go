@@ -13,110 +13,46 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// evidence is what Gmail's own history says about the messages that were asked for.
-type evidence struct {
-	ix      *mailindex.Index
-	asked   map[sweep.MessageID]group
-	add     []string
-	remove  []string
-	protect sweep.Protect
-	changed map[sweep.MessageID]group // what really changed on each
-	late    map[sweep.MessageID]bool  // protected before our change
-	shield  map[sweep.MessageID]bool
-	stuck   []group // late, and not put back
-}
-
-// note takes changes in the order in which they happened.
-func (e *evidence) note(changes []mailindex.Change) error {
-	for _, c := range changes {
-		if _, ours := e.asked[c.ID]; !ours {
-			continue
-		}
-		added, removed := common(c.Added, e.add), common(c.Removed, e.remove)
-		if len(added) == 0 && len(removed) == 0 {
-			if e.protect.Starred && slices.Contains(c.Added, sweep.LabelStarred) || e.protect.Important && slices.Contains(c.Added, sweep.LabelImportant) {
-				e.shield[c.ID] = true
-			}
-			continue
-		}
-		if e.shield[c.ID] && len(e.changed[c.ID].Added)+len(e.changed[c.ID].Removed) == 0 {
-			e.late[c.ID] = true
-		}
-		g := e.changed[c.ID]
-		e.changed[c.ID] = group{Added: union(g.Added, added), Removed: union(g.Removed, removed)}
-	}
-	return nil
-}
-
-func common(a, b []string) (both []string) {
-	for _, v := range a {
-		if slices.Contains(b, v) {
-			both = append(both, v)
-		}
-	}
-	return both
-}
-
-func union(a, b []string) []string {
-	out := slices.Clone(a)
-	for _, v := range b {
-		if !slices.Contains(out, v) {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-// prove reads the history of the run. Without it (consent gone, history expired, Gmail away) what was answered counts as asked: proven is
-// false. An error means that the proof has to wait.
-func (x *execution) prove(ctx context.Context) (e evidence, to uint64, proven bool, err error) {
-	add, remove := x.plan.Action.Change(x.labelID)
-	e = evidence{ix: x.ix, asked: map[sweep.MessageID]group{}, add: add, remove: remove, protect: x.head.Spec.Protect,
-		changed: map[sweep.MessageID]group{}, late: map[sweep.MessageID]bool{}, shield: map[sweep.MessageID]bool{}}
-	for _, set := range x.asked {
-		for _, g := range set.Groups {
-			for _, id := range g.IDs {
-				e.asked[id] = group{Added: g.Added, Removed: g.Removed}
-			}
-		}
-	}
-	if len(e.asked) == 0 {
-		return e, x.ix.HistoryID, true, nil
+// prove reads the rest of the run's history. Without it (consent gone, history expired, Gmail away) what was answered counts as asked: proven
+// is false. An error means that the proof has to wait.
+func (x *execution) prove(ctx context.Context) (to uint64, proven bool, err error) {
+	if len(x.proof.asked) == 0 {
+		return x.ix.HistoryID, true, nil
 	}
 	if x.unusable != nil {
-		return e, 0, false, nil
+		return 0, false, nil
 	}
-	gap := x.ix.HistoryID < x.run.HistoryFrom // of changes that a look cut short did not come to: the next to follow the index will
-	to, err = x.mbox.History(ctx, x.run.HistoryFrom, func(c []mailindex.Change) error {
-		x.ix.Apply(c)
-		return e.note(c)
-	})
-	var wait *gmail.Wait
-	if errors.As(err, &wait) || err != nil && ctx.Err() != nil {
-		return e, 0, false, err
+	if x.look.reader == nil { // the claim was stopped before it looked
+		x.look.reader = x.mbox.Reader(min(x.run.HistoryFrom, x.ix.HistoryID))
 	}
-	if err != nil {
+	err = x.catchUp(ctx)
+	switch {
+	case ctx.Err() != nil && err != nil, errors.As(err, new(*gmail.Wait)):
+		return 0, false, err
+	case err != nil:
 		x.Log.WarnContext(ctx, "no proof by history", "error", err.Error())
-		return e, 0, false, nil
+		return 0, false, nil
+	case x.look.broken:
+		return 0, false, nil
 	}
-	if !gap {
-		x.ix.HistoryID = max(x.ix.HistoryID, to)
-	}
-	return e, to, true, nil
+	return x.look.reader.At(), true, nil
 }
 
 // putBack reverses what was changed although it was protected before our change reached it. What Gmail refuses for good stays changed: not
 // charged, told as protected_late, and with the run for its undo. An error means that another claim has to try again.
-func (x *execution) putBack(ctx context.Context, e *evidence) (refused, err error) {
-	byChange := map[string]group{}
-	for id := range e.late {
-		g := e.changed[id]
-		key := fmt.Sprint(g.Added, g.Removed)
-		byChange[key] = group{Added: g.Added, Removed: g.Removed, IDs: append(byChange[key].IDs, id)}
+func (x *execution) putBack(ctx context.Context) (refused, err error) {
+	var back batchSet
+	for id := range x.proof.late {
+		if !x.proof.disturbed(id) {
+			back.put(x.reversed(id), id)
+		}
 	}
-	for _, g := range byChange {
+	for _, g := range back.Groups {
 		for part := range slices.Chunk(g.IDs, sweep.BatchSize) {
-			err := x.mbox.Modify(ctx, part, g.Removed, g.Added)
+			err := x.unusable
+			if err == nil {
+				err = x.mbox.Modify(ctx, part, g.Added, g.Removed)
+			}
 			switch {
 			case err == nil, errors.Is(err, gmail.ErrLabelGone): // whoever deleted the label took it from the messages
 				continue
@@ -124,66 +60,92 @@ func (x *execution) putBack(ctx context.Context, e *evidence) (refused, err erro
 				return nil, err
 			}
 			x.Log.ErrorContext(ctx, "protected messages were not put back", "messages", len(part), "error", err.Error())
-			e.stuck = append(e.stuck, group{Added: g.Added, Removed: g.Removed, IDs: part, Free: true})
+			x.proof.stuck = append(x.proof.stuck, group{Added: g.Removed, Removed: g.Added, IDs: part, Free: true})
 			refused = err
 		}
 	}
-	for id := range e.late {
-		delete(e.changed, id)
+	for id := range x.proof.late {
+		delete(x.proof.changed, id)
 		x.skipped[id] = sweep.ProtectedLate
 	}
 	return refused, nil
 }
 
+// reversed is the change that puts a message back. One that somebody has moved to Trash or Spam is not put into the inbox.
+func (x *execution) reversed(id sweep.MessageID) group {
+	g := x.proof.changed[id]
+	back := group{Added: g.Removed, Removed: g.Added}
+	for _, label := range []string{sweep.LabelSpam, sweep.LabelTrash} {
+		if !slices.Contains(g.Added, label) && x.ix.Holds(mailindex.LabelDimension(label), id) {
+			back.Added = slices.DeleteFunc(slices.Clone(back.Added), func(l string) bool { return l == sweep.LabelInbox })
+		}
+	}
+	return back
+}
+
 // settle proves what was done, corrects the charge downwards, keeps what undo needs, freezes what is left and ends the job.
 func (x *execution) settle(ctx context.Context, e store.Ending) error {
-	proof, to, proven, err := x.prove(ctx)
+	to, proven, err := x.prove(ctx)
 	if err != nil {
 		return err
 	}
-	if proven {
-		refused, err := x.putBack(ctx, &proof)
-		if err != nil {
-			return err
-		}
-		if refused != nil && e.State == sweep.Succeeded {
-			e = failure(refused)
-		}
+	refused, err := x.putBack(ctx)
+	if err != nil {
+		return err
 	}
-	x.sortUnanswered(&proof, proven)
+	if refused != nil && e.State == sweep.Succeeded {
+		e = failure(refused)
+	}
+	x.sortUnanswered(proven)
 	if err := x.settleInFlight(ctx); err != nil {
 		return err
 	}
 	left := x.left()
-	res := x.outcome(proof, to, proven)
+	res := x.outcome(to, proven)
 	if e.State == sweep.Succeeded && x.c.Reserved == 0 && len(left) == len(x.set) && len(x.set) > 0 {
 		e = store.Ending{State: sweep.Failed, Code: sweep.QuotaExceeded, Detail: "nothing was reserved for this run"}
 	}
-	return x.finish(ctx, &res, e, func(tx *store.Tx) error { return x.write(tx, &res, &e, proof, to, left) })
+	return x.finish(ctx, &res, e, func(tx *store.Tx) error { return x.write(tx, &res, &e, to, left) })
 }
 
-// sortUnanswered decides about batches whose call nobody answered: proven ones count, the others were not asked. Without a proof what was
+// sortUnanswered decides about batches whose call nobody answered: what is proven counts, the rest was not asked. Without a proof what was
 // answered counts as asked, and what was not stays with the run for its undo, which looks at each message.
-func (x *execution) sortUnanswered(proof *evidence, proven bool) {
+func (x *execution) sortUnanswered(proven bool) {
 	for n, set := range x.asked {
-		hit := proven && slices.ContainsFunc(set.ids(), func(id sweep.MessageID) bool { _, ok := proof.changed[id]; return ok })
-		if !x.done[n] && !hit {
+		switch {
+		case x.done[n] && !proven:
+			x.believe(set)
+		case x.done[n]:
+		case proven:
+			x.asked[n] = x.effectOf(set)
+		default:
 			x.unsure[n] = set
 			delete(x.asked, n)
-			continue
 		}
-		for _, id := range set.ids() {
-			if !proven {
-				proof.changed[id] = proof.asked[id]
+	}
+}
+
+// believe counts a batch as changed that was answered and cannot be proven.
+func (x *execution) believe(set batchSet) {
+	for _, id := range set.ids() {
+		if !x.proof.late[id] {
+			x.proof.changed[id] = x.proof.asked[id]
+		}
+	}
+}
+
+// effectOf is what an unanswered call did, by the proof. Of the rest, what is gone is skipped for that, and the others are left.
+func (x *execution) effectOf(set batchSet) (effect batchSet) {
+	for _, g := range set.Groups {
+		for _, id := range g.IDs {
+			if _, changed := x.proof.changed[id]; changed || x.proof.late[id] {
+				effect.put(g, id)
+			} else if _, exists := x.ix.Row(id); !exists {
+				x.skipped[id] = x.whereabouts(id, sweep.AlreadyGone)
 			}
 		}
 	}
-	if !proven {
-		return
-	}
-	for n := range x.unsure {
-		x.asked[n] = batchSet{}
-	}
+	return effect
 }
 
 // settleInFlight charges batches whose call was answered by nobody but had an effect.
@@ -214,15 +176,15 @@ func (x *execution) left() (left ids) {
 	return left
 }
 
-func (x *execution) outcome(proof evidence, to uint64, proven bool) sweep.ExecuteResult {
-	res := sweep.ExecuteResult{CleanupPlanID: sweep.PlanID.Show(x.plan.ID), Planned: len(x.set), Cleaned: len(proof.changed),
+func (x *execution) outcome(to uint64, proven bool) sweep.ExecuteResult {
+	res := sweep.ExecuteResult{CleanupPlanID: sweep.PlanID.Show(x.plan.ID), Planned: len(x.set), Cleaned: len(x.proof.changed),
 		Skipped: sweep.Skipped{ByReason: map[sweep.Reason]int{}}, UndoUntil: x.run.UndoUntil,
 		Proof: sweep.Proof{HistoryFrom: fmt.Sprint(x.run.HistoryFrom), HistoryTo: fmt.Sprint(to)}, UnitsSpent: x.beat.spent()}
 	if proven {
-		res.Proof.Confirmed = len(proof.changed)
+		res.Proof.Confirmed = len(x.proof.changed)
 	}
 	for id, reason := range x.skipped {
-		if _, changed := proof.changed[id]; changed {
+		if _, changed := x.proof.changed[id]; changed {
 			continue
 		}
 		if reason == sweep.AlreadyGone {
@@ -233,13 +195,13 @@ func (x *execution) outcome(proof evidence, to uint64, proven bool) sweep.Execut
 	}
 	for _, set := range x.asked {
 		for _, id := range set.ids() {
-			_, changed := proof.changed[id]
+			_, changed := x.proof.changed[id]
 			if _, skipped := x.skipped[id]; !changed && !skipped {
 				res.AlreadyGone++ // asked, but Gmail's history shows no change: it was gone, or as wanted
 			}
 		}
 	}
-	res.Bytes = x.ix.Summary(x.ix.Rows(keys(proof.changed)), x.c.Now).Bytes.Estimate
+	res.Bytes = x.ix.Summary(x.ix.Rows(keys(x.proof.changed)), x.c.Now).Bytes.Estimate
 	return res
 }
 
@@ -252,7 +214,7 @@ func keys(m map[sweep.MessageID]group) []sweep.MessageID {
 }
 
 // write is the last transaction of a run: everything a later undo, history page or bill will read.
-func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Ending, proof evidence, to uint64, left ids) error {
+func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Ending, to uint64, left ids) error {
 	settled, err := tx.SettledOf(x.c.ID)
 	if err != nil {
 		return err
@@ -260,7 +222,7 @@ func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Endin
 	if err := tx.Correct(x.c, res.Cleaned-settled); err != nil {
 		return err
 	}
-	if err := x.keepForUndo(tx, proof); err != nil {
+	if err := x.keepForUndo(tx); err != nil {
 		return err
 	}
 	remainder, err := x.freezeLeft(tx, res.Cleaned > 0, left)
@@ -290,9 +252,9 @@ func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Endin
 }
 
 // keepForUndo rewrites each batch with what really changed.
-func (x *execution) keepForUndo(tx *store.Tx, proof evidence) error {
+func (x *execution) keepForUndo(tx *store.Tx) error {
 	stuck := map[sweep.MessageID]group{}
-	for _, g := range proof.stuck {
+	for _, g := range x.proof.stuck {
 		for _, id := range g.IDs {
 			stuck[id] = g
 		}
@@ -300,7 +262,8 @@ func (x *execution) keepForUndo(tx *store.Tx, proof evidence) error {
 	for n, set := range x.asked {
 		var kept batchSet
 		for _, id := range set.ids() {
-			if g, changed := proof.changed[id]; changed {
+			if g, changed := x.proof.changed[id]; changed {
+				g.Moved = x.proof.disturbed(id)
 				kept.put(g, id)
 			} else if g, late := stuck[id]; late {
 				kept.put(g, id)

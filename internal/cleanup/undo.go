@@ -88,6 +88,9 @@ func (r *reversal) load(ctx context.Context) error {
 			return err
 		}
 		for _, g := range set.Groups {
+			if g.Moved {
+				r.leave(g)
+			}
 			key := fmt.Sprint(g.Added, g.Removed)
 			if merged[key] == nil {
 				merged[key] = &group{Added: g.Added, Removed: g.Removed}

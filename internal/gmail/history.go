@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	api "google.golang.org/api/gmail/v1"
 
@@ -11,41 +12,70 @@ import (
 )
 
 // historyFields keeps the records to what an index needs.
-const historyFields = "history(messagesAdded(message(id,threadId,labelIds)),messagesDeleted(message(id,threadId))," +
+const historyFields = "history(id,messagesAdded(message(id,threadId,labelIds)),messagesDeleted(message(id,threadId))," +
 	"labelsAdded(message(id,threadId,labelIds),labelIds),labelsRemoved(message(id,threadId,labelIds),labelIds)),historyId,nextPageToken"
 
-// History hands all changes since start to yield, in order, 500 records a page for 2 units each. end is the mailbox's state as the
-// first page told it: changes made while later pages were read are told again by a History from end, never lost.
-// ErrHistoryGone when Gmail no longer reaches back to start (it keeps at least a week, sometimes hours): list anew.
-func (m *Mailbox) History(ctx context.Context, start uint64, yield func([]mailindex.Change) error) (end uint64, err error) {
-	if start == 0 {
-		return 0, errors.New("history.list: no place to start from")
+// Reader follows a mailbox's history, page by page.
+type Reader struct {
+	mailbox *Mailbox
+	at      uint64 // everything up to here was told
+	seen    uint64 // … and will be once the round is over
+	token   string
+}
+
+// Reader tells what comes after a history id.
+func (m *Mailbox) Reader(since uint64) *Reader { return &Reader{mailbox: m, at: since, seen: since} }
+
+// At is the history id up to which everything was told: at the end of a round not less than the mailbox's state as the round began.
+func (r *Reader) At() uint64 { return r.at }
+
+// Midway says that a round has begun and is not over.
+func (r *Reader) Midway() bool { return r.token != "" }
+
+// Next gives the next page of a round, up to 500 records in their order, for 2 units. last says that the round is over: all that had
+// happened when it began was told, and perhaps more. The next call begins another. ErrHistoryGone when Gmail no longer reaches back (it
+// keeps at least a week, sometimes hours): list anew.
+func (r *Reader) Next(ctx context.Context) (changes []mailindex.Change, last bool, err error) {
+	if r.at == 0 {
+		return nil, false, errors.New("history.list: no place to start from")
 	}
-	for token := ""; ; {
-		page, err := m.historyPage(ctx, start, token)
-		if err != nil {
+	page, err := r.mailbox.historyPage(ctx, r.at, r.token)
+	if err != nil {
+		return nil, false, err
+	}
+	if r.token == "" {
+		r.seen = max(r.at, page.HistoryId)
+	}
+	if changes, err = changesOf(page.History); err != nil {
+		return nil, false, fmt.Errorf("%s: %w", HistoryList, err)
+	}
+	if n := len(page.History); n > 0 {
+		r.seen = max(r.seen, page.History[n-1].Id) // records come in order: none before it is left
+	}
+	if page.NextPageToken != "" && page.NextPageToken == r.token {
+		return nil, false, fmt.Errorf("%s: Gmail gave the same page token twice", HistoryList)
+	}
+	if r.token = page.NextPageToken; r.token == "" {
+		r.at = r.seen
+	}
+	return changes, r.token == "", nil
+}
+
+// History hands all changes since start to yield, as one round of a Reader. end is where the next begins.
+func (m *Mailbox) History(ctx context.Context, start uint64, yield func([]mailindex.Change) error) (end uint64, err error) {
+	r := m.Reader(start)
+	for last := false; !last; {
+		var changes []mailindex.Change
+		if changes, last, err = r.Next(ctx); err != nil {
 			return 0, err
-		}
-		if token == "" {
-			end = page.HistoryId
-		}
-		changes, err := changesOf(page.History)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", HistoryList, err)
 		}
 		if len(changes) > 0 {
 			if err := yield(changes); err != nil {
 				return 0, err
 			}
 		}
-		if page.NextPageToken == "" {
-			return end, nil
-		}
-		if page.NextPageToken == token {
-			return 0, fmt.Errorf("%s: Gmail gave the same page token twice", HistoryList)
-		}
-		token = page.NextPageToken
 	}
+	return r.At(), nil
 }
 
 func (m *Mailbox) historyPage(ctx context.Context, start uint64, token string) (*api.ListHistoryResponse, error) {
@@ -58,22 +88,41 @@ func (m *Mailbox) historyPage(ctx context.Context, start uint64, token string) (
 	})
 }
 
+// changesOf takes the records apart. Labels that a record adds to and removes from a message are one change: it was one act.
 func changesOf(records []*api.History) (changes []mailindex.Change, err error) {
 	for _, r := range records {
+		first := len(changes)
 		for _, added := range r.MessagesAdded {
-			changes, err = appendChange(changes, err, added.Message, mailindex.Change{Kind: mailindex.Added})
+			changes, err = appendChange(changes, err, added.Message, mailindex.Change{At: r.Id, Kind: mailindex.Added})
 		}
 		for _, l := range r.LabelsAdded {
-			changes, err = appendChange(changes, err, l.Message, mailindex.Change{Kind: mailindex.Labelled, Added: l.LabelIds})
+			changes, err = appendChange(changes, err, l.Message, mailindex.Change{At: r.Id, Kind: mailindex.Labelled, Added: l.LabelIds})
 		}
 		for _, l := range r.LabelsRemoved {
-			changes, err = appendChange(changes, err, l.Message, mailindex.Change{Kind: mailindex.Labelled, Removed: l.LabelIds})
+			changes, err = appendChange(changes, err, l.Message, mailindex.Change{At: r.Id, Kind: mailindex.Labelled, Removed: l.LabelIds})
 		}
 		for _, deleted := range r.MessagesDeleted {
-			changes, err = appendChange(changes, err, deleted.Message, mailindex.Change{Kind: mailindex.Deleted})
+			changes, err = appendChange(changes, err, deleted.Message, mailindex.Change{At: r.Id, Kind: mailindex.Deleted})
 		}
+		changes = append(changes[:first], joined(changes[first:])...)
 	}
 	return changes, err
+}
+
+// joined makes what a record says of the labels of one message one change.
+func joined(record []mailindex.Change) (acts []mailindex.Change) {
+	if len(record) < 2 {
+		return record
+	}
+	for _, c := range record {
+		i := slices.IndexFunc(acts, func(a mailindex.Change) bool { return a.ID == c.ID && a.Kind == c.Kind })
+		if i < 0 || c.Kind != mailindex.Labelled {
+			acts = append(acts, c)
+			continue
+		}
+		acts[i].Added, acts[i].Removed = slices.Concat(acts[i].Added, c.Added), slices.Concat(acts[i].Removed, c.Removed)
+	}
+	return acts
 }
 
 // appendChange keeps the first error.

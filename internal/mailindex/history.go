@@ -21,6 +21,7 @@ const (
 
 // Change is one entry of Gmail's history.
 type Change struct {
+	At      uint64 // the history id of its record; 0: unknown
 	Kind    ChangeKind
 	ID      sweep.MessageID
 	Thread  sweep.ThreadID

@@ -1,0 +1,89 @@
+package cleanup
+
+import (
+	"slices"
+
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/sweep"
+)
+
+// evidence is what Gmail's own history says about the messages that a run asks for, in the order in which it happened.
+type evidence struct {
+	since   uint64 // history id before the first call
+	add     []string
+	remove  []string
+	asked   map[sweep.MessageID]group
+	changed map[sweep.MessageID]group           // what really changed on each
+	after   map[sweep.MessageID]map[string]bool // of those, labels as they are by what came later
+	late    map[sweep.MessageID]bool            // protected before our change
+	stuck   []group                             // late, and not put back
+}
+
+func newEvidence(since uint64, add, remove []string) evidence {
+	return evidence{since: since, add: add, remove: remove, asked: map[sweep.MessageID]group{}, changed: map[sweep.MessageID]group{},
+		after: map[sweep.MessageID]map[string]bool{}, late: map[sweep.MessageID]bool{}}
+}
+
+// ask notes what is about to be asked of Gmail.
+func (e *evidence) ask(set batchSet) {
+	for _, g := range set.Groups {
+		for _, id := range g.IDs {
+			e.asked[id] = group{Added: g.Added, Removed: g.Removed}
+		}
+	}
+}
+
+// ours says that a change is what the run does, and of a message that it asked for. That somebody else did the same cannot be told.
+func (e *evidence) ours(c mailindex.Change) bool {
+	_, asked := e.asked[c.ID]
+	return asked && c.At > e.since && len(c.Added)+len(c.Removed) > 0 && within(c.Added, e.add) && within(c.Removed, e.remove)
+}
+
+func within(labels, all []string) bool {
+	return !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(all, l) })
+}
+
+// note takes a change that is ours.
+func (e *evidence) note(c mailindex.Change) {
+	g := e.changed[c.ID]
+	e.changed[c.ID] = group{Added: union(g.Added, c.Added), Removed: union(g.Removed, c.Removed)}
+	e.follow(c)
+}
+
+// follow keeps what becomes of a message that the run has changed.
+func (e *evidence) follow(c mailindex.Change) {
+	if _, changed := e.changed[c.ID]; !changed || len(c.Added)+len(c.Removed) == 0 {
+		return
+	}
+	if e.after[c.ID] == nil {
+		e.after[c.ID] = map[string]bool{}
+	}
+	for _, l := range c.Added {
+		e.after[c.ID][l] = true
+	}
+	for _, l := range c.Removed {
+		e.after[c.ID][l] = false
+	}
+}
+
+// disturbed says that somebody has changed the message again since the run did, or that it was put back.
+func (e *evidence) disturbed(id sweep.MessageID) bool { return disturbed(e.changed[id], e.after[id]) }
+
+func common(a, b []string) (both []string) {
+	for _, v := range a {
+		if slices.Contains(b, v) {
+			both = append(both, v)
+		}
+	}
+	return both
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, v := range b {
+		if !slices.Contains(out, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
