@@ -150,7 +150,7 @@ func (p *parts) gmailClient() (*gmail.Client, error) {
 	}
 	scale := p.cfg.Gmail.TimeScale
 	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale,
-		Pacer:   &ratelimit.Governor{Redis: p.redis, Account: accountRate(scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
+		Pacer:   &ratelimit.Governor{Redis: p.redis, Account: accountRate(tariff, scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
 		Observe: p.observeGmail()}, nil
 }
 
@@ -194,8 +194,8 @@ func (p *parts) passwords() *secret.Passwords {
 
 // accountRate is the pace of one mailbox. On a clock that runs faster a scheduler's hiccup lets more late calls bunch up, so that
 // their lateness is allowed for.
-func accountRate(scale float64) ratelimit.Rate {
-	r := ratelimit.AccountRate().Scale(scale)
+func accountRate(tariff gmail.Tariff, scale float64) ratelimit.Rate {
+	r := ratelimit.MinuteRate(tariff.PerUserMinute).Scale(scale)
 	if scale > 1 {
 		r = r.Late(20 * time.Millisecond)
 	}

@@ -14,19 +14,19 @@ import (
 
 // openPacer lets every call through at once and remembers what it was asked.
 type openPacer struct {
-	mu     sync.Mutex
-	booked map[string]int
-	closed time.Time
-	wait   time.Duration
-	limits []int
-	flight int
-	most   int
-	fail   error
-	asked  func() // once a booking is made
-	placed func() // once a place is given
+	mu       sync.Mutex
+	booked   map[string]int
+	closed   time.Time
+	wait     time.Duration
+	limits   []int
+	flight   int
+	most     int
+	fail     error
+	unplaced int    // bookings made by nobody who had a place
+	placed   func() // once a place is given
 }
 
-func (p *openPacer) Reserve(_ context.Context, account string, units int, maxWait time.Duration) (time.Duration, bool, error) {
+func (p *openPacer) Wait(_ context.Context, account string, units int, maxWait time.Duration) (time.Duration, bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fail != nil || p.wait > maxWait {
@@ -36,11 +36,8 @@ func (p *openPacer) Reserve(_ context.Context, account string, units int, maxWai
 		p.booked = map[string]int{}
 	}
 	p.booked[account] += units
-	wait := p.wait
-	if p.asked != nil {
-		p.asked()
-	}
-	return wait, true, nil
+	p.unplaced += max(0, 1-p.flight)
+	return p.wait, true, nil
 }
 
 func (p *openPacer) CloseUntil(_ context.Context, _ string, until time.Time) error {

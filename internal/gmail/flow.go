@@ -19,7 +19,6 @@ type flow struct {
 	max   int
 	run   int       // successes since the last change
 	cutAt time.Time // refusals of calls that began earlier belong to the same crowd
-	shut  time.Time // when the bucket was last closed
 }
 
 func newFlow() *flow { return &flow{max: flowStart} }
@@ -46,16 +45,4 @@ func (f *flow) crowded(began, now time.Time) {
 		return
 	}
 	f.max, f.run, f.cutAt = max(flowMin, f.max/2), 0, now
-}
-
-func (f *flow) closed(now time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.shut = now
-}
-
-func (f *flow) closedSince(t time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.shut.After(t)
 }

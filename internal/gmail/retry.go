@@ -66,7 +66,6 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 	}
 	until := a.until(v)
 	if v.step == throttled {
-		a.mailbox.flow.closed(time.Now())
 		if err := a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until); err != nil {
 			return errors.Join(&Wait{Until: until}, &paceError{err})
 		}

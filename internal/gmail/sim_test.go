@@ -25,7 +25,7 @@ type free struct {
 	closed int
 }
 
-func (*free) Reserve(context.Context, string, int, time.Duration) (time.Duration, bool, error) {
+func (*free) Wait(context.Context, string, int, time.Duration) (time.Duration, bool, error) {
 	return 0, true, nil
 }
 

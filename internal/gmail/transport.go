@@ -12,12 +12,13 @@ import (
 
 // Pacer spreads calls over time and processes; ratelimit.Governor is one. account is an opaque key of the Google account.
 type Pacer interface {
-	// Reserve books units and says how long to wait before the call; ok is false, and nothing booked, when that passes maxWait.
-	Reserve(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error)
-	// CloseUntil stops all calls for the account until a wall-clock time.
-	CloseUntil(ctx context.Context, account string, until time.Time) error
 	// Acquire waits for one of max places in flight.
 	Acquire(ctx context.Context, account string, max int) (release func(), err error)
+	// Wait books units and sleeps until the call may be made, also over a time for which the account is closed meanwhile. ok is false when
+	// that would take longer than maxWait: wait is how long from now.
+	Wait(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error)
+	// CloseUntil stops all calls for the account until a wall-clock time.
+	CloseUntil(ctx context.Context, account string, until time.Time) error
 }
 
 // Call tells of one request that left, for metrics. It names no account and no message.
@@ -62,21 +63,14 @@ type transport struct {
 	base    http.RoundTripper
 }
 
-// RoundTrip asks for the access token after the long wait, so that no token ages in the queue, and before it takes a place in
-// flight, so that no place is held by a slow token endpoint.
+// RoundTrip takes its place in flight before it waits for its units, so that it leaves when they were booked for: calls that are late
+// bunch up beyond the quota. It asks for the access token last, so that none ages in the queue.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	call, err := t.allow.find(r)
 	if err != nil {
 		return nil, refuse(r, err)
 	}
 	began, units := time.Now(), t.mailbox.client.Tariff.Units[call]
-	if err := t.book(r.Context(), units); err != nil {
-		return nil, refuse(r, err)
-	}
-	token, err := t.mailbox.tokens.access(r.Context())
-	if err != nil {
-		return nil, refuse(r, err)
-	}
 	release, err := t.mailbox.client.Pacer.Acquire(r.Context(), t.mailbox.account, t.mailbox.flow.limit())
 	if err != nil {
 		return nil, refuse(r, &paceError{err})
@@ -87,6 +81,13 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			release()
 		}
 	}()
+	if err := t.book(r.Context(), units); err != nil {
+		return nil, refuse(r, err)
+	}
+	token, err := t.mailbox.tokens.access(r.Context())
+	if err != nil {
+		return nil, refuse(r, err)
+	}
 	answer, err := t.send(r, token, Call{Method: call, Units: units, Waited: time.Since(began)})
 	if err != nil {
 		return nil, err
@@ -104,25 +105,17 @@ func refuse(r *http.Request, err error) error {
 	return err
 }
 
-// book reserves units and sleeps until its turn. When Gmail closed the mailbox meanwhile the turn is void and it books anew.
+// book waits for its units.
 func (t *transport) book(ctx context.Context, units int) error {
 	m := t.mailbox
-	for {
-		began := time.Now()
-		wait, ok, err := m.client.Pacer.Reserve(ctx, m.account, units, m.client.patience())
-		if err != nil {
-			return &paceError{err}
-		}
-		if !ok {
-			return &Wait{Until: time.Now().Add(wait)}
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-		if wait <= 0 || !m.flow.closedSince(began) {
-			return nil
-		}
+	wait, ok, err := m.client.Pacer.Wait(ctx, m.account, units, m.client.patience())
+	switch {
+	case err != nil:
+		return &paceError{err}
+	case !ok:
+		return &Wait{Until: time.Now().Add(wait)}
 	}
+	return nil
 }
 
 // send makes the request with a deadline that lasts until the body is closed. A change that has left is awaited even if its caller's time

@@ -174,21 +174,12 @@ func TestALongBucketWaitIsGivenToTheCaller(t *testing.T) {
 	}
 }
 
-func TestATurnIsVoidWhenGmailClosedTheMailboxMeanwhile(t *testing.T) {
+func TestNoCallIsLateForWhatItHasBooked(t *testing.T) {
 	t.Parallel()
-	f := newFake(t, profileAnswer)
-	p := &openPacer{wait: 100 * time.Millisecond}
-	m := f.open(p)
-	m.client.TimeScale = 1
-	p.asked = func() {
-		p.asked = nil
-		p.wait = time.Hour
-		time.AfterFunc(10*time.Millisecond, func() { m.flow.closed(time.Now()) })
-	}
-	_, err := m.Profile(t.Context())
-	var wait *Wait
-	if !errors.As(err, &wait) || f.calls() != 0 {
-		t.Errorf("%v, %d calls", err, f.calls())
+	p := &openPacer{}
+	callEverything(t, newFake(t, answer{status: 200, body: `{"id":"1","threadId":"1","historyId":"1"}`}).open(p))
+	if p.unplaced != 0 || p.flight != 0 {
+		t.Errorf("%d bookings before there was a place, %d places not given back", p.unplaced, p.flight)
 	}
 }
 

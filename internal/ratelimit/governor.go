@@ -15,9 +15,15 @@ import (
 // Capacity + w × Refill units.
 type Rate struct{ Refill, Capacity float64 }
 
-// AccountRate is one Google account's bucket: 1,320 + 60 × 78 = 6,000, Gmail's units a minute per user, in any window
-// (Gmail API usage limits of 2026-05-01, tariff total_query_cost).
-func AccountRate() Rate { return Rate{Refill: 78, Capacity: 1320} }
+// AccountRate is one Google account's bucket under the tariff of new projects: 1,320 + 60 × 78 = 6,000 units a minute per user, in any
+// window (Gmail API usage limits of 2026-05-01, tariff total_query_cost).
+func AccountRate() Rate { return MinuteRate(6000) }
+
+// MinuteRate is the bucket of which no minute sees more than that many units.
+func MinuteRate(units int) Rate {
+	refill := 0.013 * float64(units)
+	return Rate{Refill: refill, Capacity: float64(units) - 60*refill}
+}
 
 // ProjectRate is our Google project's bucket: 80 % of Gmail's 1,200,000 units a minute per project. The capacity leaves
 // room for calls that were booked up to ten seconds before they are made.
@@ -66,19 +72,19 @@ func (g *Governor) Reserve(ctx context.Context, account string, units int, maxWa
 	return micros(b.start - b.now), b.ok, nil
 }
 
-// Wait reserves and sleeps. If the bucket was closed while it slept it books anew, as long as maxWait allows in sum.
-func (g *Governor) Wait(ctx context.Context, account string, units int, maxWait time.Duration) (waited time.Duration, ok bool, err error) {
-	for {
-		wait, ok, err := g.Reserve(ctx, account, units, maxWait-waited)
+// Wait reserves and sleeps. If the bucket was closed while it slept, by whichever process, it books anew, as long as maxWait allows in
+// sum. If it does not, ok is false and wait says how long it would have been from now.
+func (g *Governor) Wait(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error) {
+	for waited := time.Duration(0); ; waited += wait {
+		wait, ok, err = g.Reserve(ctx, account, units, maxWait-waited)
 		if err != nil || !ok {
-			return waited + wait, false, err
+			return wait, false, err
 		}
 		if err := sleep(ctx, wait); err != nil {
-			return waited, false, err
+			return 0, false, err
 		}
-		waited += wait
 		if wait == 0 || !g.closed(ctx, account) {
-			return waited, true, nil
+			return waited + wait, true, nil
 		}
 	}
 }

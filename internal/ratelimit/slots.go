@@ -51,7 +51,8 @@ func (g *Governor) tryAcquire(ctx context.Context, account, id string, max int) 
 	})
 	switch {
 	case err == nil && got:
-		return sync.OnceFunc(func() { g.release(ctx, account, id) }), nil
+		stop := g.renewing(account, id)
+		return sync.OnceFunc(func() { stop(); g.release(ctx, account, id) }), nil
 	case err == nil:
 		return nil, nil
 	case ctx.Err() != nil:
@@ -86,8 +87,35 @@ func (g *Governor) acquireAlone(account string, limit int) func() {
 	})
 }
 
-// slotLease is no longer than a claim's lease: whoever goes on with a dead worker's job must not wait for the dead one's calls. A call
-// that takes longer is then not counted any more; that one is in flight too many harms less than that nobody works.
+// slotLease is no longer than a claim's lease: whoever goes on with a dead worker's job must not wait for the dead one's calls. A slot that
+// is held longer is renewed.
 const slotLease = 15 * time.Second
 
 func (g *Governor) lease() time.Duration { return cmp.Or(g.Lease, slotLease) }
+
+// renewing keeps a slot until stop.
+func (g *Governor) renewing(account, id string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	every := g.lease() / 3
+	var timer *time.Timer
+	timer = time.AfterFunc(time.Hour, func() {
+		if ctx.Err() != nil {
+			return
+		}
+		_ = g.link.try(ctx, g.Log, func(ctx context.Context) error {
+			return renewScript.Run(ctx, g.Redis, []string{slotsKey(account)}, id, g.lease().Microseconds()).Err()
+		})
+		timer.Reset(every)
+	})
+	timer.Reset(every)
+	return func() { cancel(); timer.Stop() }
+}
+
+// renewScript renews a slot that is still held: one that was given back meanwhile stays free.
+var renewScript = redis.NewScript(`
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+local t, lease = redis.call('TIME'), tonumber(ARGV[2])
+redis.call('ZADD', KEYS[1], string.format('%.0f', t[1] * 1000000 + t[2] + lease), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], math.ceil(lease / 1000) + 1000)
+return 1
+`)

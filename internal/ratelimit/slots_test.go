@@ -47,7 +47,8 @@ func TestInFlightSlotsAreSharedByAllProcesses(t *testing.T) {
 func TestAKilledWorkersSlotsComeBack(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
-	killed := &Governor{Redis: client(t, url), Lease: 300 * time.Millisecond}
+	connection := client(t, url)
+	killed := &Governor{Redis: connection, Lease: 300 * time.Millisecond}
 	alive := &Governor{Redis: client(t, url)}
 	if _, err := alive.Acquire(t.Context(), "sub", 3); err != nil {
 		t.Fatal(err)
@@ -57,6 +58,7 @@ func TestAKilledWorkersSlotsComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	_ = connection.Close() // the dead renew nothing
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, err := alive.Acquire(short, "sub", 3); err == nil {
@@ -91,5 +93,37 @@ func TestWithoutRedisHalfTheSlotsRemain(t *testing.T) {
 	releases[0]()
 	if _, err := g.Acquire(t.Context(), "sub", 4); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestASlotOfALongCallStaysTaken(t *testing.T) {
+	t.Parallel()
+	url := testkit.Redis(t)
+	g, other := &Governor{Redis: client(t, url), Lease: 300 * time.Millisecond}, &Governor{Redis: client(t, url)}
+	release, err := g.Acquire(t.Context(), "sub", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := other.Acquire(long, "sub", 1); err == nil {
+		t.Error("a second slot of one, while the first call is still on its way")
+	}
+	release()
+	if _, err := other.Acquire(t.Context(), "sub", 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAMinuteHoldsWhatTheTariffSays(t *testing.T) {
+	t.Parallel()
+	for _, units := range []int{6_000, 15_000} {
+		r := MinuteRate(units)
+		if sum := r.Capacity + 60*r.Refill; sum > float64(units)+1e-6 || sum < float64(units)-1 || r.Capacity < 500 {
+			t.Errorf("%d: %+v", units, r)
+		}
+	}
+	if r := AccountRate(); r != (Rate{78, 1320}) {
+		t.Errorf("%+v", r)
 	}
 }
