@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"mailsweep/internal/gmail"
 	"mailsweep/internal/mailindex"
 	"mailsweep/internal/store"
@@ -219,7 +217,7 @@ func (x *execution) recheck(ctx context.Context, n int) error {
 		return err
 	}
 	rest := x.set[n*sweep.BatchSize:]
-	o, err := x.withLeaves(ctx, x.options(), x.ix.Rows(rest))
+	o, err := x.withLeaves(ctx, x.options(), rest)
 	if err != nil {
 		return err
 	}
@@ -238,9 +236,10 @@ func (x *execution) recheck(ctx context.Context, n int) error {
 }
 
 // withLeaves adds what the index does not know of the leaves: listed once, and again when somebody has touched what is left of the plan since.
-func (x *execution) withLeaves(ctx context.Context, o mailindex.SelectOptions, rest *roaring.Bitmap) (mailindex.SelectOptions, error) {
-	open := o.Changed == nil || rest.Intersects(o.Changed)
-	if open && (x.listed == nil || rest.Intersects(x.ix.Changed(x.look.recent))) {
+func (x *execution) withLeaves(ctx context.Context, o mailindex.SelectOptions, rest ids) (mailindex.SelectOptions, error) {
+	rows := x.ix.Rows(rest)
+	open := o.Changed == nil || rows.Intersects(o.Changed)
+	if open && (x.listed == nil || rows.Intersects(x.ix.Changed(x.look.recent))) {
 		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o))
 		if err != nil {
 			return o, err
