@@ -45,7 +45,8 @@ type Mailbox struct {
 	tokens  *tokens
 	flow    *flow
 	service *api.Service
-	broken  error // the client could not be built: a mistake in the configuration
+	http    *http.Client // the service's, which has the transport
+	broken  error        // the client could not be built: a mistake in the configuration
 
 	mu    sync.Mutex
 	units map[Method]int64
@@ -71,11 +72,11 @@ func (c *Client) service(m *Mailbox) (*api.Service, error) {
 	if err != nil || base.Host == "" {
 		return nil, fmt.Errorf("the Gmail base URL is not a URL")
 	}
-	client := &http.Client{
+	m.http = &http.Client{
 		Transport:     &transport{mailbox: m, allow: allowList{base: base, rules: rules()}, base: c.connections()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	service, err := api.NewService(context.Background(), option.WithHTTPClient(client), option.WithEndpoint(address))
+	service, err := api.NewService(context.Background(), option.WithHTTPClient(m.http), option.WithEndpoint(address))
 	if err != nil {
 		return nil, fmt.Errorf("build the Gmail client: %w", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 
 	api "google.golang.org/api/gmail/v1"
 
@@ -39,31 +41,18 @@ func (m *Mailbox) Profile(ctx context.Context) (Profile, error) {
 // ListPage gives up to 500 messages that the search finds, newest first, for 5 units. next is empty on the last page. Never change
 // what a search finds while paging through it: later pages would skip messages.
 func (m *Mailbox) ListPage(ctx context.Context, s Search, pageToken string) (refs []mailindex.Ref, next string, err error) {
-	page, err := call(ctx, m, MessagesList, func() (*api.ListMessagesResponse, error) {
-		c := m.service.Users.Messages.List(me).MaxResults(pageSize).Fields("messages(id,threadId),nextPageToken").Context(ctx)
-		if s.Q != "" {
-			c = c.Q(s.Q)
-		}
-		if len(s.LabelIDs) > 0 {
-			c = c.LabelIds(s.LabelIDs...)
-		}
-		if pageToken != "" {
-			c = c.PageToken(pageToken)
-		}
-		return c.Do()
-	})
-	if err != nil {
-		return nil, "", err
+	q := url.Values{"alt": {"json"}, "prettyPrint": {"false"}, "fields": {"messages(id,threadId),nextPageToken"}, "maxResults": {strconv.Itoa(pageSize)}}
+	if s.Q != "" {
+		q.Set("q", s.Q)
 	}
-	refs = make([]mailindex.Ref, 0, len(page.Messages))
-	for _, found := range page.Messages {
-		ref, err := refOf(found)
-		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", MessagesList, err)
-		}
-		refs = append(refs, ref)
+	if len(s.LabelIDs) > 0 {
+		q["labelIds"] = s.LabelIDs
 	}
-	return refs, page.NextPageToken, nil
+	if pageToken != "" {
+		q.Set("pageToken", pageToken)
+	}
+	p, err := call(ctx, m, MessagesList, func() (page, error) { return m.listPage(ctx, q) })
+	return p.refs, p.next, err
 }
 
 // ListAll hands each page to yield until the last, or until yield's error, which it returns. A *Wait ends it too: a caller that
