@@ -43,6 +43,8 @@ func (c *customer) equalsFacts(t *testing.T, a sweep.Analysis) {
 	require.LessOrEqual(t, a.Bytes.Low, f.Bytes)
 	require.GreaterOrEqual(t, a.Bytes.High, f.Bytes)
 	require.Equal(t, countsOf(c.byAge(t, a.AsOf)), countsOf(a.ByAge))
+	require.Equal(t, c.bySize(t, a.BySize), a.BySize)
+	require.True(t, a.Exact["by_size"] && a.Exact["by_age"], "%v", a.Exact)
 	for _, k := range sweep.Categories()[1:] {
 		of := f.Categories[k.CategoryLabel()]
 		require.Equal(t, [2]int{of.Messages, of.Unread}, [2]int{a.ByCategory[k].Messages, a.ByCategory[k].Unread}, k)
@@ -79,6 +81,21 @@ func (c *customer) byAge(t *testing.T, at time.Time) map[string]sweep.Block {
 			b.Unread++
 		}
 		out[key] = b
+	}
+	return out
+}
+
+// bySize counts the mailbox itself in the same classes.
+func (c *customer) bySize(t *testing.T, classes []sweep.SizeBlock) []sweep.SizeBlock {
+	out := slices.Clone(classes)
+	for i := range out {
+		out[i].Messages = 0
+		for _, m := range c.messages(t) {
+			hidden := labelled(m, sweep.LabelTrash) || labelled(m, sweep.LabelSpam)
+			if size := int64(m.Size); !hidden && size >= out[i].From && (size < out[i].To || out[i].To == 0) {
+				out[i].Messages++
+			}
+		}
 	}
 	return out
 }

@@ -36,7 +36,7 @@ type listing struct {
 // listing goes on with what an earlier claim has kept, or begins. What this build cannot read counts as nothing.
 func (w *work) listing(historyID uint64) (l *listing, resumed bool) {
 	l = &listing{work: w, saved: w.beat.spent()}
-	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "checkpoint"), &l.kept) == nil {
+	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "listing"), &l.kept) == nil {
 		return l, true
 	}
 	l.kept = kept{At: w.c.Now, HistoryID: historyID, Bounds: sliceBounds(w.c.Now), Ranges: map[int]refs{}, Dimensions: map[string]ids{}}
@@ -71,7 +71,7 @@ func (l *listing) save(ctx context.Context) error {
 	if !l.fresh {
 		return nil
 	}
-	sealed, err := seal(l.box, l.kept, jobPart(l.c.ID, "checkpoint"))
+	sealed, err := seal(l.box, l.kept, jobPart(l.c.ID, "listing"))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,12 +110,20 @@ func (l *listing) index(ctx context.Context, messages int, labels []gmail.Label)
 		return nil, err
 	}
 	ix.Categories = ix.Len() == 0 || hasCategories(ix)
-	return ix, nil
+	if ix.Categories {
+		return ix, nil
+	}
+	personal, err := l.mbox.LabelCounts(ctx, sweep.Primary.CategoryLabel())
+	ix.Categories = personal.Messages > 0
+	if errors.Is(err, gmail.ErrLabelGone) {
+		err = nil
+	}
+	return ix, err
 }
 
-// hasCategories says whether any message carries a category: without Gmail's smart features none does.
+// hasCategories says whether any message carries a category that is listed: without Gmail's smart features none does.
 func hasCategories(ix *mailindex.Index) bool {
-	return slices.ContainsFunc(sweep.Categories(), func(c sweep.Category) bool {
+	return slices.ContainsFunc(sweep.Categories()[1:], func(c sweep.Category) bool {
 		carries := ix.Dimension(mailindex.LabelDimension(c.CategoryLabel()))
 		return carries != nil && !carries.IsEmpty()
 	})
@@ -172,11 +181,12 @@ func (l *listing) list(ctx context.Context, i int, s gmail.Search) error {
 type dimension struct {
 	name   string
 	search gmail.Search
+	holds  string // another dimension, all of which is in this one: the search lists the rest
 }
 
 func (w *work) dimensions(labels []gmail.Label) []dimension {
 	wanted := map[string]bool{sweep.LabelInbox: true, sweep.LabelUnread: true, sweep.LabelStarred: true, sweep.LabelImportant: true, sweep.LabelSent: true, sweep.LabelDraft: true}
-	for _, c := range sweep.Categories() {
+	for _, c := range sweep.Categories()[1:] { // primary is told by these and the inbox
 		wanted[c.CategoryLabel()] = true
 	}
 	var dims []dimension
@@ -200,14 +210,43 @@ func (w *work) dimensions(labels []gmail.Label) []dimension {
 	return append(dims, sizeDimensions()...)
 }
 
+// sizeDimensions are what is never told by history. Of the ladder each message is listed once, between its steps.
 func sizeDimensions() []dimension {
 	attachment, _ := gmail.SearchOf(sweep.Criteria{Op: sweep.HasAttachment, Flag: true})
 	dims := []dimension{{name: mailindex.AttachmentDimension, search: attachment}}
-	for _, step := range mailindex.Ladder() {
-		larger, _ := gmail.SearchOf(sweep.Criteria{Op: sweep.LargerThan, Number: step})
-		dims = append(dims, dimension{name: mailindex.LargerDimension(step), search: larger})
+	steps := mailindex.Ladder()
+	for i, step := range steps {
+		d := dimension{name: mailindex.LargerDimension(step), search: larger(step)}
+		if i+1 < len(steps) {
+			d.search.Q += " -" + larger(steps[i+1]).Q
+			d.holds = mailindex.LargerDimension(steps[i+1])
+		}
+		dims = append(dims, d)
 	}
-	return dims
+	return append(dims, dimension{name: mailindex.EdgeDimension, search: edges(steps)})
+}
+
+func larger(step int64) gmail.Search {
+	return mustSearch(sweep.Criteria{Op: sweep.LargerThan, Number: step})
+}
+
+// edges finds what two searches of neighbouring bytes tell apart at a step, whichever side Gmail counts it to.
+func edges(steps []int64) gmail.Search {
+	var either []string
+	for _, step := range steps {
+		either = append(either, "("+larger(step-1).Q+" -"+larger(step).Q+")")
+	}
+	return gmail.Search{Q: "{" + strings.Join(either, " ") + "}"}
+}
+
+// whole is what a dimension holds by the listings of it and of those within it.
+func whole(d dimension, dims []dimension, found map[string]ids) []sweep.MessageID {
+	all := slices.Clone(found[d.name])
+	for d.holds != "" {
+		d = dims[slices.IndexFunc(dims, func(o dimension) bool { return o.name == d.holds })]
+		all = append(all, found[d.name]...)
+	}
+	return all
 }
 
 // sets lists what of the dimensions is not kept, and gives the index all of them.
@@ -225,7 +264,7 @@ func (l *listing) sets(ctx context.Context, ix *mailindex.Index, dims []dimensio
 		return err
 	}
 	for _, d := range dims {
-		ix.SetDimension(d.name, l.kept.Dimensions[d.name])
+		ix.SetDimension(d.name, whole(d, dims, l.kept.Dimensions))
 	}
 	return nil
 }

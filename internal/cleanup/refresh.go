@@ -3,6 +3,8 @@ package cleanup
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"time"
 
 	"mailsweep/internal/gmail"
@@ -94,6 +96,9 @@ func (w *work) newLabels(ctx context.Context, ix *mailindex.Index, labels []gmai
 // place learns date, size and attachments of the mail that history brought since the last listing, and moves the age bounds to now.
 func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 	now := w.c.Now.UTC().Truncate(time.Second)
+	if err := w.ladder(ctx, ix); err != nil {
+		return err
+	}
 	if err := w.placeFresh(ctx, ix, now); err != nil {
 		return err
 	}
@@ -114,7 +119,7 @@ func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 	listed, _ := sliceStart(ix.Bounds(), now) // where the next listing of new mail begins
 	ix.Merge(append(sliceBounds(now), listed))
 	ix.AsOf = w.c.Now
-	return nil
+	return w.edges(ctx, ix)
 }
 
 func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Time) error {
@@ -132,12 +137,47 @@ func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Tim
 		return err
 	}
 	fresh.AndNot(ix.Fresh()) // what the listing placed; mail imported under another date stays fresh, its size unknown
-	for _, d := range sizeDimensions() {
-		found, err := w.collect(ctx, d.search.And(since))
-		if err != nil {
+	return w.sizes(ctx, since, func(name string, found []sweep.MessageID) { ix.RefineDimension(name, fresh, found) })
+}
+
+// sizes lists what is never told by history, of the mail that within finds.
+func (w *work) sizes(ctx context.Context, within gmail.Search, take func(name string, found []sweep.MessageID)) error {
+	dims, found := sizeDimensions(), map[string]ids{}
+	for i := range dims {
+		dims[i].search = dims[i].search.And(within)
+	}
+	err := w.listDimensions(ctx, dims, func(name string, list ids) error {
+		found[name] = list
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range dims {
+		take(d.name, whole(d, dims, found))
+	}
+	return nil
+}
+
+// ladder lists the sizes anew where the index has other steps than are asked for today.
+func (w *work) ladder(ctx context.Context, ix *mailindex.Index) error {
+	ix.KeepLadder(mailindex.Ladder())
+	if !slices.ContainsFunc(sizeDimensions(), func(d dimension) bool { return !ix.HasDimension(d.name) }) {
+		return nil
+	}
+	return w.sizes(ctx, gmail.Search{}, func(name string, found []sweep.MessageID) { ix.SetDimension(name, found) })
+}
+
+// maxEdges is how many messages are read at most to tell on which side of a step or a bound they are.
+const maxEdges = 50
+
+// edges reads the messages whose size lies on a step of the ladder.
+func (w *work) edges(ctx context.Context, ix *mailindex.Index) error {
+	var mu sync.Mutex
+	for _, id := range sample(ix.OnEdge(), maxEdges) {
+		if _, err := w.read(ctx, ix, &mu, id); err != nil {
 			return err
 		}
-		ix.RefineDimension(d.name, fresh, found)
 	}
 	return nil
 }

@@ -16,8 +16,10 @@ type dimension struct{ yes, unknown *roaring.Bitmap }
 func newDimension() *dimension { return &dimension{yes: roaring.New(), unknown: roaring.New()} }
 
 // The dimensions beside labels, sizes and senders. UserLabelsDimension is what Gmail lists as has:userlabels; it stands in for
-// user labels that were not listed one by one.
+// user labels that were not listed one by one. EdgeDimension is the messages whose size is a step of the ladder or a byte more: whether Gmail
+// counts them above the step is not documented, and only their exact size tells.
 const (
+	EdgeDimension       = "edge"
 	AttachmentDimension = "attachment"
 	UserLabelsDimension = "userlabels"
 )
@@ -78,6 +80,16 @@ func (ix *Index) Dimension(name string) *roaring.Bitmap {
 		return d.yes.Clone()
 	}
 	return nil
+}
+
+// KeepLadder drops the sets of sizes that are none of steps.
+func (ix *Index) KeepLadder(steps []int64) {
+	for _, step := range ix.ladder() {
+		if !slices.Contains(steps, step) {
+			delete(ix.dims, LargerDimension(step))
+			ix.learned = true
+		}
+	}
 }
 
 // ladder is the sizes that were listed, ascending.

@@ -59,7 +59,7 @@ func AgeCuts() []int { return []int{7, 30, 60, 90, 365} }
 
 // Ladder is the sizes in bytes worth listing as dimensions "larger:<bytes>", ascending.
 func Ladder() []int64 {
-	return []int64{10 << 10, 25 << 10, 50 << 10, 100 << 10, 250 << 10, 500 << 10, 1 << 20, 2 << 20, 5 << 20, bigMail, 20 << 20}
+	return []int64{64 << 10, 100 << 10, 160 << 10, 250 << 10, 500 << 10, 1 << 20, 2 << 20, 5 << 20, bigMail, 20 << 20}
 }
 
 func newIndex(bounds []time.Time, rows int) *Index {

@@ -52,7 +52,8 @@ func (ix *Index) dividedBy(t time.Time) (int, bool) {
 	return i, ok && !ix.bounds[i].Equal(t)
 }
 
-// larger answers "more than n bytes", or its opposite: by the exact size of what was read, else by the steps of the ladder around n.
+// larger answers "more than n bytes", or its opposite: by the exact size of what was read, else by the steps of the ladder around n. A
+// step's set may lack messages of a byte more than the step, so that its complement alone proves nothing of those at the edge.
 func (e *evaluator) larger(n int64, key string, opposite bool) answer {
 	ix, live := e.ix, e.ix.live
 	v := Verdict{roaring.New(), live}
@@ -69,6 +70,10 @@ func (e *evaluator) larger(n int64, key string, opposite bool) answer {
 	if i >= 0 {
 		below, _ := e.dim(LargerDimension(steps[i]))
 		v.Maybe = roaring.And(v.Maybe, below.possible())
+	}
+	if opposite && i < len(steps) && i >= 0 && steps[i] == n {
+		edge, _ := e.dim(EdgeDimension)
+		v.Maybe = roaring.Or(v.Maybe, roaring.AndNot(edge.possible(), v.Yes))
 	}
 	v = ix.sized(v, n)
 	if opposite {

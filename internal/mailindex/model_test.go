@@ -208,6 +208,9 @@ func (b *box) index(t *rapid.T) *Index {
 			ix.SetDimension(LargerDimension(step), b.ids(func(l *letter) bool { return l.size > step }))
 		}
 	}
+	ix.SetDimension(EdgeDimension, b.ids(func(l *letter) bool {
+		return slices.ContainsFunc(ix.ladder(), func(step int64) bool { return l.size == step || l.size == step+1 })
+	}))
 	return ix
 }
 

@@ -24,6 +24,7 @@ type sizing struct {
 	ix        *Index
 	steps     []int64
 	class     []uint8
+	edge      *roaring.Bitmap // rows that may be a byte above their class
 	low, high []int64
 	estimate  []float64
 }
@@ -33,6 +34,8 @@ func (ix *Index) sizing() sizing {
 	if len(s.steps) > math.MaxUint8-2 {
 		s.steps = s.steps[:math.MaxUint8-2]
 	}
+	edge, _ := ix.evaluator(nil).dim(EdgeDimension)
+	s.edge = edge.possible()
 	s.place()
 	low := int64(0)
 	for _, step := range append(s.steps[:len(s.steps):len(s.steps)], maxMail) {
@@ -118,12 +121,15 @@ func (s sizing) sum(rows *roaring.Bitmap) (b sweep.Bytes) {
 		}
 		k := s.class[row]
 		b.Low, b.High = b.Low+s.low[k], b.High+s.high[k]
+		if s.edge.Contains(row) {
+			b.High++
+		}
 	}
 	b.Exact = b.Low == b.High
 	return b
 }
 
-// blocks counts a set by size class. exact is false when a message's class is not known.
+// blocks counts a set by size class. exact is false when a message's class is not known, be it by a byte.
 func (s sizing) blocks(rows *roaring.Bitmap) (out []sweep.SizeBlock, exact bool) {
 	for k := 0; k <= len(s.steps); k++ {
 		b := sweep.SizeBlock{From: s.low[k]}
@@ -134,7 +140,9 @@ func (s sizing) blocks(rows *roaring.Bitmap) (out []sweep.SizeBlock, exact bool)
 	}
 	exact = len(s.steps) > 0
 	for it := rows.Iterator(); it.HasNext(); {
-		k := int(s.class[it.Next()])
+		row := it.Next()
+		k := int(s.class[row])
+		exact = exact && (s.ix.sizes[row] != 0 || !s.edge.Contains(row))
 		if k > len(s.steps) {
 			exact = false
 			continue
@@ -142,4 +150,19 @@ func (s sizing) blocks(rows *roaring.Bitmap) (out []sweep.SizeBlock, exact bool)
 		out[k].Messages++
 	}
 	return out, exact
+}
+
+// OnEdge is the messages in the edge dimension whose exact size is not known.
+func (ix *Index) OnEdge() []sweep.MessageID {
+	d := ix.dims[EdgeDimension]
+	if d == nil {
+		return nil
+	}
+	rows := roaring.And(d.yes, ix.counted())
+	for _, row := range rows.ToArray() {
+		if ix.sizes[row] != 0 {
+			rows.Remove(row)
+		}
+	}
+	return ix.IDs(rows, OldestFirst)
 }
