@@ -105,6 +105,9 @@ func (l *listing) index(ctx context.Context, messages int, labels []gmail.Label)
 		return nil, err
 	}
 	ix := b.Finish(l.kept.At, l.kept.HistoryID)
+	if err := l.readAll(ctx, ix, sample(b.Torn(), maxEdges)); err != nil {
+		return nil, err
+	}
 	ix.SetLabels(l.known(labels))
 	if err := l.sets(ctx, ix, l.dimensions(labels)); err != nil {
 		return nil, err

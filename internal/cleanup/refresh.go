@@ -112,6 +112,9 @@ func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 		if err != nil {
 			return err
 		}
+		if err := w.readAll(ctx, ix, near(cut, older)); err != nil {
+			return err
+		}
 		if err := ix.Split(cut, older); err != nil {
 			return err
 		}
@@ -119,7 +122,7 @@ func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 	listed, _ := sliceStart(ix.Bounds(), now) // where the next listing of new mail begins
 	ix.Merge(append(sliceBounds(now), listed))
 	ix.AsOf = w.c.Now
-	return w.edges(ctx, ix)
+	return w.readAll(ctx, ix, sample(ix.OnEdge(), maxEdges))
 }
 
 func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Time) error {
@@ -171,15 +174,25 @@ func (w *work) ladder(ctx context.Context, ix *mailindex.Index) error {
 // maxEdges is how many messages are read at most to tell on which side of a step or a bound they are.
 const maxEdges = 50
 
-// edges reads the messages whose size lies on a step of the ladder.
-func (w *work) edges(ctx context.Context, ix *mailindex.Index) error {
+// readAll reads messages one after the other.
+func (w *work) readAll(ctx context.Context, ix *mailindex.Index, list []sweep.MessageID) error {
 	var mu sync.Mutex
-	for _, id := range sample(ix.OnEdge(), maxEdges) {
+	for _, id := range list {
 		if _, err := w.read(ctx, ix, &mu, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// near gives the messages that arrived within two seconds of t: whether Gmail counts a bound's own second is not documented.
+func near(t time.Time, list []sweep.MessageID) (close []sweep.MessageID) {
+	for _, id := range list {
+		if d := id.Time().Sub(t).Abs(); d <= 2*time.Second {
+			close = append(close, id)
+		}
+	}
+	return close
 }
 
 // sliceStart is the bound below cut, and whether cut is a bound itself.

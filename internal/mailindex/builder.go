@@ -14,6 +14,7 @@ import (
 type Builder struct {
 	bounds []time.Time
 	runs   []run
+	torn   []sweep.MessageID
 }
 
 // run is one page of results, in the order of ids.
@@ -68,6 +69,9 @@ func (b *Builder) Finish(asOf time.Time, historyID uint64) *Index {
 	return ix
 }
 
+// Torn is, after Finish, the messages that two slices listed: to which of them they belong only their exact date tells.
+func (b *Builder) Torn() []sweep.MessageID { return slices.Compact(b.torn) }
+
 // merge walks all runs in the order of ids.
 func (b *Builder) merge(ix *Index) {
 	h := runHeap(b.runs)
@@ -75,9 +79,12 @@ func (b *Builder) merge(ix *Index) {
 	for len(h) > 0 {
 		top := &h[0]
 		ref := top.refs[0]
-		if n := len(ix.ids); n == 0 || ix.ids[n-1] != ref.ID {
+		switch n := len(ix.ids); {
+		case n == 0 || ix.ids[n-1] != ref.ID:
 			ix.ids, ix.threads = append(ix.ids, ref.ID), append(ix.threads, ref.Thread)
 			ix.slices = append(ix.slices, top.slice)
+		case ix.slices[n-1] != top.slice:
+			b.torn = append(b.torn, ref.ID)
 		}
 		if top.refs = top.refs[1:]; len(top.refs) == 0 {
 			heap.Pop(&h)
