@@ -29,7 +29,7 @@ func (c *customer) dropLabel(t *testing.T, id string) {
 func TestHistoryThatExpiresDuringAnAnalysisIsReplacedByAListing(t *testing.T) {
 	t.Parallel()
 	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 300, Seed: 231})
-	c.meanwhile("/history", 1, func() {
+	c.meanwhile("/history", 2, func() {
 		require.NoError(t, c.google.Delete(c.email, []string{c.messages(t)[7].ID}))
 		require.NoError(t, c.google.ExpireHistory(c.email))
 	})

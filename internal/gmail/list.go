@@ -13,8 +13,8 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// pageSize is Gmail's largest page of messages and of history.
-const pageSize = 500
+// PageSize is Gmail's largest page of messages and of history.
+const PageSize = 500
 
 // me is how Gmail calls the mailbox of the access token.
 const me = "me"
@@ -41,7 +41,7 @@ func (m *Mailbox) Profile(ctx context.Context) (Profile, error) {
 // ListPage gives up to 500 messages that the search finds, newest first, for 5 units. next is empty on the last page. Never change
 // what a search finds while paging through it: later pages would skip messages.
 func (m *Mailbox) ListPage(ctx context.Context, s Search, pageToken string) (refs []mailindex.Ref, next string, err error) {
-	q := url.Values{"alt": {"json"}, "prettyPrint": {"false"}, "fields": {"messages(id,threadId),nextPageToken"}, "maxResults": {strconv.Itoa(pageSize)}}
+	q := url.Values{"alt": {"json"}, "prettyPrint": {"false"}, "fields": {"messages(id,threadId),nextPageToken"}, "maxResults": {strconv.Itoa(PageSize)}}
 	if s.Q != "" {
 		q.Set("q", s.Q)
 	}

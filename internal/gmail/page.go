@@ -70,7 +70,7 @@ func readPage(body []byte) (page, error) {
 type scanner struct{ rest []byte }
 
 func (s *scanner) page() (p page, ok bool) {
-	p.refs = make([]mailindex.Ref, 0, pageSize)
+	p.refs = make([]mailindex.Ref, 0, PageSize)
 	var listed, told bool
 	ok = s.object(func(key []byte) bool {
 		switch {

@@ -58,9 +58,9 @@ func FuzzAPageIsReadAsTheOfficialClientReadsIt(f *testing.F) {
 }
 
 func TestAFullPageIsReadWithoutReflection(t *testing.T) { // alone: it counts allocations
-	body := listing(pageSize)
+	body := listing(PageSize)
 	s := scanner{rest: body}
-	if p, ok := s.page(); !ok || len(p.refs) != pageSize || p.next != "16275800105015770991" {
+	if p, ok := s.page(); !ok || len(p.refs) != PageSize || p.next != "16275800105015770991" {
 		t.Errorf("%d messages, %v", len(p.refs), ok)
 	}
 	if n := testing.AllocsPerRun(10, func() { _, _ = readPage(body) }); n > 10 {
@@ -69,7 +69,7 @@ func TestAFullPageIsReadWithoutReflection(t *testing.T) { // alone: it counts al
 }
 
 func BenchmarkPage(b *testing.B) {
-	body := listing(pageSize)
+	body := listing(PageSize)
 	for name, read := range map[string]func([]byte) (page, error){"ours": readPage, "official": official} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

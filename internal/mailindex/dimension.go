@@ -71,6 +71,16 @@ func (ix *Index) RefineDimension(name string, among *roaring.Bitmap, ids []sweep
 	return ignored
 }
 
+// Doubt says of sets that more may be in them than was listed.
+func (ix *Index) Doubt(names []string) {
+	for _, name := range names {
+		if d := ix.dims[name]; d != nil {
+			d.unknown = roaring.AndNot(ix.live, d.yes)
+			ix.learned = true
+		}
+	}
+}
+
 // HasDimension says whether the set was listed.
 func (ix *Index) HasDimension(name string) bool { return ix.dims[name] != nil }
 
