@@ -193,3 +193,20 @@ func TestAnOpenAnalysisIsNotStartedTwice(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, one.ID, two.ID)
 }
+
+func TestAnalyzingAgainWithoutNewMailCostsNextToNothing(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 600, Seed: 32})
+	c.analyzed(t)
+	for day := range 2 {
+		c.runner.DB = open(t, c.url("mailsweep_worker"), time.Duration(1+20*day)*24*time.Hour)
+		a := c.analyzed(t)
+		c.equalsFacts(t, a)
+		require.LessOrEqual(t, a.UnitsSpent, int64(10+10*day), "after %d days", 1+20*day)
+	}
+	c.runner.DB = open(t, c.url("mailsweep_worker"), 21*24*time.Hour+time.Hour)
+	var p sweep.DryRunResult
+	c.Service.DB = open(t, c.url("mailsweep_app"), 21*24*time.Hour+time.Hour)
+	p = c.preview(t, protected(t, sweep.Archive, `{"all":[{"category":"promotions"},{"older_than_days":90}]}`))
+	require.LessOrEqual(t, p.UnitsSpent, int64(13), "labels, history, the small part of two divided slices")
+}

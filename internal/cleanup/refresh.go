@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,20 +103,9 @@ func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 	if err := w.placeFresh(ctx, ix, now); err != nil {
 		return err
 	}
-	for _, days := range mailindex.AgeCuts() {
-		cut := now.AddDate(0, 0, -days)
-		from, known := sliceStart(ix.Bounds(), cut)
-		if known {
-			continue
-		}
-		older, err := w.collect(ctx, gmail.During(from, cut))
-		if err != nil {
-			return err
-		}
-		if err := w.readAll(ctx, ix, near(cut, older)); err != nil {
-			return err
-		}
-		if err := ix.Split(cut, older); err != nil {
+	for cuts := ages(now); len(cuts) > 0; {
+		var err error
+		if cuts, err = w.cut(ctx, ix, cuts); err != nil {
 			return err
 		}
 	}
@@ -123,6 +113,49 @@ func (w *work) place(ctx context.Context, ix *mailindex.Index) error {
 	ix.Merge(append(sliceBounds(now), listed))
 	ix.AsOf = w.c.Now
 	return w.readAll(ctx, ix, sample(ix.OnEdge(), maxEdges))
+}
+
+// ages are the cuts that reports ask about.
+func ages(now time.Time) (cuts []time.Time) {
+	for _, days := range mailindex.AgeCuts() {
+		cuts = append(cuts, now.AddDate(0, 0, -days))
+	}
+	return cuts
+}
+
+// cut makes bounds of cuts. One search lists the parts before them, as it shows by its slice to which cut a message belongs; of cuts in the
+// same slice all but the first are left for another time.
+func (w *work) cut(ctx context.Context, ix *mailindex.Index, cuts []time.Time) (left []time.Time, err error) {
+	var parts []time.Time
+	var either []string
+	from := map[time.Time]bool{}
+	for _, c := range cuts {
+		start, known := sliceStart(ix.Bounds(), c)
+		switch {
+		case known:
+		case from[start]:
+			left = append(left, c)
+		default:
+			from[start], parts = true, append(parts, c)
+			either = append(either, "("+gmail.During(start, c).Q+")")
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	older, err := w.collect(ctx, gmail.Search{Q: "{" + strings.Join(either, " ") + "}"})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range parts {
+		if err := w.readAll(ctx, ix, near(c, older)); err != nil {
+			return nil, err
+		}
+		if err := ix.Split(c, older); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
 }
 
 func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Time) error {
@@ -219,7 +252,7 @@ func (w *work) ask(ctx context.Context, ix *mailindex.Index, needs []mailindex.N
 		}
 		if !n.After.IsZero() || !n.Before.IsZero() {
 			search = gmail.During(n.After, n.Before)
-			if n.Leaf.Op == sweep.Before || n.Leaf.Op == sweep.After {
+			if !n.Rest && (n.Leaf.Op == sweep.Before || n.Leaf.Op == sweep.After) {
 				search = search.And(mustSearch(n.Leaf))
 			}
 		}
@@ -227,7 +260,9 @@ func (w *work) ask(ctx context.Context, ix *mailindex.Index, needs []mailindex.N
 		if err != nil {
 			return nil, err
 		}
-		listed[n.Key] = ix.NewListing(found, n.Leaf.Op == sweep.ByFrom)
+		l := ix.NewListing(found, n.Leaf.Op == sweep.ByFrom)
+		l.Rest = n.Rest
+		listed[n.Key] = l
 	}
 	return listed, nil
 }

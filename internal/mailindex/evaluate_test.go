@@ -27,7 +27,9 @@ func (b *box) list(ix *Index, needs []Need, listed Listed, keep func() bool) {
 				{Op: sweep.After, Time: n.After}, {Op: sweep.Before, Time: n.Before},
 			}}
 		}
-		listed[n.Key] = ix.NewListing(b.search(c), n.Leaf.Op == sweep.ByFrom)
+		l := ix.NewListing(b.search(c), n.Leaf.Op == sweep.ByFrom)
+		l.Rest = n.Rest
+		listed[n.Key] = l
 	}
 }
 
@@ -101,8 +103,8 @@ func TestMissingAsksForNothingThatTheIndexKnows(t *testing.T) {
 	if len(needs) != 2 || needs[0].Leaf.Op != sweep.BySubject {
 		t.Fatalf("needs %v", needs)
 	}
-	if cut := needs[1]; !cut.After.Equal(day(30)) || !cut.Before.Equal(day(20)) {
-		t.Fatalf("the cut asks for [%s, %s)", cut.After, cut.Before)
+	if cut := needs[1]; !cut.After.Equal(day(20)) || !cut.Before.Equal(day(7)) || !cut.Rest {
+		t.Fatalf("the cut asks for [%s, %s), not for the part without mail", cut.After, cut.Before)
 	}
 }
 

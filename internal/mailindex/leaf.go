@@ -38,10 +38,14 @@ func (e *evaluator) date(c sweep.Criteria, key string) answer {
 	if !ok {
 		return answer{v, opened}
 	}
-	// The listing is of the divided slice's part alone: a message without a slice that is not in it stays open.
+	// The listing is of one part of the divided slice alone: a message without a slice that is not in it stays open.
 	late := e.late(l)
-	v.Yes = roaring.Or(v.Yes, roaring.And(v.Maybe, l.Rows))
-	decided := roaring.AndNot(opened, late)
+	decided, matched := roaring.AndNot(opened, late), l.Rows
+	if l.Rest {
+		matched = roaring.AndNot(decided, l.Rows)
+		decided.Or(l.Rows)
+	}
+	v.Yes = roaring.Or(v.Yes, roaring.And(v.Maybe, matched))
 	v.Maybe = roaring.AndNot(roaring.AndNot(v.Maybe, decided), v.Yes)
 	return answer{v, roaring.And(opened, late)}
 }

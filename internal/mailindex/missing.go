@@ -9,12 +9,13 @@ import (
 )
 
 // Need is a leaf that Gmail must list before the criteria can be answered whole. Of a date leaf only the part [After, Before) of one
-// slice is to be listed; a zero After means since ever.
+// slice is to be listed; a zero After means since ever. Rest: it is the part that the leaf leaves out, as that is the smaller one.
 type Need struct {
 	Key    string
 	Leaf   sweep.Criteria
 	After  time.Time
 	Before time.Time
+	Rest   bool
 }
 
 // Missing says what would have to be listed to answer frozen criteria, beside listed, and nothing more: a leaf that cannot change the
@@ -83,10 +84,28 @@ func (n *needs) add(leaf sweep.Criteria) {
 	}
 	n.seen[key] = true
 	need := Need{Key: key, Leaf: leaf}
-	if i, ok := n.e.ix.dividedBy(leaf.Time); ok && leaf.Op == sweep.Before {
-		need.After, need.Before = n.e.ix.bounds[i], leaf.Time
-	} else if ok && leaf.Op == sweep.After {
+	if i, ok := n.e.ix.dividedBy(leaf.Time); ok && (leaf.Op == sweep.Before || leaf.Op == sweep.After) {
+		older := n.e.ix.olderIsSmaller(i, leaf.Time)
 		need.After, need.Before = leaf.Time, n.e.ix.bounds[i+1]
+		if older {
+			need.After, need.Before = n.e.ix.bounds[i], leaf.Time
+		}
+		need.Rest = older != (leaf.Op == sweep.Before)
 	}
 	n.list = append(n.list, need)
+}
+
+// olderIsSmaller guesses by the time that ids carry which part of a slice that t divides has fewer messages.
+func (ix *Index) olderIsSmaller(slice int, t time.Time) bool {
+	older, newer := 0, 0
+	for row, s := range ix.slices {
+		switch {
+		case int(s) != slice:
+		case ix.ids[row].Time().Before(t):
+			older++
+		default:
+			newer++
+		}
+	}
+	return older < newer
 }

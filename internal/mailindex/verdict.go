@@ -16,10 +16,11 @@ type Verdict struct{ Yes, Maybe *roaring.Bitmap }
 type Listed map[string]Listing
 
 // Listing is the answer to one leaf. Superset: Gmail's search may have listed more than the leaf means, so membership proves nothing,
-// absence does.
+// absence does. Rest: Rows are the messages of a divided slice that do not match, and perhaps some more.
 type Listing struct {
 	Rows     *roaring.Bitmap
 	Superset bool
+	Rest     bool
 	rows     uint32 // how many rows the index had: of later ones the listing says nothing
 }
 
