@@ -38,8 +38,16 @@ var errSpent = errors.New("the budget is spent")
 
 // analyze lists the mailbox, or follows its history, learns senders within the plan's budget, and reports.
 func (w *work) analyze(ctx context.Context) error {
-	ix, err := w.current(ctx)
+	ix, err := w.stored(ctx)
 	if err != nil {
+		return err
+	}
+	if ix == nil {
+		if err := w.paint(ctx); err != nil {
+			return err
+		}
+	}
+	if ix, err = w.refreshed(ctx, ix); err != nil {
 		return err
 	}
 	if err := w.place(ctx, ix); err != nil {
@@ -48,13 +56,16 @@ func (w *work) analyze(ctx context.Context) error {
 	if err := w.keepIndex(ctx, ix, w.listed); err != nil {
 		return err
 	}
+	if err := w.show(ctx, w.picture(ix, sweep.StageFacets)); err != nil {
+		return err
+	}
 	if err := w.attribute(ctx, ix); err != nil {
 		return err
 	}
 	if ix, err = w.catchUp(ctx, ix); err != nil {
 		return err
 	}
-	report := ix.Analysis(mailindex.SelectOptions{Now: w.c.Now, KeepList: w.keep, OurLabels: w.target.LabelsMade})
+	report := w.picture(ix, sweep.StageDone)
 	report.UnitsSpent = w.beat.spent()
 	report.Whole()
 	sealed, err := seal(w.box, report, mailboxPart(w.target.Mailbox, "analysis"))
@@ -94,7 +105,7 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	seed.Write(w.c.ID[:])
 	chance := rand.New(rand.NewPCG(seed.Sum64(), 1))
 	all := int64(ix.Unattributed())*unitsOfRead <= left()
-	saved := w.beat.spent()
+	saved, shown := w.beat.spent(), time.Now()
 	for ix.Unattributed() > 0 && left() > margin {
 		if w.beat.mustYield() {
 			return errors.Join(errYield, w.keepIndex(ctx, ix, false))
@@ -108,6 +119,12 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 			return err
 		}
 		w.beat.advance(before - ix.Unattributed())
+		if time.Since(shown) > cmp.Or(w.showEvery, showEvery) {
+			if err := w.show(ctx, w.picture(ix, sweep.StageSenders)); err != nil {
+				return err
+			}
+			shown = time.Now()
+		}
 		if w.beat.spent()-saved > cmp.Or(w.keepEvery, saveEvery) {
 			saved = w.beat.spent()
 			if err := w.keepIndex(ctx, ix, true); err != nil {

@@ -33,6 +33,9 @@ const DeafFor = giveUpAfter + beatEvery + renewLimit
 // KeepEvery is how many units r spends between two saves of what it has found; 0: as many as ever.
 func KeepEvery(r *Runner, units int64) { r.keepEvery = units }
 
+// ShowEvery is how often r shows what an analysis has found so far; 0: as seldom as ever.
+func ShowEvery(r *Runner, d time.Duration) { r.showEvery = d }
+
 // StallAfter is how long the work of r may show no progress; 0: as long as ever.
 func StallAfter(r *Runner, d time.Duration) { r.stall = d }
 

@@ -32,17 +32,26 @@ func (w *work) follow(ctx context.Context, ix *mailindex.Index, since uint64) (m
 	return touched, nil
 }
 
-// current loads the mailbox's index and follows history up to now; it lists the mailbox anew where there is no index or history
-// does not reach back.
+// current is the mailbox's index as of now.
 func (w *work) current(ctx context.Context) (*mailindex.Index, error) {
-	var ix *mailindex.Index
-	err := w.DB.Tenant(ctx, w.c.CustomerID, func(tx *store.Tx) (err error) {
-		ix, err = loadIndex(tx, w.box, w.target.Mailbox)
-		return err
-	})
+	ix, err := w.stored(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return w.refreshed(ctx, ix)
+}
+
+// stored is the mailbox's index as it was saved; nil if it was never analyzed.
+func (w *work) stored(ctx context.Context) (ix *mailindex.Index, err error) {
+	err = w.DB.Tenant(ctx, w.c.CustomerID, func(tx *store.Tx) (err error) {
+		ix, err = loadIndex(tx, w.box, w.target.Mailbox)
+		return err
+	})
+	return ix, err
+}
+
+// refreshed follows history up to now; it lists the mailbox anew where there is no index or history does not reach back.
+func (w *work) refreshed(ctx context.Context, ix *mailindex.Index) (*mailindex.Index, error) {
 	if ix == nil {
 		return w.build(ctx)
 	}

@@ -34,6 +34,7 @@ type Runner struct {
 	claims    claims
 	stall     time.Duration // 0: stallLimit
 	keepEvery int64         // 0: listEvery, saveEvery
+	showEvery time.Duration // 0: showEvery
 }
 
 // Why a claim ends early; they come from the heartbeat. After all but a cancel another claim goes on.

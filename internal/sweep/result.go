@@ -74,8 +74,21 @@ type Health struct {
 	Parts map[string]float64 `json:"parts"`
 }
 
-// Analysis is the picture of a mailbox. Every block of Exact says whether its numbers are exact.
+// Stage is how far an analysis has come.
+type Stage string
+
+// The stages of an analysis: Gmail's own counts, nothing of which is exact; the listed mailbox; senders as they are found out; all of it.
+const (
+	StageCounts  Stage = "counts"
+	StageFacets  Stage = "facets"
+	StageSenders Stage = "senders"
+	StageDone    Stage = "done"
+)
+
+// Analysis is the picture of a mailbox. Every block of Exact says whether its numbers are exact. A job that is still at it shows earlier
+// stages as its result.
 type Analysis struct {
+	Stage             Stage              `json:"stage" enum:"counts,facets,senders,done"`
 	AsOf              time.Time          `json:"as_of"`
 	Messages          int                `json:"messages"`
 	Threads           int                `json:"threads"`
@@ -205,11 +218,20 @@ type UndoResult struct {
 
 // Whole replaces lists and maps that are nil by empty ones: callers never see null for a list.
 func (a *Analysis) Whole() {
+	a.ByCategory, a.ByAge, a.Exact = orNone(a.ByCategory), orNone(a.ByAge), orNone(a.Exact)
+	a.Health.Parts = orNone(a.Health.Parts)
 	a.BySize, a.Senders, a.Domains, a.Suggestions = orEmpty(a.BySize), orEmpty(a.Senders), orEmpty(a.Domains), orEmpty(a.Suggestions)
 }
 
 // Whole does the same for a preview.
 func (r *DryRunResult) Whole() { r.BySender, r.Samples = orEmpty(r.BySender), orEmpty(r.Samples) }
+
+func orNone[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		return map[K]V{}
+	}
+	return m
+}
 
 func orEmpty[T any](list []T) []T {
 	if list == nil {
