@@ -105,6 +105,12 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	seed.Write(w.c.ID[:])
 	chance := rand.New(rand.NewPCG(seed.Sum64(), 1))
 	all := int64(ix.Unattributed())*unitsOfRead <= left()
+	if !all {
+		if err := w.own(ctx, ix, left); err != nil {
+			return err
+		}
+	}
+	var sweeps tally
 	saved, shown := w.beat.spent(), time.Now()
 	for ix.Unattributed() > 0 && left() > margin {
 		if w.beat.mustYield() {
@@ -115,7 +121,7 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 			return nil
 		}
 		before := ix.Unattributed()
-		if err := w.learn(ctx, ix, batch, !all, left); err != nil {
+		if err := w.learn(ctx, ix, batch, !all && sweeps.pay(), &sweeps, left); err != nil {
 			return err
 		}
 		w.beat.advance(before - ix.Unattributed())
@@ -135,8 +141,41 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	return nil
 }
 
+// own gives the mail that was sent to the mailbox's address: what only the label says is tried by a sample, as what only a search says is.
+func (w *work) own(ctx context.Context, ix *mailindex.Index, left func() int64) error {
+	sent := ix.UnknownIn(mailindex.LabelDimension(sweep.LabelSent))
+	if len(sent) < sampledFrom {
+		return nil
+	}
+	profile, err := w.mbox.Profile(ctx)
+	if err != nil {
+		return err
+	}
+	ix.Sweep(profile.Email, sent, false)
+	_, err = w.sampled(ctx, ix, new(sync.Mutex), profile.Email, left)
+	return err
+}
+
+// tally is what the last sweeps brought. A sweep of a page costs a quarter of a read: where it brings less than a quarter of a message,
+// reading on without sweeping brings more.
+type tally struct{ sweeps, gained int }
+
+// tallied is after how many sweeps those before count half.
+const tallied = 64
+
+func (t *tally) add(gained int) {
+	if t.sweeps == tallied {
+		t.sweeps, t.gained = t.sweeps/2, t.gained/2
+	}
+	t.sweeps, t.gained = t.sweeps+1, t.gained+gained
+}
+
+func (t *tally) pay() bool {
+	return t.sweeps < tallied/2 || t.gained*unitsOfRead >= t.sweeps*unitsOfPage
+}
+
 // learn reads messages side by side; with sweeping, the sender of each new address is swept once.
-func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.MessageID, sweeping bool, left func() int64) error {
+func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.MessageID, sweeping bool, sweeps *tally, left func() int64) error {
 	var mu sync.Mutex
 	swept := map[string]bool{}
 	g, ctx := errgroup.WithContext(ctx)
@@ -157,7 +196,11 @@ func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.Mes
 			if again {
 				return nil
 			}
-			return w.sweepSender(ctx, ix, &mu, address, left)
+			gained, err := w.sweepSender(ctx, ix, &mu, address, left)
+			mu.Lock()
+			defer mu.Unlock()
+			sweeps.add(gained)
+			return err
 		}))
 	}
 	return g.Wait()
@@ -200,37 +243,38 @@ const (
 
 // sweepSender attributes what Gmail's search finds from an address to it: 5 units per 500 messages instead of 20 each. The search matches
 // runs of words, so strangers whose mail it finds too are swept before, and a sample is read. What stays doubtful stays without a sender.
-func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string, left func() int64, under ...string) error {
+func (w *work) sweepSender(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, address string, left func() int64, under ...string) (gained int, err error) {
 	search, ok := gmail.SearchOf(sweep.Criteria{Op: sweep.ByFrom, Text: address})
 	if !ok || slices.Contains(under, address) {
-		return nil
+		return 0, nil
 	}
 	found, whole, err := w.within(ctx, search, left)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	tried := map[string]bool{}
 	for range sweepRounds {
 		mu.Lock()
-		_, strangers := ix.Sweep(address, found, whole)
+		n, strangers := ix.Sweep(address, found, whole)
 		mu.Unlock()
+		gained = n
 		for _, s := range strangers {
 			if tried[s] || left() < margin {
-				return nil
+				return 0, nil
 			}
 			tried[s] = true
-			if err := w.sweepSender(ctx, ix, mu, s, left, append(under, address)...); err != nil {
-				return err
+			if _, err := w.sweepSender(ctx, ix, mu, s, left, append(under, address)...); err != nil {
+				return 0, err
 			}
 		}
 		if len(strangers) > 0 {
 			continue
 		}
 		if believed, err := w.sampled(ctx, ix, mu, address, left); err != nil || believed {
-			return err
+			return gained, err
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // within lists a search as far as the budget goes; whole: to its end.

@@ -111,7 +111,7 @@ func (w *work) verify(ctx context.Context, ix *mailindex.Index, spec sweep.Clean
 			if round == sampleRounds-1 {
 				break
 			}
-			if err := w.sweepSender(ctx, ix, &mu, address, unlimited); err != nil {
+			if _, err := w.sweepSender(ctx, ix, &mu, address, unlimited); err != nil {
 				return s, err
 			}
 		}

@@ -116,6 +116,15 @@ func (ix *Index) unknownSenders(of *roaring.Bitmap) *roaring.Bitmap {
 	return roaring.And(w.bitmap(), of)
 }
 
+// UnknownIn is the messages of a dimension that Unattributed counts.
+func (ix *Index) UnknownIn(dimension string) []sweep.MessageID {
+	d := ix.dims[dimension]
+	if d == nil {
+		return nil
+	}
+	return ix.IDs(ix.unknownSenders(roaring.And(d.yes, ix.counted())), OldestFirst)
+}
+
 // NextUnknown picks at most n messages without a known sender to read next. They are drawn by chance within each category, as a
 // random message leads to a sender in proportion to its mail; categories take turns by how much a read there may gain.
 func (ix *Index) NextUnknown(n int, r *rand.Rand) []sweep.MessageID {

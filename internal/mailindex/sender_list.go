@@ -34,7 +34,11 @@ func (e *evaluator) senderList(s sizing) []sweep.Sender {
 		t.Exact = complete || !disputed && p.swept > unknown.Maximum()
 		for _, row := range rows {
 			if counted.has(row) {
-				t.Exact = t.Exact && ix.read.Contains(row)
+				read := ix.read.Contains(row)
+				t.Exact = t.Exact && read
+				if read {
+					t.Verified++
+				}
 				ix.count(&t, row, unread, s)
 			}
 		}

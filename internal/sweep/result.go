@@ -35,7 +35,8 @@ const (
 	NoWay    UnsubscribeMethod = "none"
 )
 
-// Sender is one From address of a mailbox. Exact: every counted message was read, or listed under a criterion that cannot over-match.
+// Sender is one From address of a mailbox. Exact: every counted message was read, or listed under a criterion that cannot over-match. Verified
+// is how many were read: the others are the sender's by Gmail's search, a sample of which was read and is the sender's.
 type Sender struct {
 	Address     string            `json:"address"`
 	Name        string            `json:"name"`
@@ -46,6 +47,7 @@ type Sender struct {
 	First       time.Time         `json:"first"`
 	Last        time.Time         `json:"last"`
 	Unsubscribe UnsubscribeMethod `json:"unsubscribe"`
+	Verified    int               `json:"verified"`
 	Exact       bool              `json:"exact"`
 }
 
