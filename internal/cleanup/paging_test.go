@@ -42,7 +42,7 @@ func TestNoStarIsMissedWhileStarsAreTakenAway(t *testing.T) {
 	for name, times := range map[string]int{"once": 1, "all the time": 1000} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newRig(t, google.Quirks{OffsetPaging: true}).customer(t, "one@gmail.example", google.Generate{Messages: 1300, Seed: 261})
+			c := newRig(t, google.Quirks{PageTokens: "offset"}).customer(t, "one@gmail.example", google.Generate{Messages: 1300, Seed: 261})
 			var starred []string
 			for _, m := range c.messages(t) {
 				if !labelled(m, sweep.LabelTrash) && !labelled(m, sweep.LabelSpam) {

@@ -29,7 +29,7 @@ type Options struct {
 }
 
 const (
-	binaryLimit = "12m"            // for one package's tests
+	binaryLimit = "18m"            // for one package's tests
 	totalLimit  = 30 * time.Minute // with compiling from nothing on two cores
 )
 
