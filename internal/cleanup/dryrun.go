@@ -134,6 +134,17 @@ func (w *work) check(ctx context.Context, ix *mailindex.Index, list []sweep.Mess
 	return disproved, nil
 }
 
+// readAll reads messages one after the other.
+func (w *work) readAll(ctx context.Context, ix *mailindex.Index, list []sweep.MessageID) error {
+	var mu sync.Mutex
+	for _, id := range list {
+		if _, err := w.read(ctx, ix, &mu, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // sample takes n of a list, spread evenly.
 func sample(list []sweep.MessageID, n int) []sweep.MessageID {
 	if len(list) <= n {

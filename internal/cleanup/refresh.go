@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"mailsweep/internal/gmail"
@@ -215,17 +214,6 @@ func (w *work) ladder(ctx context.Context, ix *mailindex.Index) error {
 
 // maxEdges is how many messages are read at most to tell on which side of a step or a bound they are.
 const maxEdges = 50
-
-// readAll reads messages one after the other.
-func (w *work) readAll(ctx context.Context, ix *mailindex.Index, list []sweep.MessageID) error {
-	var mu sync.Mutex
-	for _, id := range list {
-		if _, err := w.read(ctx, ix, &mu, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // near gives the messages that arrived within two seconds of t: whether Gmail counts a bound's own second is not documented.
 func near(t time.Time, list []sweep.MessageID) (close []sweep.MessageID) {

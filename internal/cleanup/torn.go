@@ -1,0 +1,85 @@
+package cleanup
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"mailsweep/internal/gmail"
+	"mailsweep/internal/mailindex"
+	"mailsweep/internal/sweep"
+)
+
+// settled is the listing once nothing that it lists over several pages has lost a message meanwhile: where Gmail counts pages anew, each
+// message that leaves a result lets the listing pass over another. What loses messages all the time stays in doubt.
+func (l *listing) settled(ctx context.Context, messages int, labels []gmail.Label) (*mailindex.Index, error) {
+	since := l.kept.HistoryID
+	for try := 1; ; try++ {
+		ix, err := l.index(ctx, messages, labels)
+		if err != nil {
+			return nil, err
+		}
+		lost, end, err := l.lost(ctx, since)
+		if err != nil {
+			return nil, err
+		}
+		torn := l.forget(lost)
+		if torn == nil {
+			return ix, nil
+		}
+		if try == listTries {
+			ix.Doubt(torn)
+			return ix, nil
+		}
+		since = end
+	}
+}
+
+// losses are the labels that messages lost, and whether one left all listings.
+type losses struct {
+	labels map[string]bool
+	all    bool
+}
+
+func (w *work) lost(ctx context.Context, since uint64) (lost losses, end uint64, err error) {
+	lost.labels = map[string]bool{}
+	end, err = w.mbox.History(ctx, since, func(changes []mailindex.Change) error {
+		for _, c := range changes {
+			lost.all = lost.all || c.Kind == mailindex.Deleted || slices.Contains(c.Added, sweep.LabelTrash) || slices.Contains(c.Added, sweep.LabelSpam)
+			for _, label := range c.Removed {
+				lost.labels[label] = true
+			}
+		}
+		return nil
+	})
+	return lost, end, err
+}
+
+// of says whether a set may have lost messages.
+func (lost losses) of(name string) bool {
+	if lost.all || name == mailindex.UserLabelsDimension && len(lost.labels) > 0 {
+		return true
+	}
+	label, isLabel := strings.CutPrefix(name, mailindex.LabelDimension(""))
+	return isLabel && lost.labels[label]
+}
+
+// forget drops from what is kept the listings of more than a page that may have passed over messages, and names the sets among them; nil
+// when there are none.
+func (l *listing) forget(lost losses) (torn []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, found := range l.kept.Ranges {
+		if lost.all && len(found) >= gmail.PageSize {
+			delete(l.kept.Ranges, i)
+			torn = append(torn, "")
+		}
+	}
+	for name, found := range l.kept.Dimensions {
+		if lost.of(name) && len(found) >= gmail.PageSize {
+			delete(l.kept.Dimensions, name)
+			torn = append(torn, name)
+		}
+	}
+	return torn
+}
