@@ -73,12 +73,12 @@ func (p *pipeline) place(ctx context.Context) error {
 		default:
 		}
 		switch {
-		case p.look.due() || p.flying < inFlight && !p.look.fresh():
+		case p.flying < inFlight && p.look.fresh():
+			return nil
+		case p.flying < inFlight || p.look.due():
 			if _, err := p.read(ctx); err != nil {
 				return err
 			}
-		case p.flying < inFlight:
-			return nil
 		default:
 			p.land(<-p.landings)
 		}

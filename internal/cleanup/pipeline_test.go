@@ -14,11 +14,10 @@ import (
 // Whatever protects a message and arrives between the look and the call, the message ends as its owner left it.
 func TestEveryProtectionHoldsThatArrivesBetweenTheLookAndTheCall(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
 	for i, action := range []sweep.Action{sweep.Trash, sweep.Archive, sweep.MarkRead, sweep.AddLabel} {
 		t.Run(string(action), func(t *testing.T) {
 			t.Parallel()
-			c := r.customer(t, string(action)+"@gmail.example", google.Generate{Messages: 900, Seed: uint64(130 + i)})
+			c := newRig(t).customer(t, string(action)+"@gmail.example", google.Generate{Messages: 900, Seed: uint64(130 + i)})
 			p := c.preview(t, protected(t, action, `{"all":[{"in":"inbox"},{"unread":true}]}`))
 			ids := c.lone(t, c.members(t, p.CleanupPlanID), 9)
 			label := c.userLabel(t)

@@ -45,7 +45,7 @@ func FuzzAPageIsReadAsTheOfficialClientReadsIt(f *testing.F) {
 	for _, seed := range []string{string(listing(2)), `{}`, `{"resultSizeEstimate":0}`, ` { "messages" : [ { "threadId" : "b", "id" : "a" } ] } `, `{"messages":[]}`,
 		`{"messages":null}`, `{"messages":[{"id":"a"}]}`, `{"messages":[{"id":"A","threadId":"1"}]}`, `{"messages":[{"id":"a","threadId":"1"}`, `{"nextPageToken":"\u0041"}`,
 		`{"messages":[{"id":"a","threadId":"1","id":"b"}]}`, `{"Messages":[{"ID":"a","threadid":"1"}]}`, `{"messages":[{"id":"00000000000000001","threadId":"1"}]}`,
-		`{"nextPageToken":"a","nextPageToken":"b"}`, `{"messages":[{"id":"a","threadId":"1"},]}`, `{} x`, `{"messages":[{"id":"0x1","threadId":"1_0"}]}`, `[]`, `null`, ``} {
+		`{"nextPageToken":"a","nextPageToken":"b"}`, `{"messages":[{"id":"a","threadId":"1"},]}`, `{} x`, `{"messages":[{"id":"g","threadId":"1"}]}`, `{"messages":[{"id":"a","threadId":"1"}],"messages":[]}`, `{"messages":[{"id":"0x1","threadId":"1_0"}]}`, `[]`, `null`, ``} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
