@@ -21,21 +21,22 @@ import (
 	"mailsweep/internal/sim/google"
 )
 
-// Whatever Gmail is like, the probe tells it: quirks are drawn at random, and each that it tells must be the one that was drawn.
+// Whatever Gmail is like, the probe tells it: quirks are drawn at random (SEED draws others), and each that it tells must be the one that was
+// drawn.
 func TestTheProbeTellsHowGmailIs(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(11) // the same draws each time, so that a change is what makes a difference
 	if s := os.Getenv("SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
 	t.Logf("SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	draws := 4
+	draws := 3
 	if testing.Short() {
 		draws = 1
 	}
 	for range draws {
-		drawn, c := map[string]string{}, google.Config{Seed: seed, TimeScale: 60, Latency: true, ClientID: "mailsweep-dev", ClientSecret: "simulated-secret", Concurrency: 4 + rng.IntN(12)}
+		drawn, c := map[string]string{}, google.Config{Seed: seed, TimeScale: 20, Latency: true, ClientID: "mailsweep-dev", ClientSecret: "simulated-secret", Concurrency: 4 + rng.IntN(12)}
 		for _, q := range google.AllQuirks() {
 			drawn[q.Name] = q.Values[rng.IntN(len(q.Values))]
 			require.NoError(t, q.Set(&c, drawn[q.Name]))
