@@ -18,6 +18,8 @@ type spending struct {
 	slow   bool            // using it up took so much of a minute that waits tell nothing
 }
 
+const tooSlow = "the quota cannot be used up fast enough from here"
+
 // enough refusals to tell one kind from a mixture.
 const enough = 24
 
@@ -34,10 +36,12 @@ func (p *probe) spend(ctx context.Context) (*spending, error) {
 	for n := range 3 {
 		time.Sleep(p.Minute * 12 / 10) // what came before is forgotten; where minutes are fixed, this one is young
 		began := time.Now()
-		if err := s.burn(ctx, p, id); err != nil {
+		if err := s.burn(ctx, p, id, began.Add(p.Minute*3/10)); err != nil {
 			return nil, err
 		}
-		s.slow = s.slow || time.Since(began) > p.Minute*3/10
+		if s.slow = time.Since(began) > p.Minute*3/10; s.slow {
+			break
+		}
 		if n == 2 {
 			time.Sleep(p.Minute * 4 / 10)
 			if err := s.refusedMore(ctx, p, id); err != nil {
@@ -53,9 +57,9 @@ func (p *probe) spend(ctx context.Context) (*spending, error) {
 	return s, nil
 }
 
-// burn makes the dearest call of a mailbox, some at a time, until enough were refused.
-func (s *spending) burn(ctx context.Context, p *probe, id string) error {
-	return s.calls(ctx, p, id, func(refused int) bool { return refused >= enough })
+// burn makes the dearest call of a mailbox, some at a time, until enough were refused or it takes too long.
+func (s *spending) burn(ctx context.Context, p *probe, id string, limit time.Time) error {
+	return s.calls(ctx, p, id, func(refused int) bool { return refused >= enough || time.Now().After(limit) })
 }
 
 // refusedMore makes calls that would cost another minute, were they charged.
@@ -120,16 +124,22 @@ func refusals(p *probe, ctx context.Context) (string, string, error) {
 	if len(s.status) > 1 {
 		return "mixed", saw, nil
 	}
+	if s.slow {
+		return "", tooSlow, nil // too few to tell one kind from a mixture
+	}
 	for status := range s.status {
 		return fmt.Sprint(status), saw, nil
 	}
-	return "", saw, nil
+	return "", tooSlow, nil
 }
 
 func retryHeader(p *probe, ctx context.Context) (string, string, error) {
 	s, err := p.spend(ctx)
 	if err != nil {
 		return "", "", err
+	}
+	if len(s.status) == 0 {
+		return "", tooSlow, nil
 	}
 	return told(s.header > 0, fmt.Sprintf("%d refusals bore Retry-After", s.header))
 }
@@ -141,7 +151,7 @@ func fixedWindow(p *probe, ctx context.Context) (string, string, error) {
 		return "", "", err
 	}
 	if s.slow {
-		return "", "the quota cannot be used up fast enough from here", nil
+		return "", tooSlow, nil
 	}
 	return told(min(s.waits[0], s.waits[1]) < p.Minute*95/100, s.waited(p.Minute))
 }
