@@ -170,8 +170,7 @@ func smaller(f google.Facts, name string) (n int) {
 	return n
 }
 
-// analyze runs an analysis and reads the meters at its marks: when the API first tells of messages, when the first sender is looked for,
-// and at the end.
+// analyze runs an analysis and reads the meters at its marks: when the job first shows counts, when it shows facets, and at the end.
 func (m *mailboxRig) analyze(ctx context.Context, out *analyzed) (at marks, err error) {
 	begin, err := m.read()
 	if err != nil {
@@ -181,7 +180,7 @@ func (m *mailboxRig) analyze(ctx context.Context, out *analyzed) (at marks, err 
 	if err := m.c.Do(ctx, http.MethodPost, "/api/v1/gmail/analyze", struct{}{}, &j); err != nil {
 		return at, err
 	}
-	ended := make(chan error, 1)
+	ended, id := make(chan error, 1), j.ID
 	go func() {
 		var err error
 		j, err = m.c.Follow(ctx, j, func(customer.Job) {})
@@ -196,7 +195,7 @@ func (m *mailboxRig) analyze(ctx context.Context, out *analyzed) (at marks, err 
 			over = true
 		default:
 		}
-		if err := m.mark(ctx, &at, begin, over); err != nil {
+		if err := m.mark(ctx, id, &at, begin, over); err != nil {
 			return at, err
 		}
 	}
@@ -206,28 +205,42 @@ func (m *mailboxRig) analyze(ctx context.Context, out *analyzed) (at marks, err 
 	return at, nil
 }
 
-func (m *mailboxRig) mark(ctx context.Context, at *marks, begin reading, over bool) error {
+func (m *mailboxRig) mark(ctx context.Context, job string, at *marks, begin reading, over bool) error {
 	now, err := m.read()
 	if err != nil {
 		return err
 	}
 	s := m.since(begin, now)
-	if at.facets.took == 0 && (over || s.calls["messages.get"] > 0) {
-		at.facets = s
-	}
-	if at.paint.took == 0 {
-		shown, err := m.shown(ctx)
-		if err != nil {
-			return err
-		}
-		if shown {
-			at.paint = s
-		}
-	}
 	if over {
 		at.whole = s
 	}
+	if at.facets.took > 0 {
+		return nil
+	}
+	stage, err := m.stage(ctx, job)
+	if err != nil {
+		return err
+	}
+	if at.paint.took == 0 && stage != "" {
+		at.paint = s
+	}
+	if over || stage != "" && stage != "counts" {
+		at.facets = s
+	}
 	return nil
+}
+
+// stage is how far the analysis is that callers are shown already; "" while there is none.
+func (m *mailboxRig) stage(ctx context.Context, job string) (string, error) {
+	var j struct {
+		Result *struct {
+			Stage string `json:"stage"`
+		} `json:"result"`
+	}
+	if err := m.c.Do(ctx, http.MethodGet, "/api/v1/jobs/"+job, nil, &j); err != nil || j.Result == nil {
+		return "", err
+	}
+	return j.Result.Stage, nil
 }
 
 // analyzedAgain measures a second analysis, after 300 changes of labels and none of the mail.

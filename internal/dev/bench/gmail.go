@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -185,17 +184,4 @@ func (m *mailboxRig) job(ctx context.Context, path string, in, out any) (s spent
 		return nil
 	})
 	return s, j, err
-}
-
-// shown asks for the latest analysis until it tells of messages.
-func (m *mailboxRig) shown(ctx context.Context) (bool, error) {
-	var a struct {
-		Messages int `json:"messages"`
-	}
-	err := m.c.Do(ctx, http.MethodGet, "/api/v1/mailboxes/"+m.mailbox+"/analysis", nil, &a)
-	var none *customer.Problem
-	if errors.As(err, &none) && none.Status == http.StatusNotFound {
-		return false, nil
-	}
-	return a.Messages > 0, err
 }
