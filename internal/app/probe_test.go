@@ -31,11 +31,7 @@ func TestTheProbeTellsHowGmailIs(t *testing.T) {
 	}
 	t.Logf("SEED=%d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	draws := 2
-	if testing.Short() {
-		draws = 1
-	}
-	for range draws {
+	for range 2 {
 		drawn, c := map[string]string{}, google.Config{Seed: seed, TimeScale: 20, Latency: true, ClientID: "mailsweep-dev", ClientSecret: "simulated-secret", Concurrency: 4 + rng.IntN(12)}
 		for _, q := range google.AllQuirks() {
 			drawn[q.Name] = q.Values[rng.IntN(len(q.Values))]

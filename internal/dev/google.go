@@ -7,12 +7,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"strings"
 	"time"
 
+	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 )
 
@@ -36,15 +35,13 @@ func serveGoogle(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", s.addr)
+	at, err := stack.ServeAt(s.addr, sim)
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return err
 	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
-	server.Protocols.SetHTTP1(true)
-	server.Protocols.SetUnencryptedHTTP2(true)
-	go server.Serve(l) //nolint:errcheck // ends with this process
-	_, _ = fmt.Fprintf(out, "The simulated Google is at http://%s with the mailbox ada@mail.example, its clock %gx. Until Ctrl-C.\n", l.Addr(), s.TimeScale)
+	if _, err := fmt.Fprintf(out, "The simulated Google is at %s with the mailbox ada@mail.example, its clock %gx. Until Ctrl-C.\n", at, s.TimeScale); err != nil {
+		return fmt.Errorf("say where it is: %w", err)
+	}
 	<-ctx.Done()
 	return nil
 }
@@ -57,7 +54,7 @@ func readSimulator(args []string, out io.Writer) (*simulator, error) {
 	}
 	f := flag.NewFlagSet("google", flag.ContinueOnError)
 	f.SetOutput(out)
-	f.Usage = func() { explain(out, f) }
+	f.Usage = func() { fmt.Fprint(f.Output(), usage(f)) }
 	f.StringVar(&s.addr, "addr", "127.0.0.1:0", "where to listen")
 	f.StringVar(&s.tariff, "tariff", "new", "new (projects since May 2026) or old")
 	f.StringVar(&s.faults, "faults", "", "file with a JSON list of faults")
@@ -116,13 +113,18 @@ func injectFrom(sim *google.Sim, file string) error {
 	return nil
 }
 
-// explain is what -h tells.
-func explain(out io.Writer, f *flag.FlagSet) {
-	_, _ = fmt.Fprintln(out, "usage: dev google [flags]\nMBOX=, MESSAGES=, TIMESCALE= and SEED= in the environment hold as for demo.")
+// usage is what -h tells.
+func usage(f *flag.FlagSet) string {
+	var b strings.Builder
+	b.WriteString("usage: dev google [flags]\nMBOX=, MESSAGES=, TIMESCALE= and SEED= in the environment hold as for demo.\n")
+	out := f.Output()
+	f.SetOutput(&b)
 	f.PrintDefaults()
-	_, _ = fmt.Fprintln(out, "quirks, with their values, the first being the default:")
+	f.SetOutput(out)
+	b.WriteString("quirks, with their values, the first being the default:\n")
 	for _, q := range google.AllQuirks() {
-		_, _ = fmt.Fprintf(out, "  %-20s %-16s %s\n", q.Name, strings.Join(q.Values, "|"), q.Says)
+		fmt.Fprintf(&b, "  %-20s %-16s %s\n", q.Name, strings.Join(q.Values, "|"), q.Says)
 	}
-	_, _ = fmt.Fprintln(out, "calls for tests: GET /sim/ lists them.")
+	b.WriteString("calls for tests: GET /sim/ lists them.\n")
+	return b.String()
 }

@@ -260,24 +260,25 @@ func TestACrowdedMailboxAsksForFewerPlaces(t *testing.T) {
 	}
 }
 
-// held is a fake whose calls wait until the test lets them go on.
-func held(t *testing.T, a answer) (f *fake, reached, over chan struct{}) {
+// held is a fake whose calls wait until the test lets them go on; served tells of each that was answered.
+func held(t *testing.T, a answer) (f *fake, reached, over, served chan struct{}) {
 	t.Helper()
-	f, reached, over = newFake(t, a), make(chan struct{}, 10), make(chan struct{})
+	f, reached, over, served = newFake(t, a), make(chan struct{}, 10), make(chan struct{}), make(chan struct{}, 10)
 	t.Cleanup(func() { close(over) })
 	f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/token" {
 			reached <- struct{}{}
 			<-over
+			defer func() { served <- struct{}{} }()
 		}
 		f.ServeHTTP(w, r)
 	})
-	return f, reached, over
+	return f, reached, over, served
 }
 
 func TestAChangeThatHasLeftIsAwaitedAndNoneLeavesTooLate(t *testing.T) {
 	t.Parallel()
-	f, reached, over := held(t, answer{status: 204})
+	f, reached, over, _ := held(t, answer{status: 204})
 	p := &openPacer{}
 	m := f.open(p)
 	ctx, stop := context.WithCancel(t.Context())
@@ -304,7 +305,7 @@ func TestAChangeThatHasLeftIsAwaitedAndNoneLeavesTooLate(t *testing.T) {
 
 func TestACallThatSleepsBetweenTwoTriesEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	f, reached, over := held(t, refused(503, "backendError", "x"))
+	f, reached, over, served := held(t, refused(503, "backendError", "x"))
 	m := f.open(&openPacer{})
 	m.client.TimeScale = 0.05 // a first pause of 10 s at least
 	ctx, stop := context.WithCancel(t.Context())
@@ -312,8 +313,10 @@ func TestACallThatSleepsBetweenTwoTriesEndsWithItsContext(t *testing.T) {
 	go func() { ended <- m.Modify(ctx, []sweep.MessageID{1}, []string{"TRASH"}, nil) }()
 	<-reached
 	over <- struct{}{}
-	for f.calls() == 0 {
-		time.Sleep(time.Millisecond)
+	select {
+	case <-served:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the call was not answered")
 	}
 	began := time.Now()
 	stop()

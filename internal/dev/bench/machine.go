@@ -55,11 +55,28 @@ func busy(pid int) (time.Duration, error) {
 	if len(fields) < 13 {
 		return 0, fmt.Errorf("read the times of process %d: %q", pid, raw)
 	}
-	if _, err := fmt.Sscan(fields[11], &user); err != nil {
-		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
-	}
-	if _, err := fmt.Sscan(fields[12], &system); err != nil {
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
 		return 0, fmt.Errorf("read the times of process %d: %w", pid, err)
 	}
 	return time.Duration(user+system) * tick, nil
+}
+
+// What /proc tells of a process's memory: what is resident, and the most that ever was.
+const (
+	resident = "VmRSS"
+	peak     = "VmHWM"
+)
+
+// memoryOf is a process's memory in bytes.
+func memoryOf(pid int, what string) (int64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	_, rest, _ := strings.Cut(string(raw), what+":")
+	var kb int64
+	if _, err := fmt.Sscan(rest, &kb); err != nil {
+		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	return kb << 10, nil
 }

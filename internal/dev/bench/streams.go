@@ -5,9 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
-	"regexp"
-	"strconv"
 	"time"
 
 	"mailsweep/internal/sweep"
@@ -36,7 +33,7 @@ func streams(ctx context.Context, b *bench) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	idle, err := resident(r.Children["api"].Pid())
+	idle, err := memoryOf(r.Children["api"].Pid(), resident)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +58,7 @@ func streams(ctx context.Context, b *bench) ([]line, error) {
 // mostResident watches a child's resident memory for d, in bytes.
 func (r *rig) mostResident(child string, d time.Duration) (most int64, err error) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
-		now, err := resident(r.Children[child].Pid())
+		now, err := memoryOf(r.Children[child].Pid(), resident)
 		if err != nil {
 			return most, err
 		}
@@ -113,17 +110,4 @@ func (r *rig) jobsOf(ctx context.Context) (map[string]string, error) {
 		ids[customer] = sweep.JobID.Show(id)
 	}
 	return ids, rows.Err()
-}
-
-var vmRSS = regexp.MustCompile(`VmRSS:\s+(\d+) kB`)
-
-// resident is a process's memory in bytes.
-func resident(pid int) (int64, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	found := vmRSS.FindSubmatch(raw)
-	if err != nil || found == nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-	}
-	kb, err := strconv.ParseInt(string(found[1]), 10, 64)
-	return kb << 10, err
 }

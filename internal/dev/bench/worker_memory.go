@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"regexp"
-	"strconv"
 	"time"
 
 	"mailsweep/internal/dev/customer"
@@ -38,7 +35,7 @@ func (b *bench) giant(ctx context.Context) (line, error) {
 		return line{}, err
 	}
 	defer m.stop()
-	idle, err := mostMemory(m.Children["worker"].Pid())
+	idle, err := memoryOf(m.Children["worker"].Pid(), peak)
 	if err != nil {
 		return line{}, err
 	}
@@ -46,7 +43,7 @@ func (b *bench) giant(ctx context.Context) (line, error) {
 	if _, _, err := m.job(ctx, "/api/v1/gmail/analyze", struct{}{}, &a); err != nil {
 		return line{}, err
 	}
-	most, err := mostMemory(m.Children["worker"].Pid())
+	most, err := memoryOf(m.Children["worker"].Pid(), peak)
 	return goal(line{what: fmt.Sprintf("worker's memory, analysis of %d messages", a.Messages), ours: fmt.Sprintf("%d MiB at most", most>>20),
 		limit: fmt.Sprintf("%d MiB before", idle>>20), ratio: times(float64(most) / float64(idle)), goal: "≤ 64 MiB"}, most <= 64<<20), err
 }
@@ -90,20 +87,7 @@ func (b *bench) many(ctx context.Context) (line, error) {
 			return line{}, err
 		}
 	}
-	most, err := mostMemory(m.Children["worker"].Pid())
+	most, err := memoryOf(m.Children["worker"].Pid(), peak)
 	return goal(line{what: fmt.Sprintf("worker's memory, %d mailboxes of %d messages at once", manyMailboxes, manyMessages), ours: fmt.Sprintf("%d MiB at most, %d ran at once", most>>20, running),
 		limit: "–", ratio: "–", goal: "≤ 512 MiB"}, most <= 512<<20), err
-}
-
-var vmHWM = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-// mostMemory is the most memory that a process ever had resident, in bytes.
-func mostMemory(pid int) (int64, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	found := vmHWM.FindSubmatch(raw)
-	if err != nil || found == nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-	}
-	kb, err := strconv.ParseInt(string(found[1]), 10, 64)
-	return kb << 10, err
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -124,17 +125,7 @@ func ids(code int, body []byte) string {
 		all = append(all, m.ID)
 	}
 	slices.Sort(all)
-	return fmt.Sprintf("%d messages, %08x", len(all), digest(all))
-}
-
-// digest tells sets of ids of the same size apart.
-func digest(all []string) (h uint32) {
-	for _, id := range all {
-		for i := range id {
-			h = h*16777619 ^ uint32(id[i])
-		}
-	}
-	return h
+	return fmt.Sprintf("%d messages, %08x", len(all), crc32.ChecksumIEEE([]byte(strings.Join(all, " "))))
 }
 
 // difference is a question with two answers.

@@ -2,15 +2,10 @@ package emulate
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -19,12 +14,13 @@ import (
 	"strings"
 
 	"mailsweep/internal/dev/stack"
+	"mailsweep/internal/sim/google"
 )
 
 // proxy stands before the emulator and mends what keeps any client of Google's from working with it: see the report of differences.
 type proxy struct {
 	theirs *url.URL
-	key    *rsa.PrivateKey
+	signer google.Signer
 	back   *httputil.ReverseProxy
 
 	url string // of the proxy
@@ -35,16 +31,12 @@ func newProxy(theirs string) (*proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the emulator's address: %w", err)
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, fmt.Errorf("make a signing key: %w", err)
-	}
-	p := &proxy{theirs: base, key: key}
+	p := &proxy{theirs: base}
 	p.back = &httputil.ReverseProxy{Rewrite: p.request, ModifyResponse: p.response}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /gmail/v1/users/me/profile", p.profile)
 	mux.HandleFunc("GET /o/oauth2/v2/auth", p.consent)
-	mux.HandleFunc("GET /oauth2/v3/certs", p.certs)
+	mux.HandleFunc("GET /oauth2/v3/certs", p.signer.Certs)
 	mux.Handle("/", p.back)
 	p.url, err = stack.Serve(mux)
 	return p, err
@@ -181,21 +173,8 @@ func (p *proxy) resign(raw []byte) ([]byte, error) {
 		return nil, fmt.Errorf("read the id_token: %w", err)
 	}
 	claims["iss"] = "https://accounts.google.com"
-	if body, err = json.Marshal(claims); err != nil {
-		return nil, fmt.Errorf("write the id_token: %w", err)
+	if answer["id_token"], err = p.signer.Sign(claims); err != nil {
+		return nil, err
 	}
-	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","kid":"1","typ":"JWT"}`)) + "." + base64.RawURLEncoding.EncodeToString(body)
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, p.key, crypto.SHA256, sum[:])
-	if err != nil {
-		return nil, fmt.Errorf("sign the id_token: %w", err)
-	}
-	answer["id_token"] = text + "." + base64.RawURLEncoding.EncodeToString(signature)
 	return json.Marshal(answer)
-}
-
-func (p *proxy) certs(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1", //nolint:errcheck // the reader has gone
-		"n": base64.RawURLEncoding.EncodeToString(p.key.N.Bytes()), "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(p.key.E)).Bytes())}}})
 }

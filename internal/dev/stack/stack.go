@@ -164,12 +164,17 @@ func (st *Stack) outside() (err error) {
 }
 
 // Serve answers on a free port of the loopback interface until this process ends.
-func Serve(h http.Handler) (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func Serve(h http.Handler) (string, error) { return ServeAt("127.0.0.1:0", h) }
+
+// ServeAt does so at an address, in HTTP/1.1 and HTTP/2, without TLS.
+func ServeAt(address string, h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", fmt.Errorf("listen: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	go server.Serve(l) //nolint:errcheck // ends with this process
 	return "http://" + l.Addr().String(), nil
 }

@@ -27,7 +27,7 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("/oauth2/v3/tokeninfo", s.tokeninfo)
 	mux.HandleFunc("GET /oauth2/v3/userinfo", s.userinfo)
 	mux.HandleFunc("GET /v1/userinfo", s.userinfo)
-	mux.HandleFunc("GET /oauth2/v3/certs", s.certs)
+	mux.HandleFunc("GET /oauth2/v3/certs", s.auth.key.Certs)
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /sim/{$}", listControls)
@@ -72,7 +72,9 @@ func (s *Sim) controls() []control {
 func listControls(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	for _, c := range (&Sim{}).controls() {
-		_, _ = fmt.Fprintf(w, "%-26s %s\n", c.pattern, c.says)
+		if _, err := fmt.Fprintf(w, "%-26s %s\n", c.pattern, c.says); err != nil {
+			return // the client is gone
+		}
 	}
 }
 

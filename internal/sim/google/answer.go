@@ -1,6 +1,7 @@
 package google
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // answer writes what a call came to.
@@ -22,10 +25,31 @@ type answer struct {
 	sent   int // bytes of the body
 }
 
-// buffer is room for one answer, plain and compressed.
-type buffer struct{ plain, zipped []byte }
+// buffer is room for one answer, plain and compressed. The fastest level: compressing is most of what a page of ids costs.
+type buffer struct {
+	plain  []byte
+	zipped bytes.Buffer
+	zip    *gzip.Writer
+}
 
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+var buffers = sync.Pool{New: func() any {
+	b := &buffer{}
+	b.zip, _ = gzip.NewWriterLevel(&b.zipped, gzip.BestSpeed) // the level is one of its own
+	return b
+}}
+
+// compress gives a body in gzip; it is good until the next.
+func (b *buffer) compress(body []byte) ([]byte, error) {
+	b.zipped.Reset()
+	b.zip.Reset(&b.zipped)
+	if _, err := b.zip.Write(body); err != nil {
+		return nil, err
+	}
+	if err := b.zip.Close(); err != nil {
+		return nil, err
+	}
+	return b.zipped.Bytes(), nil
+}
 
 func (a *answer) refuse(err error) {
 	a.err = err
@@ -82,9 +106,10 @@ func (a *answer) write(code int, body []byte, room *buffer) {
 	h.Set("Vary", "Origin, X-Origin, Referer")
 	h.Set("Cache-Control", "private")
 	if strings.Contains(a.r.Header.Get("Accept-Encoding"), "gzip") && strings.Contains(a.r.UserAgent(), "gzip") && len(body) >= worthZipping {
-		room.zipped = zip(room.zipped[:0], body)
-		body = room.zipped
-		h.Set("Content-Encoding", "gzip")
+		if zipped, err := room.compress(body); err == nil { // else it goes as it is
+			body = zipped
+			h.Set("Content-Encoding", "gzip")
+		}
 	}
 	for _, f := range a.struck {
 		h.Set("Content-Type", cmp.Or(f.ContentType, h.Get("Content-Type")))

@@ -49,7 +49,7 @@ type authority struct {
 	refresh map[string]*grant
 	agreed  map[string]*grant // by address and client: what was consented to
 	issued  map[string]int    // access tokens by address
-	key     signingKey
+	key     Signer
 }
 
 func newAuthority() authority {

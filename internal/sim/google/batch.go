@@ -71,7 +71,9 @@ func (s *Sim) batch(w http.ResponseWriter, r *http.Request) {
 	if faults.any(func(f Fault) bool { return f.Reorder }) {
 		slices.Reverse(parts)
 	}
-	writeBatch(w, parts)
+	if err := writeBatch(w, parts); err != nil {
+		panic(http.ErrAbortHandler) // the client is gone
+	}
 }
 
 func readBatch(r *http.Request) (parts []*inner, err error) {
@@ -121,20 +123,34 @@ func readInner(outer *http.Request, part *multipart.Part) (*inner, error) {
 	return &inner{id: part.Header.Get("Content-ID"), req: req.WithContext(outer.Context()), header: http.Header{}}, nil
 }
 
-func writeBatch(w http.ResponseWriter, parts []*inner) {
-	var body bytes.Buffer
-	out := multipart.NewWriter(&body)
+// writeBatch answers each part with the part's own status. An error is the client's end.
+func writeBatch(w http.ResponseWriter, parts []*inner) error {
+	out := multipart.NewWriter(w)
+	w.Header().Set("Content-Type", "multipart/mixed; boundary="+out.Boundary())
 	for _, p := range parts {
 		head := textproto.MIMEHeader{"Content-Type": {"application/http"}}
 		if p.id != "" {
 			head.Set("Content-ID", "<response-"+strings.TrimPrefix(p.id, "<"))
 		}
-		to, _ := out.CreatePart(head) // to memory
-		_, _ = fmt.Fprintf(to, "HTTP/1.1 %d %s\r\n", p.code, http.StatusText(p.code))
-		_ = p.header.Write(to)
-		_, _ = fmt.Fprintf(to, "\r\n%s", p.body.Bytes())
+		to, err := out.CreatePart(head)
+		if err != nil {
+			return err
+		}
+		if err := p.answer(to); err != nil {
+			return err
+		}
 	}
-	_ = out.Close()
-	w.Header().Set("Content-Type", "multipart/mixed; boundary="+out.Boundary())
-	_, _ = w.Write(body.Bytes())
+	return out.Close()
+}
+
+// answer writes status, header and body of the part.
+func (p *inner) answer(to io.Writer) error {
+	if _, err := fmt.Fprintf(to, "HTTP/1.1 %d %s\r\n", p.code, http.StatusText(p.code)); err != nil {
+		return err
+	}
+	if err := p.header.Write(to); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(to, "\r\n%s", p.body.Bytes())
+	return err
 }

@@ -29,7 +29,7 @@ func (d *dice) throw(what string) float64 {
 // nth is the n-th chance for what is decided.
 func (d *dice) nth(what string, n uint64) float64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(what)) // to memory
+	h.Write([]byte(what)) //nolint:errcheck // a hash never fails
 	x := h.Sum64() ^ d.seed*0x9E3779B97F4A7C15 ^ n*0xD1B54A32D192ED03
 	for range 2 { // splitmix64's finish
 		x = (x ^ x>>30) * 0xBF58476D1CE4E5B9

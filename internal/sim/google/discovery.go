@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// discoveryDocument describes Gmail's API, as Google's Go client carries it (google.golang.org/api, BSD license).
+// discoveryDocument is what Google says of its methods, their parameters, types and scopes (gmail.googleapis.com/$discovery/rest), without
+// what it says in sentences.
 //
 //go:embed discovery.json
 var discoveryDocument []byte

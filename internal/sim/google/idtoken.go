@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// signingKey is made when it is first needed.
-type signingKey struct {
+// Signer signs id_tokens as Google does, RS256, with a key that is made when it is first needed. It is used by pointer.
+type Signer struct {
 	once sync.Once
 	key  *rsa.PrivateKey
 	err  error
@@ -23,23 +23,19 @@ type signingKey struct {
 
 const keyID = "sim-1"
 
-func (s *Sim) signing() (*rsa.PrivateKey, error) {
-	k := &s.auth.key
+func (k *Signer) private() (*rsa.PrivateKey, error) {
 	k.once.Do(func() { k.key, k.err = rsa.GenerateKey(rand.Reader, 2048) })
-	return k.key, k.err
+	if k.err != nil {
+		return nil, fmt.Errorf("make a signing key: %w", k.err)
+	}
+	return k.key, nil
 }
 
-// idToken is an RS256 JWT with the claims that Google sends.
-func (s *Sim) idToken(g grant, nonce string) (string, error) {
-	key, err := s.signing()
+// Sign makes a JWT of claims that JSON can hold.
+func (k *Signer) Sign(claims map[string]any) (string, error) {
+	key, err := k.private()
 	if err != nil {
-		return "", fmt.Errorf("sign id_token: %w", err)
-	}
-	now := s.cfg.Now()
-	claims := map[string]any{"iss": s.cfg.Issuer, "azp": g.client, "aud": g.client, "sub": subject(g.email), "email": g.email,
-		"email_verified": true, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
-	if nonce != "" {
-		claims["nonce"] = nonce
+		return "", err
 	}
 	body := segment(map[string]string{"alg": "RS256", "kid": keyID, "typ": "JWT"}) + "." + segment(claims)
 	sum := sha256.Sum256([]byte(body))
@@ -50,14 +46,9 @@ func (s *Sim) idToken(g grant, nonce string) (string, error) {
 	return body + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
-func segment(v any) string {
-	b, _ := json.Marshal(v) // maps of strings, numbers and booleans
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// certs answers /oauth2/v3/certs: the public key as a JWK set.
-func (s *Sim) certs(w http.ResponseWriter, _ *http.Request) {
-	key, err := s.signing()
+// Certs answers with the public key as a JWK set.
+func (k *Signer) Certs(w http.ResponseWriter, _ *http.Request) {
+	key, err := k.private()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -66,6 +57,22 @@ func (s *Sim) certs(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Cache-Control", "public, max-age=20000")
 	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": keyID,
 		"n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes())}}})
+}
+
+// idToken has the claims that Google sends.
+func (s *Sim) idToken(g grant, nonce string) (string, error) {
+	now := s.cfg.Now()
+	claims := map[string]any{"iss": s.cfg.Issuer, "azp": g.client, "aud": g.client, "sub": subject(g.email), "email": g.email,
+		"email_verified": true, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	if nonce != "" {
+		claims["nonce"] = nonce
+	}
+	return s.auth.key.Sign(claims)
+}
+
+func segment(v any) string {
+	b, _ := json.Marshal(v) // maps of strings, numbers and booleans
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // discovery answers /.well-known/openid-configuration with addresses on this server.

@@ -55,30 +55,25 @@ func createFilter(c *call) (any, error) {
 }
 
 func getFilter(c *call) (any, error) {
-	s := &c.box.settings
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := s.find(c.req.PathValue("filter"))
-	if i < 0 {
-		return nil, notFound()
-	}
-	return s.filters[i], nil
+	return c.box.settings.found(c.req.PathValue("filter"), func(s *settings, i int) any { return s.filters[i] })
 }
 
 func deleteFilter(c *call) (any, error) {
-	s := &c.box.settings
+	return c.box.settings.found(c.req.PathValue("filter"), func(s *settings, i int) any {
+		s.filters = slices.Delete(s.filters, i, i+1)
+		return nil
+	})
+}
+
+// found gives do the place of a filter.
+func (s *settings) found(id string, do func(s *settings, i int) any) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.find(c.req.PathValue("filter"))
+	i := slices.IndexFunc(s.filters, func(f filter) bool { return f.ID == id })
 	if i < 0 {
 		return nil, notFound()
 	}
-	s.filters = slices.Delete(s.filters, i, i+1)
-	return nil, nil
-}
-
-func (s *settings) find(id string) int {
-	return slices.IndexFunc(s.filters, func(f filter) bool { return f.ID == id })
+	return do(s, i), nil
 }
 
 type watchAnswer struct {

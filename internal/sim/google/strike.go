@@ -164,8 +164,12 @@ func drip(ctx context.Context, w http.ResponseWriter, body []byte, rate float64)
 	some := max(int(rate*beat.Seconds()), 1)
 	for len(body) > 0 && ctx.Err() == nil {
 		n := min(some, len(body))
-		_, _ = w.Write(body[:n])
-		_ = http.NewResponseController(w).Flush()
+		if _, err := w.Write(body[:n]); err != nil {
+			return // the client is gone
+		}
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			return
+		}
 		if body = body[n:]; len(body) > 0 {
 			pause(ctx.Done(), beat)
 		}
