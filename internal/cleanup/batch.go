@@ -44,6 +44,13 @@ func (b batchSet) ids() (all ids) {
 	return all
 }
 
+func (b batchSet) size() (n int) {
+	for _, g := range b.Groups {
+		n += len(g.IDs)
+	}
+	return n
+}
+
 func (x *execution) sizeOf(n int) int {
 	return min((n+1)*sweep.BatchSize, len(x.set)) - n*sweep.BatchSize
 }
@@ -82,7 +89,7 @@ func (x *execution) room(n int) int {
 	left := x.c.Reserved
 	for m, set := range x.asked {
 		if m != n {
-			left -= len(set.ids())
+			left -= set.size()
 		}
 	}
 	return max(0, left)

@@ -95,20 +95,22 @@ func (g *Governor) lease() time.Duration { return cmp.Or(g.Lease, slotLease) }
 
 // renewing keeps a slot until stop.
 func (g *Governor) renewing(account, id string) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	every := g.lease() / 3
-	var timer *time.Timer
-	timer = time.AfterFunc(time.Hour, func() {
-		if ctx.Err() != nil {
-			return
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		tick := time.NewTicker(g.lease() / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			_ = g.link.try(ctx, g.Log, func(ctx context.Context) error { // the link tells its log; the next try is soon
+				return renewScript.Run(ctx, g.Redis, []string{slotsKey(account)}, id, g.lease().Microseconds()).Err()
+			})
 		}
-		_ = g.link.try(ctx, g.Log, func(ctx context.Context) error {
-			return renewScript.Run(ctx, g.Redis, []string{slotsKey(account)}, id, g.lease().Microseconds()).Err()
-		})
-		timer.Reset(every)
-	})
-	timer.Reset(every)
-	return func() { cancel(); timer.Stop() }
+	}()
+	return stop
 }
 
 // renewScript renews a slot that is still held: one that was given back meanwhile stays free.
