@@ -50,7 +50,7 @@ func probeGmail(ctx context.Context, cfg config.Config, out io.Writer) error {
 func settings(found []probe.Finding) string {
 	var list []string
 	for _, f := range found {
-		if f.Value != "" {
+		if f.Value != "" && f.Setting != probe.Concurrency {
 			list = append(list, f.Setting+"="+f.Value)
 		}
 	}

@@ -55,7 +55,10 @@ func TestTheProbeTellsHowGmailIs(t *testing.T) {
 	}
 }
 
-// probed runs the probe as an operator does and gives what it prints last.
+// finding is a line of what the probe prints: what, which, seen by what.
+var finding = regexp.MustCompile(`(?m)^([a-z_ ]{20}) ([a-z0-9]+) +\S.*$`)
+
+// probed runs the probe as an operator does and gives what it tells. Its last line is one that the simulator takes.
 func probed(t *testing.T, c google.Config) map[string]string {
 	t.Helper()
 	sim := google.New(c)
@@ -74,9 +77,9 @@ func probed(t *testing.T, c google.Config) map[string]string {
 	untouched(t, sim, before)
 	told := map[string]string{}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	for one := range strings.SplitSeq(lines[len(lines)-1], ",") {
-		name, value, _ := strings.Cut(one, "=")
-		told[name] = value
+	require.NoError(t, (&google.Config{}).SetQuirks(lines[len(lines)-1]))
+	for _, line := range finding.FindAllStringSubmatch(out.String(), -1) {
+		told[strings.TrimSpace(line[1])] = line[2]
 	}
 	return told
 }
@@ -105,9 +108,9 @@ func untouched(t *testing.T, sim *google.Sim, before []google.Message) {
 // browser opens the page that the probe asks for.
 func browser(ctx context.Context, out io.Writer) io.Writer {
 	return writer(func(b []byte) (int, error) {
-		if page := regexp.MustCompile(`http\S+/o/oauth2\S+`).Find(b); page != nil {
+		if page := regexp.MustCompile(`http\S+/o/oauth2\S+`).FindString(string(b)); page != "" { // a copy: b is the writer's again
 			go func() {
-				u, _ := url.Parse(string(page))
+				u, _ := url.Parse(page)
 				q := u.Query()
 				q.Set("auto", "1")
 				q.Set("login_hint", "ada@mail.example")

@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// Concurrency is the finding that is no switch of the simulated Gmail but a number of its own.
+const Concurrency = "concurrency"
+
 // Finding is the answer to one question. Setting and Value are as the simulated Gmail takes them.
 type Finding struct {
 	Setting string

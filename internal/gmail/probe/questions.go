@@ -18,7 +18,7 @@ func questions() []question {
 		{"profile_skips_hidden", profileSkipsHidden}, {"after_excludes", afterExcludes}, {"before_includes", beforeIncludes}, {"rough_sizes", roughSizes},
 		{"larger_includes", largerIncludes}, {"smaller_includes", smallerIncludes}, {"decimal_sizes", decimalSizes}, {"unknown_finds_none", unknownFindsNone},
 		{"swallow_words", swallowWords}, {"page_tokens", pageTokens}, {"estimate", estimate}, {"encoding", encoding}, {"no_categories", noCategories},
-		{"concurrency", concurrency}, {"refusals", refusals}, {"retry_header", retryHeader}, {"fixed_window", fixedWindow}, {"charge_refused", chargeRefused},
+		{Concurrency, concurrency}, {"refusals", refusals}, {"retry_header", retryHeader}, {"fixed_window", fixedWindow}, {"charge_refused", chargeRefused},
 	}
 }
 
