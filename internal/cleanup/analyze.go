@@ -17,7 +17,7 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// Units of Gmail's tariff that decide what to read (gmail.md: messages.get 20, messages.list 5 per 500 ids).
+// Units of Gmail's tariff that decide what to read: messages.get 20, messages.list 5 per 500 ids.
 const (
 	unitsOfRead = 20
 	unitsOfPage = 5
@@ -199,7 +199,7 @@ func (w *work) read(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, id
 	return address, nil
 }
 
-// secondsFor estimates how long units take at the bucket's rate (decisions: 78 units a second), for people.
+// secondsFor estimates how long units take at the bucket's rate of 78 units a second, for people.
 func secondsFor(units float64) int {
 	return int((time.Duration(units/78*float64(time.Second)) + time.Second).Seconds())
 }

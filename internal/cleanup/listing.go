@@ -3,6 +3,7 @@ package cleanup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,7 @@ const parallel = 8
 // maxUserLabels is how many user labels are listed one by one; beyond, has:userlabels stands in for the rest.
 const maxUserLabels = 100
 
-// listTries is how often a listing begins anew because Gmail forgot how far it was.
+// listTries is how often a listing begins anew because Gmail forgot how far it was, or what has happened since it began.
 const listTries = 3
 
 // listAll lists a search, beginning anew where Gmail no longer knows the next page. It hands on how many messages each page adds, and
@@ -69,9 +70,21 @@ func sliceBounds(now time.Time) []time.Time {
 	return append(bounds, now, now.AddDate(100, 0, 0))
 }
 
-// build lists the mailbox anew: every id by date range, then each dimension. What it does not list stays unknown. What an earlier claim
-// of the job has listed is not listed again: history tells what became of it.
+// build lists the mailbox anew: every id by date range, then each dimension. What it does not list stays unknown. Unavailable, and
+// gmail.ErrHistoryGone, when Gmail's history holds for no listing.
 func (w *work) build(ctx context.Context) (*mailindex.Index, error) {
+	for range listTries {
+		ix, err := w.buildOnce(ctx)
+		if !errors.Is(err, gmail.ErrHistoryGone) {
+			return ix, err
+		}
+		w.c.Checkpoint = nil
+	}
+	return nil, fmt.Errorf("%w: %w", sweep.Errorf(sweep.Unavailable, "Gmail's history does not reach back to the beginning of a listing"), gmail.ErrHistoryGone)
+}
+
+// buildOnce lists what an earlier claim of the job has not listed: history tells what became of the rest.
+func (w *work) buildOnce(ctx context.Context) (*mailindex.Index, error) {
 	profile, err := w.mbox.Profile(ctx)
 	if err != nil {
 		return nil, err
@@ -85,11 +98,10 @@ func (w *work) build(ctx context.Context) (*mailindex.Index, error) {
 	if err == nil && resumed {
 		_, err = w.follow(ctx, ix, ix.HistoryID)
 	}
-	switch {
-	case errors.Is(err, gmail.ErrHistoryGone):
-		w.c.Checkpoint = nil
-		return w.build(ctx)
-	case err != nil:
+	if errors.Is(err, gmail.ErrHistoryGone) {
+		return nil, err // what is kept is worth nothing without it
+	}
+	if err != nil {
 		l.leave(ctx)
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type look struct {
 	recent    mailindex.Touched // … and since the leaves were listed
 	news      int               // grows with foreign
 	broken    bool              // history did not reach back over the run: it proves nothing
+	anew      int               // how often the mailbox was listed because history did not reach back
 }
 
 // fresh says that a batch may leave on what is known.
@@ -142,10 +143,14 @@ func (x *execution) shield(changes []mailindex.Change) {
 	}
 }
 
-// lookAnew lists the mailbox. Listings leave Trash and Spam out: what of the plan lies there is listed by name.
+// lookAnew lists the mailbox. Listings leave Trash and Spam out: what of the plan lies there is listed by name. PlanExpired when Gmail's
+// history does not hold for as long as that takes.
 func (x *execution) lookAnew(ctx context.Context) error {
 	known := x.ix != nil
 	ix, err := x.rebuild(ctx, x.ix)
+	if x.look.anew++; x.look.anew > listTries || errors.Is(err, gmail.ErrHistoryGone) {
+		return sweep.Errorf(sweep.PlanExpired, "Gmail's history does not reach back far enough to tell what is protected now: please preview again")
+	}
 	if err != nil {
 		return err
 	}

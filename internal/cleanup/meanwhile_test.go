@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailsweep/internal/cleanup"
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sweep"
 )
@@ -69,4 +70,34 @@ func TestALabelThatIsDeletedWhileTheMailboxIsListedIsOnNoMessage(t *testing.T) {
 	two := r.customer(t, "two@gmail.example", google.Generate{Messages: 300, Seed: 233})
 	soonGone(two)
 	require.Positive(t, two.preview(t, protected(t, sweep.Trash, everything)).ToClean, "a preview without an index")
+}
+
+// A Gmail whose history never reaches back is not listed for ever.
+func TestAHistoryThatNeverHoldsEndsTheListingAnew(t *testing.T) {
+	t.Parallel()
+	never := google.Fault{Method: "history.list", Status: 404}
+	t.Run("an analysis is tried later", func(t *testing.T) {
+		t.Parallel()
+		c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 100, Seed: 232})
+		job, err := c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
+		require.NoError(t, err)
+		c.google.Inject(never)
+		c.run(t, c.take(t)[0])
+		v := c.job(t, job.ID)
+		require.Equal(t, sweep.Waiting, v.State, "%+v", v.Error)
+		c.google.ClearFaults()
+		c.due(t)
+		require.Equal(t, sweep.Succeeded, c.finished(t, v).State)
+	})
+	t.Run("a run changes nothing", func(t *testing.T) {
+		t.Parallel()
+		c, run, _ := ready(t, 233)
+		c.google.Inject(never)
+		c.run(t, c.take(t)[0])
+		v := c.job(t, run.ID)
+		require.Equal(t, sweep.Failed, v.State)
+		require.Equal(t, sweep.PlanExpired, v.Error.Code)
+		require.Empty(t, c.changes(t))
+		require.Zero(t, c.usage(t).Reserved)
+	})
 }

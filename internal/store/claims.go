@@ -30,7 +30,7 @@ type Claim struct {
 // Worker is who claims: its process's name, and its build, which ops can halt.
 type Worker struct{ Name, Build string }
 
-// claimStatement names what After(sweep.Claim) allows; a running job can be claimed only when its lease is dead. (decisions 15: 15 s.)
+// claimStatement names what After(sweep.Claim) allows; a running job can be claimed only when its lease is dead.
 var claimStatement = prepared(`UPDATE jobs j SET state = 'running', fence = fence + 1, worker = @worker, lease_until = clock_timestamp() + make_interval(secs => @lease),
 	started_at = coalesce(started_at, now() + @offset::interval), phase = CASE WHEN phase IN ('queued','') THEN 'starting' ELSE phase END, version = version + 1,
 	builds = CASE WHEN @build = ANY(builds) OR NOT cancel_requested AND halted(customer_id, kind, @build) IS NOT NULL THEN builds ELSE builds || CAST(@build AS text) END
