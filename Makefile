@@ -13,7 +13,7 @@ DEV := .dev/bin/dev
 progress = awk '/^go: downloading / { print; fflush(); next } \
 	/^[^ :]+$$/ { if (++n % 50 == 0) { print "  compiled " n " packages"; fflush() } next } { print; fflush() }'
 
-.PHONY: help demo run test bench emulate faults check build fmt clean dev
+.PHONY: help demo run test bench trust emulate faults check build fmt clean dev
 
 help: ## Show what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 
 bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs)
 	@exec $(DEV) bench
+
+trust: dev ## Print which requirements of security are met, from the tests that show them (ONLY=JWT-1,TEN-6)
+	@exec $(DEV) trust
 
 emulate: dev ## Run the main job at an emulator of Gmail that others wrote, and compare it with ours (needs node and npm)
 	@exec $(DEV) emulate

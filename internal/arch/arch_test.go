@@ -55,11 +55,12 @@ var may = map[string][]string{
 	"internal/sim/google/query": {},
 	"internal/sim/smtp":         {},
 
-	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/dev/bench", "internal/dev/emulate", "internal/sim/google"},
+	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/dev/bench", "internal/dev/emulate", "internal/dev/trust", "internal/sim/google"},
 	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp"},
 	"internal/dev/customer": {"internal/sim/smtp"},
 	"internal/dev/bench":    {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/queue", "internal/secret", "internal/sim/google", "internal/store", "internal/sweep"},
 	"internal/dev/emulate":  {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/sim/google"},
+	"internal/dev/trust":    {"internal/dev/gotest"},
 	"internal/dev/local":    {},
 	"internal/dev/gotest":   {"internal/dev/local"},
 	"internal/testkit":      {"internal/dev/local"},

@@ -12,6 +12,7 @@ import (
 	"mailsweep/internal/dev/bench"
 	"mailsweep/internal/dev/emulate"
 	"mailsweep/internal/dev/gotest"
+	"mailsweep/internal/dev/trust"
 )
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -38,10 +39,12 @@ func run(args []string) int {
 		return report(emulate.Run(ctx, emulate.Options{Dir: ".dev", Root: ".", Report: "internal/sim/EMULATE.md"}))
 	case "hands":
 		return report(bench.Hands(ctx, args[1:]))
+	case "trust":
+		return trust.Run(ctx, trust.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")), Out: os.Stdout})
 	case "test":
 		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
 	}
-	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | bench | emulate | google [-h]")
+	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | trust | bench | emulate | google [-h]")
 	return 2
 }
 

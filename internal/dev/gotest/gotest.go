@@ -26,6 +26,10 @@ type Options struct {
 	// Out gets a line per package, everything about a failure, each skip with its reason, and at the end the count
 	// alone on a line: "N passed, N failed, N skipped", subtests counted as tests.
 	Out io.Writer
+	// Plain tests without -race: for what is measured.
+	Plain bool
+	// Heard, if set, is told of each test and subtest that ended: "pass", "fail" or "skip".
+	Heard func(pkg, test, outcome string)
 }
 
 const (
@@ -48,6 +52,7 @@ func Run(ctx context.Context, o Options) int {
 	t := newTally(out)
 	// -count=1: the scenarios build programs that the test cache does not see
 	args := append([]string{"test", "-json", "-count=1", "-timeout", binaryLimit}, race(ctx, o, out)...)
+	t.heard = o.Heard
 	args = append(args, withPackages(o.Args)...)
 	out.line("go %s", strings.Join(args, " "))
 	err = t.run(ctx, out, args, append(os.Environ(), env...))
@@ -91,6 +96,9 @@ func services(ctx context.Context, o Options, out *screen) (env []string, stop f
 
 // race needs a C compiler. Root gets one installed; without one the tests run all the same, and that is said aloud.
 func race(ctx context.Context, o Options, out *screen) []string {
+	if o.Plain {
+		return nil
+	}
 	raw, err := exec.CommandContext(ctx, "go", "env", "CC").Output()
 	cc := strings.Fields(string(raw))
 	if err == nil && len(cc) > 0 {

@@ -22,7 +22,8 @@ type event struct {
 
 // tally counts events.
 type tally struct {
-	out *screen
+	out   *screen
+	heard func(pkg, test, outcome string)
 
 	mu                      sync.Mutex // guards what progress reads
 	begun                   time.Time
@@ -91,6 +92,9 @@ func (t *tally) takeTest(p *packageTally, e event) {
 		t.fail(p, e.Package, e.Test, p.output[e.Test])
 	default: // pause, cont, start, bench
 		return
+	}
+	if t.heard != nil {
+		t.heard(e.Package, e.Test, e.Action)
 	}
 	delete(p.running, e.Test)
 	delete(p.output, e.Test)
