@@ -56,6 +56,9 @@ func (c *call) through(e endpoint, w http.ResponseWriter) (any, error) {
 	if err := c.spend(); err != nil {
 		return nil, err
 	}
+	if _, err := c.read(); err != nil { // net/http hears of a client that gives up only when its request is read
+		return nil, err
+	}
 	c.struck = c.sim.spoil(c.target())
 	c.halve()
 	if err := c.upset(); err != nil {
