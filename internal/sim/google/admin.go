@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // routes are all addresses of the Sim.
@@ -11,6 +12,11 @@ func (s *Sim) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, e := range endpoints() {
 		mux.HandleFunc(e.pattern, s.serve(e))
+		if path, ok := strings.CutPrefix(e.pattern, "POST /upload/"); ok {
+			mux.HandleFunc("PUT /upload/"+path, s.serve(e))
+			mux.HandleFunc("POST /resumable/upload/"+path, s.serve(e))
+			mux.HandleFunc("PUT /resumable/upload/"+path, s.serve(e))
+		}
 	}
 	mux.HandleFunc("/gmail/", func(w http.ResponseWriter, r *http.Request) { (&answer{w: w, r: r}).refuse(notFound()) })
 	mux.HandleFunc("POST /batch", s.batch)

@@ -65,6 +65,10 @@ func (a *answer) send() {
 		a.w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	if i, ok := a.value.(interim); ok && a.err == nil {
+		i.send(a.w)
+		return
+	}
 	room := buffers.Get().(*buffer)
 	defer buffers.Put(room)
 	code, body := http.StatusOK, room.plain[:0]

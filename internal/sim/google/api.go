@@ -25,6 +25,7 @@ type call struct {
 	struck struck
 	body   []byte // of the request, once read
 	change *labelChange
+	media  *upload // of a resumable upload that has come whole
 }
 
 // serve wraps an endpoint with what every call goes through.
@@ -105,6 +106,9 @@ func (c *call) authenticate() error {
 
 func (c *call) spend() error {
 	s, units := c.sim, c.sim.cfg.Tariff.Units[c.method]
+	if c.form.Get("upload_id") != "" {
+		units = 0 // the upload was paid for as it began
+	}
 	now := s.cfg.Now()
 	s.overspend(c.box, now)
 	if err := c.overDay(now); err != nil {

@@ -58,6 +58,7 @@ type Sim struct {
 	auth  authority
 	fault faults
 	dice  dice
+	loads uploads
 
 	mu        sync.RWMutex
 	mailboxes map[string]*Mailbox
