@@ -35,6 +35,7 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/userinfo", s.userinfo)
 	mux.HandleFunc("GET /oauth2/v3/certs", s.auth.key.Certs)
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /.well-known/risc-configuration", s.riscDiscovery)
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /sim/{$}", listControls)
 	for _, c := range s.controls() {
@@ -65,6 +66,8 @@ func (s *Sim) controls() []control {
 		{"POST /sim/faults", "a rule more, as package google's Fault", s.addFault},
 		{"DELETE /sim/faults", "no rules any more", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) }},
 		{"POST /sim/other", `{"other":{"slots":n,"units_per_second":u}} another client`, do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) })},
+		{"POST /sim/subscribe", `{"topic":"","url":"","audience":""} what a watch's topic gets is pushed there, signed`, do(func(_ string, o order) (any, error) { return nil, s.Subscribe(o.Topic, o.URL, o.Audience) })},
+		{"POST /sim/security-event", `{"event":"tokens-revoked","reason":"","url":""} happens and is told there, signed`, do(func(email string, o order) (any, error) { return s.TellSecurityEvent(email, o.Event, o.Reason, o.URL) })},
 		{"POST /sim/revoke", "all consents end", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) })},
 		{"POST /sim/expire-history", "all history ids are too old", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) })},
 		{"POST /sim/history-floor", `{"floor":id} the oldest good history id`, do(func(email string, o order) (any, error) { return nil, s.SetFloor(email, o.Floor) })},
@@ -127,6 +130,12 @@ type order struct {
 	Mail   []Incoming  `json:"mail"`
 	Other  OtherClient `json:"other"`
 	Floor  uint64      `json:"floor"`
+
+	Topic    string `json:"topic"`
+	URL      string `json:"url"`
+	Audience string `json:"audience"`
+	Event    string `json:"event"`
+	Reason   string `json:"reason"`
 }
 
 func do(f func(email string, o order) (any, error)) http.HandlerFunc {

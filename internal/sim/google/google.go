@@ -59,6 +59,7 @@ type Sim struct {
 	fault faults
 	dice  dice
 	loads uploads
+	push  pushes
 
 	mu        sync.RWMutex
 	mailboxes map[string]*Mailbox
@@ -74,6 +75,7 @@ type Mailbox struct {
 	book  *ledger
 
 	settings settings
+	watched  watched
 }
 
 // New makes a Sim without mailboxes.
@@ -124,11 +126,13 @@ func (s *Sim) addMailbox(email string, fill func(*box.Box) error) (*Mailbox, err
 	if _, err := s.Mailbox(email); err == nil {
 		return nil, fmt.Errorf("add mailbox %s: the address is taken", email)
 	}
-	b := box.New(email, s.cfg.options())
-	if err := fill(b); err != nil {
+	m := &Mailbox{Email: email, Sub: subject(email), book: newLedger()}
+	options := s.cfg.options()
+	options.Changed = func() { s.changed(m) }
+	m.box = box.New(email, options)
+	if err := fill(m.box); err != nil {
 		return nil, fmt.Errorf("add mailbox %s: %w", email, err)
 	}
-	m := &Mailbox{Email: email, Sub: subject(email), box: b, book: newLedger()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mailboxes[email] != nil {

@@ -39,6 +39,9 @@ func (b *Box) record(r, before, after uint32) {
 		b.log.floor = b.log.entries[cut-1].id
 		b.log.entries = append([]entry(nil), b.log.entries[cut:]...)
 	}
+	if b.opt.Changed != nil {
+		b.opt.Changed()
+	}
 }
 
 // after gives the records behind an id.
