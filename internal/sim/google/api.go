@@ -32,11 +32,12 @@ type call struct {
 func (s *Sim) serve(e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{sim: s, req: r, form: r.URL.Query(), method: e.method}
-		out := answer{w: w, r: r, form: c.form, sim: s}
+		out := answer{w: w, r: r, form: c.form, sim: s, quirks: s.cfg.Quirks}
 		if err := c.authenticate(); err != nil {
 			out.refuse(err)
 			return
 		}
+		out.quirks = c.box.cfg.Quirks
 		if !c.box.book.enter(s.cfg.Concurrency - s.other(c.box).Slots) {
 			out.refuse(tooManyAtOnce())
 			return
@@ -115,20 +116,20 @@ func (c *call) spend() error {
 		c.box.book.refuse(c.method, 0)
 		return err
 	}
-	ok, perUser, retry := s.quota.take(c.box.Email, units, now, s.cfg.ChargeRefused)
+	ok, perUser, retry := s.quota.take(c.box.Email, units, now, c.box.cfg.ChargeRefused)
 	if ok {
 		c.box.book.spend(c.method, units)
 		return nil
 	}
-	if !s.cfg.ChargeRefused {
+	if !c.box.cfg.ChargeRefused {
 		units = 0
 	}
 	c.box.book.refuse(c.method, units)
 	refused := overQuota(s.cfg.Tariff, perUser)
-	if perUser && s.dice.throw("refusal "+c.box.Email) < s.cfg.Share429 {
+	if perUser && s.dice.throw("refusal "+c.box.Email) < c.box.cfg.Share429 {
 		refused = retryLater(retry)
 	}
-	if s.cfg.Quirks.RetryHeader {
+	if c.box.cfg.Quirks.RetryHeader {
 		refused.retryAfter = retry.Sub(now)
 	}
 	return refused

@@ -41,7 +41,7 @@ func (c *call) insert(byHeader, arrives bool) (any, error) {
 	}
 	wish := box.Insertion{Raw: raw, Labels: in.LabelIDs, Thread: in.ThreadID, ByHeader: byHeader}
 	if arrives && len(in.LabelIDs) == 0 {
-		wish.Labels, wish.Categorize = []string{"INBOX", "UNREAD"}, !c.sim.cfg.Quirks.PlainImport
+		wish.Labels, wish.Categorize = []string{"INBOX", "UNREAD"}, !c.box.cfg.Quirks.PlainImport
 	}
 	id, err := c.box.box.Insert(wish)
 	if err != nil {

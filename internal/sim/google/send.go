@@ -33,7 +33,7 @@ func (c *call) dispatch(raw []byte, thread string) (any, error) {
 		if err != nil {
 			continue // somewhere else
 		}
-		if _, err := m.box.Insert(box.Insertion{Raw: raw, Labels: []string{"INBOX", "UNREAD"}, Categorize: !c.sim.cfg.Quirks.PlainImport}); err != nil {
+		if _, err := m.box.Insert(box.Insertion{Raw: raw, Labels: []string{"INBOX", "UNREAD"}, Categorize: !m.cfg.Quirks.PlainImport}); err != nil {
 			return nil, err
 		}
 	}
