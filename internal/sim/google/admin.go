@@ -174,9 +174,7 @@ func (s *Sim) listFaults(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Sim) addFault(w http.ResponseWriter, r *http.Request) {
 	var f Fault
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&f); err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 		return
 	}
