@@ -30,7 +30,7 @@ run: dev ## Start the whole stack without the walk
 test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 	@exec $(DEV) test $(ARGS)
 
-bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs)
+bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs, SEED=n one part of truth)
 	@exec $(DEV) bench
 
 emulate: dev ## Run the main job at an emulator of Gmail that others wrote, and compare it with ours (needs node and npm)
