@@ -9,10 +9,15 @@ import (
 type Record struct {
 	ID              uint64
 	Message, Thread uint64
-	Added, Deleted  bool
-	LabelsAdded     []string
-	LabelsRemoved   []string
-	Labels          []string // after the change; nil when deleted
+	*Change
+}
+
+// Change is what happened to a message. Records of a page to whose messages the same happened share it.
+type Change struct {
+	Added, Deleted bool
+	LabelsAdded    []string
+	LabelsRemoved  []string
+	Labels         []string // after the change; nil when deleted
 }
 
 // entry is a record as it is kept. before or after is setGone for an arrival or a deletion.
@@ -100,19 +105,24 @@ func (b *Box) History(q HistoryQuery) (page HistoryPage, ok bool) {
 		return page, false
 	}
 	want, any := b.historyLabel(q.Label)
+	told := map[[2]uint32]*Change{}
 	for _, e := range b.log.after(max(q.Start, q.After)) {
 		if !any && !want[e.before] && !want[e.after] {
 			continue
 		}
-		rec, keep := b.tell(e, q.Kinds)
-		if !keep {
+		change, known := told[[2]uint32{e.before, e.after}]
+		if !known {
+			change = b.tell(e, q.Kinds)
+			told[[2]uint32{e.before, e.after}] = change
+		}
+		if change == nil {
 			continue
 		}
 		if len(page.Records) == q.Limit {
 			page.More = true
 			break
 		}
-		page.Records = append(page.Records, rec)
+		page.Records = append(page.Records, Record{ID: e.id, Message: b.id[e.row], Thread: b.threadID(e.row), Change: change})
 	}
 	return page, true
 }
@@ -126,25 +136,28 @@ func (b *Box) historyLabel(id string) (want []bool, any bool) {
 	return b.labels.where(func(s []uint16) bool { return ok && contains(s, n) }), false
 }
 
-func (b *Box) tell(e entry, kinds map[string]bool) (Record, bool) {
-	rec := Record{ID: e.id, Message: b.id[e.row], Thread: b.threadID(e.row)}
+// tell says what an entry is about; nil when nobody wants to know.
+func (b *Box) tell(e entry, kinds map[string]bool) *Change {
 	wants := func(kind string) bool { return len(kinds) == 0 || kinds[kind] }
 	switch {
-	case e.before == setGone:
-		rec.Added, rec.Labels = true, b.labels.names(e.after)
-		return rec, wants("messageAdded")
-	case e.after == setGone:
-		rec.Deleted = true
-		return rec, wants("messageDeleted")
+	case e.before == setGone && wants("messageAdded"):
+		return &Change{Added: true, Labels: b.labels.names(e.after)}
+	case e.after == setGone && wants("messageDeleted"):
+		return &Change{Deleted: true}
+	case e.before == setGone || e.after == setGone:
+		return nil
 	}
-	rec.Labels = b.labels.names(e.after)
+	c := &Change{Labels: b.labels.names(e.after)}
 	if wants("labelAdded") {
-		rec.LabelsAdded = b.labels.minus(e.after, e.before)
+		c.LabelsAdded = b.labels.minus(e.after, e.before)
 	}
 	if wants("labelRemoved") {
-		rec.LabelsRemoved = b.labels.minus(e.before, e.after)
+		c.LabelsRemoved = b.labels.minus(e.before, e.after)
 	}
-	return rec, len(rec.LabelsAdded)+len(rec.LabelsRemoved) > 0
+	if len(c.LabelsAdded)+len(c.LabelsRemoved) == 0 {
+		return nil
+	}
+	return c
 }
 
 // minus gives the ids of the labels in x that are not in y.
