@@ -248,7 +248,7 @@ func (r *rig) run(t *testing.T, d store.Dispatched) {
 // finished works whatever is due until the job is over.
 func (c *customer) finished(t *testing.T, v sweep.JobView) sweep.JobView {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		for _, d := range c.take(t) {
 			c.run(t, d)

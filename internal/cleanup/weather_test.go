@@ -40,7 +40,7 @@ func storms() []storm {
 		{name: "resets before the effect", fault: google.Fault{ResetBefore: true}, vain: true},
 		{name: "resets after the effect", fault: google.Fault{ResetAfterEffect: true}, vain: true},
 		{name: "truncated JSON", fault: google.Fault{TruncateJSON: true}, vain: true},
-		{name: "hangs", fault: google.Fault{Hang: true}, vain: true},
+		{name: "hangs", fault: google.Fault{Hang: true, Times: 24}, vain: true},
 		{name: "an expired token", once: func(_ *testing.T, a *act) { a.google.ExpireAccess(a.email) }},
 		{name: "invalid_grant", once: func(t *testing.T, a *act) { assertNo(t, a.google.Revoke(a.email)) }, action: true},
 		{name: "a scope removed", fault: google.Fault{DropScope: google.ScopeModify, Times: 1}, action: true},
@@ -127,7 +127,6 @@ func prepare(t *testing.T, kind sweep.JobKind, quota bool) *act {
 			c.Tariff, c.Concurrency = google.TariffNew(), 10
 		}
 	})
-	r.runner.Gmail.Timeout = 400 * time.Millisecond
 	g := google.Generate{Messages: 1400, Seed: 320, Years: 1, Now: testNow}
 	if kind.Writes() {
 		g.Messages = 9000
@@ -211,6 +210,9 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 // blow does the job in the storm, and judges it against the calm day.
 func (c cell) blow(t *testing.T, calm []int) {
 	a := prepare(t, c.kind, c.quota)
+	if c.fault.Hang {
+		a.runner.Gmail.Timeout = time.Second
+	}
 	calls := len(calm) - 1
 	first, last := calls/4+1, calls*6/10
 	over := false
