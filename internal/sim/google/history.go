@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"mailsweep/internal/sim/google/box"
 )
@@ -150,20 +152,26 @@ func (f form) append(b []byte, r box.Record) []byte {
 // compileRecords is for pages of history: of what is shown of their many records little differs.
 func compileRecords(m mask) encoder {
 	of := compile(reflect.TypeFor[historyRecord](), m)
+	var forms sync.Map // by *box.Change
+	var kept atomic.Int32
 	return func(b []byte, v reflect.Value) []byte {
-		forms := map[*box.Change]form{}
 		b = append(b, '[')
 		for i, r := range v.Interface().([]box.Record) {
-			f, known := forms[r.Change]
+			f, known := forms.Load(r.Change)
 			if !known {
 				f = formOf(of, r.Change)
-				forms[r.Change] = f
+				if kept.Add(1) <= maxForms {
+					forms.Store(r.Change, f)
+				}
 			}
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = f.append(b, r)
+			b = f.(form).append(b, r)
 		}
 		return append(b, ']')
 	}
 }
+
+// maxForms bounds what is kept for a mask: mailboxes come and go.
+const maxForms = 20_000

@@ -64,6 +64,7 @@ type Box struct {
 
 	labels  labelTable
 	log     history
+	tells   sync.Map // *Change by tellKey
 	results resultCache
 	counts  threadCounts
 	frozen  frozen

@@ -12,7 +12,7 @@ type Record struct {
 	*Change
 }
 
-// Change is what happened to a message. Records of a page to whose messages the same happened share it.
+// Change is what happened to a message. Records to whose messages the same happened share it, whatever page they are on.
 type Change struct {
 	Added, Deleted bool
 	LabelsAdded    []string
@@ -105,16 +105,12 @@ func (b *Box) History(q HistoryQuery) (page HistoryPage, ok bool) {
 		return page, false
 	}
 	want, any := b.historyLabel(q.Label)
-	told := map[[2]uint32]*Change{}
+	asked := asKinds(q.Kinds)
 	for _, e := range b.log.after(max(q.Start, q.After)) {
 		if !any && !want[e.before] && !want[e.after] {
 			continue
 		}
-		change, known := told[[2]uint32{e.before, e.after}]
-		if !known {
-			change = b.tell(e, q.Kinds)
-			told[[2]uint32{e.before, e.after}] = change
-		}
+		change := b.told(e, asked)
 		if change == nil {
 			continue
 		}
@@ -136,22 +132,47 @@ func (b *Box) historyLabel(id string) (want []bool, any bool) {
 	return b.labels.where(func(s []uint16) bool { return ok && contains(s, n) }), false
 }
 
+// kinds are those of changes that are asked for.
+type kinds struct{ added, deleted, labelAdded, labelRemoved bool }
+
+func asKinds(names map[string]bool) kinds {
+	if len(names) == 0 {
+		return kinds{true, true, true, true}
+	}
+	return kinds{names["messageAdded"], names["messageDeleted"], names["labelAdded"], names["labelRemoved"]}
+}
+
+// tellKey is what the telling of an entry depends on. Label sets are for life.
+type tellKey struct {
+	before, after uint32
+	kinds         kinds
+}
+
+// told is tell, said once for all entries of the same kind.
+func (b *Box) told(e entry, k kinds) *Change {
+	key := tellKey{e.before, e.after, k}
+	c, known := b.tells.Load(key)
+	if !known {
+		c, _ = b.tells.LoadOrStore(key, b.tell(e, k))
+	}
+	return c.(*Change)
+}
+
 // tell says what an entry is about; nil when nobody wants to know.
-func (b *Box) tell(e entry, kinds map[string]bool) *Change {
-	wants := func(kind string) bool { return len(kinds) == 0 || kinds[kind] }
+func (b *Box) tell(e entry, k kinds) *Change {
 	switch {
-	case e.before == setGone && wants("messageAdded"):
+	case e.before == setGone && k.added:
 		return &Change{Added: true, Labels: b.labels.names(e.after)}
-	case e.after == setGone && wants("messageDeleted"):
+	case e.after == setGone && k.deleted:
 		return &Change{Deleted: true}
 	case e.before == setGone || e.after == setGone:
 		return nil
 	}
 	c := &Change{Labels: b.labels.names(e.after)}
-	if wants("labelAdded") {
+	if k.labelAdded {
 		c.LabelsAdded = b.labels.minus(e.after, e.before)
 	}
-	if wants("labelRemoved") {
+	if k.labelRemoved {
 		c.LabelsRemoved = b.labels.minus(e.before, e.after)
 	}
 	if len(c.LabelsAdded)+len(c.LabelsRemoved) == 0 {
