@@ -244,7 +244,7 @@ func (c cell) begin(t *testing.T, a *act, calls int) {
 		c.once(t, a)
 	}
 	if f := c.fault; f != (google.Fault{}) {
-		if f.Times == 0 {
+		if f.Times == 0 || f.Times > calls {
 			f.Times = calls
 		}
 		a.google.Inject(f)
