@@ -18,7 +18,7 @@ progress = awk '/^go: downloading / { print; fflush(); next } \
 help: ## Show what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  settings of demo: ONCE=1 MBOX=file MESSAGES=30000 REPORT=out.json CRITERIA={...} ACTION=trash TIMESCALE=60'
-	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n'
+	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n FULL=1 (every switch and storm of Gmail)'
 	@echo '  settings of faults: ONLY=F-01,F-09 FULL=1 COUNT=n SEED=n'
 
 demo: dev ## Run the main job end to end, then stay up (ONCE=1 ends after the walk)
@@ -30,7 +30,7 @@ run: dev ## Start the whole stack without the walk
 test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 	@exec $(DEV) test $(ARGS)
 
-bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs)
+bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs, SEED=n one part of truth)
 	@exec $(DEV) bench
 
 trust: dev ## Print which requirements of security are met, from the tests that show them (ONLY=JWT-1,TEN-6)

@@ -32,6 +32,7 @@ require (
 	go.opentelemetry.io/otel/sdk v1.47.0 // traces, in batches
 	go.opentelemetry.io/otel/trace v1.47.0 // traces
 	go.opentelemetry.io/proto/otlp v1.11.0 // what a collector of traces hears, in tests
+	go.yaml.in/yaml/v3 v3.0.5 // faults of the simulated Google, from a file
 	golang.org/x/crypto v0.58.0 // bcrypt
 	golang.org/x/net v0.62.0 // charsets, public suffixes
 	golang.org/x/oauth2 v0.37.0 // Google consent, PKCE
@@ -88,7 +89,6 @@ require (
 	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect

@@ -92,6 +92,7 @@ var owners = map[string][]string{
 	"github.com/RoaringBitmap/":           {"internal/mailindex"},
 	"github.com/emersion/go-smtp":         {"internal/sim/smtp"},
 	"github.com/klauspost/compress":       {"internal/sim/google"},
+	"go.yaml.in/yaml":                     {"internal/dev"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/telemetry", "internal/httpapi", "internal/queue"},
 	"github.com/lmittmann/tint":           {"internal/telemetry"},
 	"go.opentelemetry.io/":                {"internal/telemetry", "internal/testkit"},

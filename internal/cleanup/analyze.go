@@ -58,7 +58,9 @@ func (w *work) analyze(ctx context.Context) error {
 	if err := w.show(ctx, w.picture(ix, sweep.StageFacets)); err != nil {
 		return err
 	}
+	unknown := ix.Unattributed()
 	if err := w.attribute(ctx, ix); err != nil {
+		w.leave(ctx, ix, ix.Unattributed() < unknown)
 		return err
 	}
 	if ix, err = w.catchUp(ctx, ix); err != nil {
@@ -91,6 +93,14 @@ func (w *work) keepIndex(ctx context.Context, ix *mailindex.Index, gained bool) 
 		w.gotOn.Store(true)
 		return tx.GotOn(w.c)
 	})
+}
+
+// leave saves what was found out before the claim ends early, whatever ended it: a wait for quota must not cost what was paid for. Should
+// that fail, it is found out again.
+func (w *work) leave(ctx context.Context, ix *mailindex.Index, gained bool) {
+	if err := w.keepIndex(context.WithoutCancel(ctx), ix, gained); err != nil {
+		w.Log.WarnContext(ctx, "what was found out of senders is not kept", "error", err)
+	}
 }
 
 // attribute finds out who sent what. Where the budget covers it every message is read, which is exact; else one unknown message is

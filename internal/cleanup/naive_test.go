@@ -7,10 +7,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/stretchr/testify/require"
-
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
 )
 
 // naive answers criteria message by message from what the simulated mailbox knows.
@@ -89,15 +88,23 @@ func containsRun(all, part []string) bool {
 	return false
 }
 
+// labels notes the id of every label by its name, however often Gmail asks to wait.
+func (c *customer) labels(t *testing.T, ids map[string]string) {
+	t.Helper()
+	testkit.Eventually(t, 10*time.Second, func() bool {
+		labels, err := c.runner.Gmail.Open(c.grant(t), "another client").Labels(t.Context())
+		for _, l := range labels {
+			ids[l.Name] = l.ID
+		}
+		return err == nil
+	}, "the labels are told")
+}
+
 // naively gives the ids, in no order, that a cleanup without protections concerns.
 func (c *customer) naively(t *testing.T, spec sweep.CleanupSpec, now time.Time) (ids []string) {
 	t.Helper()
 	n := naive{now: now.UTC().Truncate(time.Second), labels: map[string]string{}, replied: map[string]bool{}}
-	labels, err := c.runner.Gmail.Open(c.grant(t), "another client").Labels(t.Context())
-	require.NoError(t, err)
-	for _, l := range labels {
-		n.labels[l.Name] = l.ID
-	}
+	c.labels(t, n.labels)
 	list := c.messages(t)
 	for _, m := range list {
 		n.replied[m.Thread] = n.replied[m.Thread] || labelled(m, "SENT")

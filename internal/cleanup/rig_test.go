@@ -71,6 +71,16 @@ func (p *posts) count(kind mail.Kind) (n int) {
 
 func newRig(t *testing.T, quirks ...google.Quirks) *rig {
 	t.Helper()
+	return newRigAt(t, func(c *google.Config) {
+		for _, q := range quirks {
+			c.Quirks = q
+		}
+	})
+}
+
+// newRigAt is a rig at a Google that is set up otherwise.
+func newRigAt(t *testing.T, setUp func(*google.Config)) *rig {
+	t.Helper()
 	d := testkit.Postgres(t, testkit.Schema{Files: migrations.SQL, Migrate: migrate})
 	r := &rig{log: &testkit.Log{}, url: func(role string) string { return d.URL(role, rolePassword) }}
 	root, err := pgxpool.New(t.Context(), d.Bootstrap)
@@ -90,7 +100,7 @@ func newRig(t *testing.T, quirks ...google.Quirks) *rig {
 	r.clerk = open(t, r.url("mailsweep_scheduler"), 0)
 	r.logs = log
 	r.Service = r.service(open(t, r.url("mailsweep_app"), 0), vault)
-	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log, quirks...), Plans: r.Plans, Worker: store.Worker{Name: "test", Build: "test build"}, Hint: func() {},
+	r.runner = &cleanup.Runner{DB: r.worker, Vault: vault, Opener: opener, Gmail: r.startGoogle(t, log, setUp), Plans: r.Plans, Worker: store.Worker{Name: "test", Build: "test build"}, Hint: func() {},
 		Post: r.post, Log: log}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -119,13 +129,11 @@ func (r *rig) post(_ *store.Tx, kind mail.Kind, _ sweep.ID, _ mail.Data) error {
 	return nil
 }
 
-func (r *rig) startGoogle(t *testing.T, log *slog.Logger, quirks ...google.Quirks) *gmail.Client {
+func (r *rig) startGoogle(t *testing.T, log *slog.Logger, setUp func(*google.Config)) *gmail.Client {
 	tariff := google.TariffNew()
 	tariff.PerUserMinute, tariff.PerProjectMinute = 1e9, 1e9
 	config := google.Config{ClientID: "cid", ClientSecret: "cs", TimeScale: scale, Tariff: tariff, Concurrency: 100}
-	for _, q := range quirks {
-		config.Quirks = q
-	}
+	setUp(&config)
 	r.google = google.New(config)
 	s := httptest.NewServer(r.google)
 	t.Cleanup(s.Close)
@@ -240,7 +248,7 @@ func (r *rig) run(t *testing.T, d store.Dispatched) {
 // finished works whatever is due until the job is over.
 func (c *customer) finished(t *testing.T, v sweep.JobView) sweep.JobView {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		for _, d := range c.take(t) {
 			c.run(t, d)

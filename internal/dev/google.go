@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
 )
@@ -18,11 +20,12 @@ import (
 // simulator is what a person can say of the simulated Google served alone, beside the settings of make demo.
 type simulator struct {
 	settings
-	addr, tariff, faults string
-	config               google.Config
+	addr, tariff, faults, cert string
+	config                     google.Config
 }
 
-// serveGoogle serves the simulated Google alone, for whoever wants to try a Gmail client. It speaks HTTP/1.1 and HTTP/2, without TLS.
+// serveGoogle serves the simulated Google alone, for whoever wants to try a Gmail client. It speaks HTTP/1.1 and HTTP/2, without TLS unless
+// it is asked for.
 func serveGoogle(ctx context.Context, args []string, out io.Writer) error {
 	s, err := readSimulator(args, out)
 	if errors.Is(err, flag.ErrHelp) {
@@ -35,7 +38,7 @@ func serveGoogle(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	at, err := stack.ServeAt(s.addr, sim)
+	at, err := s.serve(sim)
 	if err != nil {
 		return err
 	}
@@ -44,6 +47,21 @@ func serveGoogle(ctx context.Context, args []string, out io.Writer) error {
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// serve says where it listens.
+func (s *simulator) serve(sim *google.Sim) (at string, err error) {
+	if s.cert == "" {
+		return stack.ServeAt(s.addr, sim)
+	}
+	cert, trust, err := google.Certificate()
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(s.cert, trust, 0o600); err != nil {
+		return "", fmt.Errorf("write the certificate: %w", err)
+	}
+	return stack.ServeTLS(s.addr, sim, cert)
 }
 
 func readSimulator(args []string, out io.Writer) (*simulator, error) {
@@ -57,7 +75,8 @@ func readSimulator(args []string, out io.Writer) (*simulator, error) {
 	f.Usage = func() { fmt.Fprint(f.Output(), usage(f)) }
 	f.StringVar(&s.addr, "addr", "127.0.0.1:0", "where to listen")
 	f.StringVar(&s.tariff, "tariff", "new", "new (projects since May 2026) or old")
-	f.StringVar(&s.faults, "faults", "", "file with a JSON list of faults")
+	f.StringVar(&s.faults, "faults", "", "file with a list of faults, YAML or JSON")
+	f.StringVar(&s.cert, "tls", "", "speak TLS, and write the certificate to trust to this file")
 	f.BoolVar(&s.config.Latency, "latency", true, "answer as slowly as Gmail")
 	f.BoolVar(&s.config.AutoConsent, "auto-consent", false, "agree to every consent")
 	f.BoolVar(&s.config.StopAtDay, "stop-at-day", false, "refuse calls above the day's units")
@@ -103,14 +122,27 @@ func injectFrom(sim *google.Sim, file string) error {
 	if err != nil {
 		return fmt.Errorf("read the faults: %w", err)
 	}
-	var list []google.Fault
-	if err := json.Unmarshal(b, &list); err != nil {
+	list, err := readFaults(b)
+	if err != nil {
 		return fmt.Errorf("read the faults of %s: %w", file, err)
 	}
 	for _, one := range list {
 		sim.Inject(one)
 	}
 	return nil
+}
+
+// readFaults reads a list in YAML, of which JSON is a part.
+func readFaults(raw []byte) (list []google.Fault, err error) {
+	var tree any
+	if err := yaml.Unmarshal(raw, &tree); err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(tree)
+	if err != nil {
+		return nil, err
+	}
+	return list, json.Unmarshal(plain, &list)
 }
 
 // usage is what -h tells.

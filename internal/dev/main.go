@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -33,8 +34,12 @@ func run(args []string) int {
 	case "check":
 		return report(check())
 	case "bench":
+		part, err := strconv.ParseUint(or(os.Getenv("SEED"), "0"), 10, 16)
+		if err != nil {
+			return report(fmt.Errorf("SEED must be a whole number"))
+		}
 		return report(bench.Run(ctx, bench.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")),
-			Full: os.Getenv("FULL") != "", Report: "BENCH.md"}))
+			Full: os.Getenv("FULL") != "", Seed: int(part), Report: "BENCH.md"}))
 	case "emulate":
 		return report(emulate.Run(ctx, emulate.Options{Dir: ".dev", Root: ".", Report: "internal/sim/EMULATE.md"}))
 	case "hands":

@@ -21,6 +21,7 @@ type Options struct {
 	Root   string   // of the source tree, to build from
 	Only   []string // names of rows; none means all
 	Full   bool     // also what takes long: growth up to 10^7 jobs
+	Seed   int      // of a row that takes long in all: the part to measure; 0 means all
 	Report string   // the file whose table is replaced after a run of all rows; "" writes none
 }
 

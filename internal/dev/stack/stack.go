@@ -4,6 +4,7 @@ package stack
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -168,15 +169,25 @@ func Serve(h http.Handler) (string, error) { return ServeAt("127.0.0.1:0", h) }
 
 // ServeAt does so at an address, in HTTP/1.1 and HTTP/2, without TLS.
 func ServeAt(address string, h http.Handler) (string, error) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	return listen(address, "http://", func(l net.Listener) error { return server.Serve(l) })
+}
+
+// ServeTLS does so with TLS, in HTTP/2 where the client can.
+func ServeTLS(address string, h http.Handler, cert tls.Certificate) (string, error) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}}
+	return listen(address, "https://", func(l net.Listener) error { return server.ServeTLS(l, "", "") })
+}
+
+func listen(address, scheme string, serve func(net.Listener) error) (string, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", fmt.Errorf("listen: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
-	server.Protocols.SetHTTP1(true)
-	server.Protocols.SetUnencryptedHTTP2(true)
-	go server.Serve(l) //nolint:errcheck // ends with this process
-	return "http://" + l.Addr().String(), nil
+	go serve(l) //nolint:errcheck // ends with this process
+	return scheme + l.Addr().String(), nil
 }
 
 // settle chooses addresses and writes the children's environment.

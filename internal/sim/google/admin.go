@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // routes are all addresses of the Sim.
@@ -11,6 +12,11 @@ func (s *Sim) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, e := range endpoints() {
 		mux.HandleFunc(e.pattern, s.serve(e))
+		if path, ok := strings.CutPrefix(e.pattern, "POST /upload/"); ok {
+			mux.HandleFunc("PUT /upload/"+path, s.serve(e))
+			mux.HandleFunc("POST /resumable/upload/"+path, s.serve(e))
+			mux.HandleFunc("PUT /resumable/upload/"+path, s.serve(e))
+		}
 	}
 	mux.HandleFunc("/gmail/", func(w http.ResponseWriter, r *http.Request) { (&answer{w: w, r: r}).refuse(notFound()) })
 	mux.HandleFunc("POST /batch", s.batch)
@@ -29,6 +35,7 @@ func (s *Sim) routes() *http.ServeMux {
 	mux.HandleFunc("GET /v1/userinfo", s.userinfo)
 	mux.HandleFunc("GET /oauth2/v3/certs", s.auth.key.Certs)
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /.well-known/risc-configuration", s.riscDiscovery)
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /sim/{$}", listControls)
 	for _, c := range s.controls() {
@@ -59,6 +66,8 @@ func (s *Sim) controls() []control {
 		{"POST /sim/faults", "a rule more, as package google's Fault", s.addFault},
 		{"DELETE /sim/faults", "no rules any more", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); w.WriteHeader(http.StatusNoContent) }},
 		{"POST /sim/other", `{"other":{"slots":n,"units_per_second":u}} another client`, do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) })},
+		{"POST /sim/subscribe", `{"topic":"","url":"","audience":""} what a watch's topic gets is pushed there, signed`, do(func(_ string, o order) (any, error) { return nil, s.Subscribe(o.Topic, o.URL, o.Audience) })},
+		{"POST /sim/security-event", `{"event":"tokens-revoked","reason":"","url":""} happens and is told there, signed`, do(func(email string, o order) (any, error) { return s.TellSecurityEvent(email, o.Event, o.Reason, o.URL) })},
 		{"POST /sim/revoke", "all consents end", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) })},
 		{"POST /sim/expire-history", "all history ids are too old", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) })},
 		{"POST /sim/history-floor", `{"floor":id} the oldest good history id`, do(func(email string, o order) (any, error) { return nil, s.SetFloor(email, o.Floor) })},
@@ -121,6 +130,12 @@ type order struct {
 	Mail   []Incoming  `json:"mail"`
 	Other  OtherClient `json:"other"`
 	Floor  uint64      `json:"floor"`
+
+	Topic    string `json:"topic"`
+	URL      string `json:"url"`
+	Audience string `json:"audience"`
+	Event    string `json:"event"`
+	Reason   string `json:"reason"`
 }
 
 func do(f func(email string, o order) (any, error)) http.HandlerFunc {
@@ -159,9 +174,7 @@ func (s *Sim) listFaults(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Sim) addFault(w http.ResponseWriter, r *http.Request) {
 	var f Fault
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&f); err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 		return
 	}

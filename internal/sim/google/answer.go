@@ -19,6 +19,7 @@ type answer struct {
 	r      *http.Request
 	form   url.Values
 	sim    *Sim
+	quirks Quirks // of the mailbox, once it is known
 	struck struck
 	value  any
 	err    error
@@ -65,6 +66,10 @@ func (a *answer) send() {
 		a.w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	if i, ok := a.value.(interim); ok && a.err == nil {
+		i.send(a.w)
+		return
+	}
 	room := buffers.Get().(*buffer)
 	defer buffers.Put(room)
 	code, body := http.StatusOK, room.plain[:0]
@@ -87,13 +92,10 @@ func (a *answer) send() {
 
 // encoding is how errors are written: as the client asks for, else as the Sim is set.
 func (a *answer) encoding() string {
-	switch v := a.form.Get("$.xgafv"); {
-	case v == "1" || v == "2":
+	if v := a.form.Get("$.xgafv"); v == "1" || v == "2" {
 		return "v" + v
-	case a.sim == nil:
-		return ""
 	}
-	return a.sim.cfg.Quirks.Encoding
+	return a.quirks.Encoding
 }
 
 // worthZipping is the least that is compressed: below, the frame outweighs the gain.

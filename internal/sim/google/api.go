@@ -25,17 +25,19 @@ type call struct {
 	struck struck
 	body   []byte // of the request, once read
 	change *labelChange
+	media  *upload // of a resumable upload that has come whole
 }
 
 // serve wraps an endpoint with what every call goes through.
 func (s *Sim) serve(e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{sim: s, req: r, form: r.URL.Query(), method: e.method}
-		out := answer{w: w, r: r, form: c.form, sim: s}
+		out := answer{w: w, r: r, form: c.form, sim: s, quirks: s.cfg.Quirks}
 		if err := c.authenticate(); err != nil {
 			out.refuse(err)
 			return
 		}
+		out.quirks = c.box.cfg.Quirks
 		if !c.box.book.enter(s.cfg.Concurrency - s.other(c.box).Slots) {
 			out.refuse(tooManyAtOnce())
 			return
@@ -54,6 +56,9 @@ func (s *Sim) serve(e endpoint) http.HandlerFunc {
 // through spends quota, meets faults, waits as long as Gmail takes, and runs the endpoint.
 func (c *call) through(e endpoint, w http.ResponseWriter) (any, error) {
 	if err := c.spend(); err != nil {
+		return nil, err
+	}
+	if _, err := c.read(); err != nil { // net/http hears of a client that gives up only when its request is read
 		return nil, err
 	}
 	c.struck = c.sim.spoil(c.target())
@@ -102,26 +107,29 @@ func (c *call) authenticate() error {
 
 func (c *call) spend() error {
 	s, units := c.sim, c.sim.cfg.Tariff.Units[c.method]
+	if c.form.Get("upload_id") != "" {
+		units = 0 // the upload was paid for as it began
+	}
 	now := s.cfg.Now()
 	s.overspend(c.box, now)
 	if err := c.overDay(now); err != nil {
 		c.box.book.refuse(c.method, 0)
 		return err
 	}
-	ok, perUser, retry := s.quota.take(c.box.Email, units, now, s.cfg.ChargeRefused)
+	ok, perUser, retry := s.quota.take(c.box.Email, units, now, c.box.cfg.ChargeRefused)
 	if ok {
 		c.box.book.spend(c.method, units)
 		return nil
 	}
-	if !s.cfg.ChargeRefused {
+	if !c.box.cfg.ChargeRefused {
 		units = 0
 	}
 	c.box.book.refuse(c.method, units)
 	refused := overQuota(s.cfg.Tariff, perUser)
-	if perUser && s.dice.throw("refusal "+c.box.Email) < s.cfg.Share429 {
+	if perUser && s.dice.throw("refusal "+c.box.Email) < c.box.cfg.Share429 {
 		refused = retryLater(retry)
 	}
-	if s.cfg.Quirks.RetryHeader {
+	if c.box.cfg.Quirks.RetryHeader {
 		refused.retryAfter = retry.Sub(now)
 	}
 	return refused

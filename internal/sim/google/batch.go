@@ -46,12 +46,12 @@ func (p *inner) Write(b []byte) (int, error) {
 func (s *Sim) batch(w http.ResponseWriter, r *http.Request) {
 	parts, err := readBatch(r)
 	if err != nil {
-		(&answer{w: w, r: r, sim: s}).refuse(err)
+		(&answer{w: w, r: r, sim: s, quirks: s.cfg.Quirks}).refuse(err)
 		return
 	}
 	faults := struck(s.spoil(target{method: "batch", now: s.cfg.Now()}))
 	if err := faults.answer(r.Context(), w, s); err != nil {
-		(&answer{w: w, r: r, sim: s}).refuse(err)
+		(&answer{w: w, r: r, sim: s, quirks: s.cfg.Quirks}).refuse(err)
 		return
 	}
 	var all sync.WaitGroup

@@ -38,15 +38,25 @@ func listDrafts(c *call) (any, error) {
 
 func getDraft(c *call) (any, error) {
 	id := c.req.PathValue("draft")
-	n, err := strconv.ParseUint(strings.TrimPrefix(id, "r"), 10, 64)
+	message, err := c.draftMessage(id)
 	if err != nil {
-		return nil, notFound()
+		return nil, err
 	}
-	m, err := c.message(box.FormatID(n))
-	if err != nil || !slices.Contains(m.LabelIDs, "DRAFT") {
-		return nil, notFound()
+	m, err := c.message(message)
+	return draft{ID: id, Message: m}, err
+}
+
+// draftMessage is the id of a draft's message.
+func (c *call) draftMessage(draft string) (string, error) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(draft, "r"), 10, 64)
+	if err != nil {
+		return "", notFound()
 	}
-	return draft{ID: id, Message: m}, nil
+	m, _, err := c.box.box.Message(box.FormatID(n))
+	if err != nil || !slices.Contains(m.Labels, "DRAFT") {
+		return "", notFound()
+	}
+	return m.ID, nil
 }
 
 // attachmentID is how the n-th file of a message is called.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
+
+	"mailsweep/internal/sim/google/box"
 )
 
 // hexID is a message or thread id, written as Gmail shows it.
@@ -73,6 +75,9 @@ func compile(t reflect.Type, m mask) encoder {
 func compileSlice(t reflect.Type, m mask) encoder {
 	if t == reflect.TypeFor[[]listedMessage]() {
 		return compileListed(m)
+	}
+	if t == reflect.TypeFor[[]box.Record]() {
+		return compileRecords(m)
 	}
 	elem := sync.OnceValue(func() encoder { return compile(t.Elem(), m) }) // parts have parts: not before there are some
 	return func(b []byte, v reflect.Value) []byte {

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"mailsweep/internal/sim/google/box"
 )
 
 // prune is the slow way to apply a mask, to compare with.
@@ -41,7 +43,7 @@ func TestMaskedAnswersAreThoseOfTheSlowWay(t *testing.T) {
 	answers := []any{
 		messageList{Messages: []listedMessage{{ID: 0x19ab, ThreadID: 1}, {ID: 1 << 63, ThreadID: 0x10}}, NextPageToken: "12"}, messageList{},
 		&message{ID: "1", LabelIDs: []string{"INBOX", "Größe <&> \"x\"\n"}, Snippet: "a&amp;b", Payload: &part{PartID: new(string), Headers: []header{{"From", "Zoë \\ <z@x>"}}}},
-		historyList{HistoryID: "9", History: []historyRecord{showRecordForTest()}},
+		shownHistory{HistoryID: "9", History: []historyRecord{showRecordForTest()}},
 		label{ID: "Label_1", Name: "a/b", MessagesTotal: &total, ThreadsTotal: new(int)}, labelList{},
 	}
 	for _, v := range answers {
@@ -68,6 +70,54 @@ func TestMaskedAnswersAreThoseOfTheSlowWay(t *testing.T) {
 					t.Errorf("%q of %T: %s, want %s", fields, v, marshal(back), marshal(want))
 				}
 			}
+		}
+	}
+}
+
+// shownHistory is a page of history as its reader sees it.
+type shownHistory struct {
+	History   []historyRecord `json:"history,omitempty"`
+	HistoryID string          `json:"historyId"`
+}
+
+func TestAPageOfHistoryIsThatOfTheSlowWay(t *testing.T) {
+	t.Parallel()
+	b := box.New("one@mail.example", box.Options{})
+	if err := b.Fill(box.Generate{Messages: 300}); err != nil {
+		t.Fatal(err)
+	}
+	start, all := b.HistoryID(), b.Messages()
+	for i, m := range all[:100] {
+		for _, change := range [][2][]string{{{"TRASH"}, {"INBOX"}}, {{"STARRED", "UNREAD"}, nil}, {nil, {"TRASH", "IMPORTANT"}}} {
+			if _, err := b.Modify([]string{m.ID}, change[0], change[1], false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%10 == 0 {
+			b.Delete([]string{m.ID})
+			if _, err := b.Deliver(box.Incoming{From: "a@b.example"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, kinds := range []map[string]bool{nil, {"labelAdded": true}, {"labelRemoved": true, "messageDeleted": true}, {"messageAdded": true}} {
+		page, ok := b.History(box.HistoryQuery{Start: start, Kinds: kinds, Limit: 500})
+		if !ok || len(page.Records) < 10 {
+			t.Fatal(len(page.Records), ok)
+		}
+		slow := shownHistory{HistoryID: "9"}
+		for _, r := range page.Records {
+			slow.History = append(slow.History, showRecord(r))
+		}
+		for _, fields := range []string{"", "history/id", "history(messages(id),labelsAdded)", "history(labelsAdded(message(id,threadId,labelIds),labelIds),labelsRemoved/labelIds,messagesDeleted/message/id),historyId", "historyId"} {
+			got, err := encode(nil, historyList{History: page.Records, HistoryID: "9"}, fields)
+			want, slowErr := encode(nil, slow, fields)
+			if err != nil || slowErr != nil || !bytes.Equal(got, want) {
+				t.Errorf("%v %q: %v %v", kinds, fields, err, slowErr)
+			}
+		}
+		if _, err := encode(nil, historyList{}, "history/nonsense"); err == nil {
+			t.Error("a field that no record has is refused")
 		}
 	}
 }

@@ -10,6 +10,7 @@ const (
 	ScopeInsert   = "https://www.googleapis.com/auth/gmail.insert"
 	ScopeSettings = "https://www.googleapis.com/auth/gmail.settings.basic"
 	scopeCompose  = "https://www.googleapis.com/auth/gmail.compose"
+	scopeSend     = "https://www.googleapis.com/auth/gmail.send"
 )
 
 // Scope lists of the methods, from Gmail's discovery document.
@@ -23,6 +24,8 @@ var (
 	forInsert   = []string{ScopeMail, ScopeModify, ScopeInsert}
 	forBodies   = []string{ScopeMail, ScopeModify, ScopeReadonly}
 	forDrafts   = []string{ScopeMail, ScopeModify, ScopeReadonly, scopeCompose}
+	forSending  = []string{ScopeMail, ScopeModify, scopeCompose, scopeSend}
+	forDraft    = []string{ScopeMail, ScopeModify, scopeCompose}
 	forFilters  = []string{ScopeMail, ScopeModify, ScopeReadonly, ScopeSettings}
 	forSettings = []string{ScopeSettings}
 )
@@ -61,12 +64,15 @@ func endpoints() []endpoint {
 		{"DELETE " + u + "/threads/{id}", "threads.delete", forDeleting, deleteThread},
 		{"GET " + u + "/history", "history.list", forReading, listHistory},
 		{"POST " + u + "/messages", "messages.insert", forInsert, insertMessage},
-		{"POST /upload" + u + "/messages", "messages.insert", forInsert, insertMessage},
+		{"POST /upload" + u + "/messages", "messages.insert", forInsert, resumable(insertMessage)},
 		{"POST " + u + "/messages/import", "messages.import", forInsert, importMessage},
-		{"POST /upload" + u + "/messages/import", "messages.import", forInsert, importMessage},
+		{"POST /upload" + u + "/messages/import", "messages.import", forInsert, resumable(importMessage)},
+		{"POST " + u + "/messages/send", "messages.send", forSending, sendMessage},
+		{"POST /upload" + u + "/messages/send", "messages.send", forSending, resumable(sendMessage)},
 		{"GET " + u + "/messages/{message}/attachments/{attachment}", "messages.attachments.get", forBodies, getAttachment},
 		{"GET " + u + "/drafts", "drafts.list", forDrafts, listDrafts},
 		{"GET " + u + "/drafts/{draft}", "drafts.get", forDrafts, getDraft},
+		{"POST " + u + "/drafts/send", "drafts.send", forDraft, sendDraft},
 		{"POST " + u + "/watch", "watch", forReading, watch},
 		{"POST " + u + "/stop", "stop", forReading, stopWatch},
 		{"GET " + u + "/settings/filters", "settings.filters.list", forFilters, listFilters},

@@ -1,6 +1,10 @@
 package google
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,6 +62,48 @@ type Fault struct {
 	// The effect: on what the call does.
 	Repeat  int `json:"repeat,omitempty"`  // a page begins with so many messages of the page before
 	Partial int `json:"partial,omitempty"` // batchModify and batchDelete do so many of their ids, then answer Status (0 means 503)
+}
+
+// durations are the names of the fields that hold one.
+var durations = sync.OnceValue(func() (names []string) {
+	t := reflect.TypeFor[Fault]()
+	for i := range t.NumField() {
+		if t.Field(i).Type == reflect.TypeFor[time.Duration]() {
+			name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			names = append(names, name)
+		}
+	}
+	return names
+})
+
+// UnmarshalJSON reads a fault, its durations as nanoseconds or as people write them: "1m30s". An unknown name is an error.
+func (f *Fault) UnmarshalJSON(raw []byte) error {
+	var fields map[string]any
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return fmt.Errorf("read a fault: %w", err)
+	}
+	for _, name := range durations() {
+		said, ok := fields[name].(string)
+		if !ok {
+			continue
+		}
+		d, err := time.ParseDuration(said)
+		if err != nil {
+			return fmt.Errorf("read a fault: %s: %w", name, err)
+		}
+		fields[name] = d
+	}
+	plain, err := json.Marshal(fields)
+	if err != nil {
+		return fmt.Errorf("read a fault: %w", err)
+	}
+	type fault Fault // without this method
+	d := json.NewDecoder(bytes.NewReader(plain))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*fault)(f)); err != nil {
+		return fmt.Errorf("read a fault: %w", err)
+	}
+	return nil
 }
 
 // target is what rules are matched with.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/api/gmail/v1"
 
 	"mailsweep/internal/sim/google"
+	"mailsweep/internal/testkit"
 )
 
 func TestFaultsStrikeTheCallsTheyName(t *testing.T) {
@@ -141,4 +142,20 @@ func TestFaultsCanBeGivenOverHTTP(t *testing.T) {
 	if shown := r.page(t, "/sim/faults"); !strings.Contains(shown, `"seen": 1`) {
 		t.Error(shown)
 	}
+}
+
+func TestAHangEndsWhenTheClientGivesUpAndItsPlaceIsFree(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, google.Config{Concurrency: 1}, 10)
+	r.sim.Inject(google.Fault{Method: "messages.batchModify", Hang: true, Times: 1})
+	ctx, cancel := context.WithTimeout(r.ctx, 50*time.Millisecond)
+	defer cancel()
+	change := &gmail.BatchModifyMessagesRequest{Ids: r.all(t, "", false), AddLabelIds: []string{"STARRED"}}
+	if err := r.svc.Users.Messages.BatchModify("me", change).Context(ctx).Do(); err == nil {
+		t.Fatal("it did not hang")
+	}
+	testkit.Eventually(t, 5*time.Second, func() bool {
+		_, err := r.svc.Users.GetProfile("me").Do()
+		return err == nil
+	}, "its place is free")
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+
+	"mailsweep/internal/sim/google/box"
 )
 
 // mask is a fields parameter: names with what is wanted below them; an empty mask wants all.
@@ -106,6 +108,9 @@ func (m mask) merge(name string, below mask) {
 func (m mask) unknown(t reflect.Type) string {
 	for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
 		t = t.Elem()
+	}
+	if t == reflect.TypeFor[box.Record]() {
+		t = reflect.TypeFor[historyRecord]()
 	}
 	for name, below := range m {
 		if name == "*" {

@@ -58,9 +58,12 @@ type Sim struct {
 	auth  authority
 	fault faults
 	dice  dice
+	loads uploads
+	push  pushes
 
 	mu        sync.RWMutex
 	mailboxes map[string]*Mailbox
+	likes     map[string]Config // what mailboxes to come are like, by address
 	others    map[string]*OtherClient
 	marks     map[string]mark
 }
@@ -69,10 +72,12 @@ type Sim struct {
 type Mailbox struct {
 	Email string
 	Sub   string // OAuth subject: decimal, stable for the address
+	cfg   Config
 	box   *box.Box
 	book  *ledger
 
 	settings settings
+	watched  watched
 }
 
 // New makes a Sim without mailboxes.
@@ -87,7 +92,7 @@ func New(c Config) *Sim {
 	if c.Tariff.Units == nil {
 		c.Tariff = TariffNew()
 	}
-	s := &Sim{cfg: c, mailboxes: map[string]*Mailbox{}, others: map[string]*OtherClient{}, marks: map[string]mark{}}
+	s := &Sim{cfg: c, mailboxes: map[string]*Mailbox{}, likes: map[string]Config{}, others: map[string]*OtherClient{}, marks: map[string]mark{}}
 	s.dice.seed = c.Seed
 	s.quota = newQuota(c.Tariff, s.scaled(time.Minute), c.Quirks.FixedWindow)
 	s.auth = newAuthority()
@@ -105,9 +110,11 @@ func (s *Sim) scaled(d time.Duration) time.Duration {
 
 // AddGenerated adds a mailbox of made-up mail. Errors if the address is taken or g cannot be.
 func (s *Sim) AddGenerated(email string, g Generate) (*Mailbox, error) {
-	g.NoCategories = g.NoCategories || s.cfg.Quirks.NoCategories
 	g.Seed = cmp.Or(g.Seed, s.cfg.Seed)
-	return s.addMailbox(email, func(b *box.Box) error { return b.Fill(g) })
+	return s.addMailbox(email, func(m *Mailbox) error {
+		g.NoCategories = g.NoCategories || m.cfg.Quirks.NoCategories
+		return m.box.Fill(g)
+	})
 }
 
 // AddMbox adds a mailbox with the mail of an mbox file, gzipped or not. Labels come from X-Gmail-Labels; mail
@@ -115,19 +122,21 @@ func (s *Sim) AddGenerated(email string, g Generate) (*Mailbox, error) {
 // List-Post, else CATEGORY_PROMOTIONS if it has List-Unsubscribe (a rule of ours, off with Quirks.PlainImport).
 // An empty file, a file that is no mbox and a damaged gzip stream are errors of one line.
 func (s *Sim) AddMbox(email, path string) (*Mailbox, error) {
-	return s.addMailbox(email, func(b *box.Box) error { return b.Import(path, s.cfg.Quirks.PlainImport) })
+	return s.addMailbox(email, func(m *Mailbox) error { return m.box.Import(path, m.cfg.Quirks.PlainImport) })
 }
 
-func (s *Sim) addMailbox(email string, fill func(*box.Box) error) (*Mailbox, error) {
+func (s *Sim) addMailbox(email string, fill func(*Mailbox) error) (*Mailbox, error) {
 	email = strings.ToLower(email)
 	if _, err := s.Mailbox(email); err == nil {
 		return nil, fmt.Errorf("add mailbox %s: the address is taken", email)
 	}
-	b := box.New(email, s.cfg.options())
-	if err := fill(b); err != nil {
+	m := &Mailbox{Email: email, Sub: subject(email), cfg: s.like(email), book: newLedger()}
+	options := m.cfg.options()
+	options.Changed = func() { s.changed(m) }
+	m.box = box.New(email, options)
+	if err := fill(m); err != nil {
 		return nil, fmt.Errorf("add mailbox %s: %w", email, err)
 	}
-	m := &Mailbox{Email: email, Sub: subject(email), box: b, book: newLedger()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mailboxes[email] != nil {

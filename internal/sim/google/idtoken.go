@@ -32,16 +32,19 @@ func (k *Signer) private() (*rsa.PrivateKey, error) {
 }
 
 // Sign makes a JWT of claims that JSON can hold.
-func (k *Signer) Sign(claims map[string]any) (string, error) {
+func (k *Signer) Sign(claims map[string]any) (string, error) { return k.SignAs("JWT", claims) }
+
+// SignAs makes one whose header says another type.
+func (k *Signer) SignAs(typ string, claims map[string]any) (string, error) {
 	key, err := k.private()
 	if err != nil {
 		return "", err
 	}
-	body := segment(map[string]string{"alg": "RS256", "kid": keyID, "typ": "JWT"}) + "." + segment(claims)
+	body := segment(map[string]string{"alg": "RS256", "kid": keyID, "typ": typ}) + "." + segment(claims)
 	sum := sha256.Sum256([]byte(body))
 	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
 	if err != nil {
-		return "", fmt.Errorf("sign id_token: %w", err)
+		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	return body + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
@@ -71,7 +74,7 @@ func (s *Sim) idToken(g grant, nonce string) (string, error) {
 }
 
 func segment(v any) string {
-	b, _ := json.Marshal(v) // maps of strings, numbers and booleans
+	b, _ := json.Marshal(v) // what JSON can hold
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 

@@ -37,11 +37,11 @@ func (c *call) insert(byHeader, arrives bool) (any, error) {
 		return nil, err
 	}
 	if len(raw) == 0 {
-		return nil, invalid("'raw' RFC822 payload message string or uploading message via /upload/* URL required")
+		return nil, noMail()
 	}
 	wish := box.Insertion{Raw: raw, Labels: in.LabelIDs, Thread: in.ThreadID, ByHeader: byHeader}
 	if arrives && len(in.LabelIDs) == 0 {
-		wish.Labels, wish.Categorize = []string{"INBOX", "UNREAD"}, !c.sim.cfg.Quirks.PlainImport
+		wish.Labels, wish.Categorize = []string{"INBOX", "UNREAD"}, !c.box.cfg.Quirks.PlainImport
 	}
 	id, err := c.box.box.Insert(wish)
 	if err != nil {
@@ -50,8 +50,15 @@ func (c *call) insert(byHeader, arrives bool) (any, error) {
 	return c.short(id)
 }
 
+func noMail() *refusal {
+	return invalid("'raw' RFC822 payload message string or uploading message via /upload/* URL required")
+}
+
 // uploaded reads the mail and what is said about it: from JSON, from a multipart upload, or from a plain one.
 func (c *call) uploaded() (in newMail, raw []byte, err error) {
+	if c.media != nil {
+		return c.media.mail, c.media.body, nil
+	}
 	body, err := c.read()
 	if err != nil {
 		return in, nil, err
@@ -62,16 +69,21 @@ func (c *call) uploaded() (in newMail, raw []byte, err error) {
 		if err := c.decode(&in); err != nil {
 			return in, nil, err
 		}
-		raw, err = base64.URLEncoding.DecodeString(in.Raw + strings.Repeat("=", -len(in.Raw)&3))
+		raw, err = in.content()
+		return in, raw, err
 	case strings.HasPrefix(kind, "multipart/"):
 		return readUpload(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
-	default:
-		raw = body
 	}
+	return in, body, nil
+}
+
+// content is the mail in Raw.
+func (m newMail) content() ([]byte, error) {
+	raw, err := base64.URLEncoding.DecodeString(m.Raw + strings.Repeat("=", -len(m.Raw)&3))
 	if err != nil {
-		return in, nil, invalid("Invalid value for ByteString: raw")
+		return nil, invalid("Invalid value for ByteString: raw")
 	}
-	return in, raw, nil
+	return raw, nil
 }
 
 // readUpload reads the two parts of a multipart upload.

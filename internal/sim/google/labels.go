@@ -1,9 +1,6 @@
 package google
 
 import (
-	"strconv"
-	"strings"
-
 	"mailsweep/internal/sim/google/box"
 )
 
@@ -76,87 +73,3 @@ func updateLabel(c *call) (any, error) {
 }
 
 func deleteLabel(c *call) (any, error) { return nil, c.box.box.DeleteLabel(c.req.PathValue("id")) }
-
-type historyList struct {
-	History       []historyRecord `json:"history,omitempty"`
-	NextPageToken string          `json:"nextPageToken,omitempty"`
-	HistoryID     string          `json:"historyId"`
-}
-
-type historyRecord struct {
-	ID              string          `json:"id"`
-	Messages        []messageRef    `json:"messages,omitempty"`
-	MessagesAdded   []historyChange `json:"messagesAdded,omitempty"`
-	MessagesDeleted []historyChange `json:"messagesDeleted,omitempty"`
-	LabelsAdded     []historyChange `json:"labelsAdded,omitempty"`
-	LabelsRemoved   []historyChange `json:"labelsRemoved,omitempty"`
-}
-
-type historyChange struct {
-	Message  messageRef `json:"message"`
-	LabelIDs []string   `json:"labelIds,omitempty"`
-}
-
-func formatHistory(id uint64) string { return strconv.FormatUint(id, 10) }
-
-func listHistory(c *call) (any, error) {
-	q, err := c.historyQuery()
-	if err != nil {
-		return nil, err
-	}
-	page, ok := c.box.box.History(q)
-	if !ok {
-		return nil, notFound()
-	}
-	out := historyList{HistoryID: formatHistory(page.Last)}
-	for _, r := range page.Records {
-		out.History = append(out.History, showRecord(r))
-	}
-	if page.More {
-		out.NextPageToken = scramble(page.Records[len(page.Records)-1].ID)
-	}
-	return out, nil
-}
-
-func (c *call) historyQuery() (q box.HistoryQuery, err error) {
-	if q.Start, err = strconv.ParseUint(c.form.Get("startHistoryId"), 10, 64); err != nil {
-		return q, invalid("Missing or invalid startHistoryId")
-	}
-	if q.Limit, err = c.limit(); err != nil {
-		return q, err
-	}
-	if token := c.form.Get("pageToken"); token != "" {
-		if q.After, err = unscramble(token); err != nil || q.After > c.box.box.HistoryID() {
-			return q, invalid("Invalid pageToken")
-		}
-	}
-	q.Label = c.form.Get("labelId")
-	q.Kinds = map[string]bool{}
-	for _, k := range c.form["historyTypes"] {
-		if !strings.Contains(" messageAdded messageDeleted labelAdded labelRemoved ", " "+k+" ") {
-			return q, invalid("Invalid value at 'history_types', \"" + k + "\"")
-		}
-		q.Kinds[k] = true
-	}
-	return q, nil
-}
-
-func showRecord(r box.Record) historyRecord {
-	ref := messageRef{ID: hexID(r.Message), ThreadID: hexID(r.Thread)}
-	out := historyRecord{ID: formatHistory(r.ID), Messages: []messageRef{ref}}
-	ref.LabelIDs = r.Labels
-	one := func(labels []string) []historyChange { return []historyChange{{Message: ref, LabelIDs: labels}} }
-	switch {
-	case r.Added:
-		out.MessagesAdded = one(nil)
-	case r.Deleted:
-		out.MessagesDeleted = one(nil)
-	}
-	if len(r.LabelsAdded) > 0 {
-		out.LabelsAdded = one(r.LabelsAdded)
-	}
-	if len(r.LabelsRemoved) > 0 {
-		out.LabelsRemoved = one(r.LabelsRemoved)
-	}
-	return out
-}

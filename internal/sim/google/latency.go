@@ -15,7 +15,7 @@ var latencies = map[string]latency{
 	"messages.list": {300, 900, 0}, "threads.list": {300, 900, 0}, "drafts.list": {300, 900, 0},
 	"messages.get": {110, 500, 0}, "messages.get full": {400, 1500, 0}, "threads.get": {200, 900, 0}, "messages.attachments.get": {400, 1500, 0},
 	"history.list": {150, 500, 0}, "messages.batchModify": {400, 4000, 1}, "messages.batchDelete": {400, 4000, 1},
-	"messages.insert": {300, 900, 0}, "messages.import": {300, 900, 0}, "token": {120, 600, 0},
+	"messages.insert": {300, 900, 0}, "messages.import": {300, 900, 0}, "messages.send": {400, 1500, 0}, "drafts.send": {400, 1500, 0}, "token": {120, 600, 0},
 }
 
 // usualLatency is that of labels, the profile and whatever is not listed.

@@ -83,7 +83,7 @@ func listMessages(c *call) (any, error) {
 // list runs the listing of messages.list, threads.list and drafts.list.
 func (c *call) list(threads bool) (page box.Page, next string, err error) {
 	search := box.Search{Query: strings.TrimSpace(c.form.Get("q")), Labels: c.form["labelIds"], Threads: threads,
-		SpamTrash: c.form.Get("includeSpamTrash") == "true", Swallow: c.sim.cfg.Quirks.SwallowWords}
+		SpamTrash: c.form.Get("includeSpamTrash") == "true", Swallow: c.box.cfg.Quirks.SwallowWords}
 	if search.Query != "" && !slices.ContainsFunc(c.scopes, func(s string) bool { return s != ScopeMetadata && slices.Contains(forReading, s) }) {
 		return page, "", &refusal{code: http.StatusForbidden, reason: "forbidden", message: "Metadata scope does not support 'q' parameter"}
 	}
@@ -92,7 +92,7 @@ func (c *call) list(threads bool) (page box.Page, next string, err error) {
 		return page, "", err
 	}
 	hash := search.Hash(c.box.Email) ^ uint32(c.sim.cfg.Seed)
-	if c.sim.cfg.Quirks.PageTokens == "expire" {
+	if c.box.cfg.Quirks.PageTokens == "expire" {
 		hash ^= uint32(c.box.box.HistoryID())
 	}
 	from, err := c.place(hash)
@@ -103,7 +103,7 @@ func (c *call) list(threads bool) (page box.Page, next string, err error) {
 		return page, "", err
 	}
 	at := page.Items[len(page.Items)-1].Row + 1
-	if c.sim.cfg.Quirks.PageTokens == "offset" {
+	if c.box.cfg.Quirks.PageTokens == "offset" {
 		at = uint32(from.Skip + len(page.Items))
 	}
 	return page, writeToken(at, hash), nil
@@ -116,7 +116,7 @@ func (c *call) place(hash uint32) (box.Place, error) {
 		return box.Place{After: box.Top}, err
 	}
 	back := c.struck.most(func(f Fault) int { return f.Repeat })
-	if c.sim.cfg.Quirks.PageTokens == "offset" {
+	if c.box.cfg.Quirks.PageTokens == "offset" {
 		return box.Place{After: box.Top, Skip: int(at), Back: back}, nil
 	}
 	return box.Place{After: at - 1, Back: back}, nil
@@ -125,9 +125,9 @@ func (c *call) place(hash uint32) (box.Place, error) {
 // estimate is no count, as Gmail's is not, unless the listing ends on its only page.
 func (c *call) estimate(page box.Page, more bool) int {
 	switch {
-	case c.sim.cfg.Quirks.Estimate == "exact" || !more && c.form.Get("pageToken") == "":
+	case c.box.cfg.Quirks.Estimate == "exact" || !more && c.form.Get("pageToken") == "":
 		return page.Total
-	case c.sim.cfg.Quirks.Estimate == "noisy":
+	case c.box.cfg.Quirks.Estimate == "noisy":
 		return page.Total + page.Total*int(page.Total%7-3)/20
 	}
 	return 201
@@ -180,7 +180,7 @@ func (c *call) message(id string) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &message{ID: m.ID, ThreadID: m.Thread, LabelIDs: m.Labels, Snippet: html.EscapeString(m.Snippet), SizeEstimate: c.sim.roughly(m.Size, uint64(m.Date.UnixMilli())),
+	out := &message{ID: m.ID, ThreadID: m.Thread, LabelIDs: m.Labels, Snippet: html.EscapeString(m.Snippet), SizeEstimate: c.roughly(m.Size, uint64(m.Date.UnixMilli())),
 		HistoryID: strconv.FormatUint(m.History, 10), InternalDate: strconv.FormatInt(m.Date.UnixMilli(), 10)}
 	switch c.form.Get("format") {
 	case "minimal", "MINIMAL":
@@ -212,8 +212,8 @@ func (c *call) attach(to *part, id string) {
 }
 
 // roughly is a size as Gmail estimates it.
-func (s *Sim) roughly(size int, salt uint64) int {
-	if s.cfg.Quirks.RoughSizes {
+func (c *call) roughly(size int, salt uint64) int {
+	if c.box.cfg.Quirks.RoughSizes {
 		size += size * (int(salt%7) - 3) / 100
 	}
 	return size

@@ -113,6 +113,36 @@ func (c *Config) SetQuirks(list string) error {
 	return nil
 }
 
+// SetQuirks says what a mailbox to come is like where that is not as the Sim's own Config has it, in a list as Config.SetQuirks takes. An
+// address that is taken, and a switch of the whole project, are errors.
+func (s *Sim) SetQuirks(email, list string) error {
+	email = strings.ToLower(email)
+	if _, err := s.Mailbox(email); err == nil {
+		return fmt.Errorf("quirks of %s: the mailbox is there already", email)
+	}
+	c := s.like(email)
+	if err := c.SetQuirks(list); err != nil {
+		return err
+	}
+	if c.Quirks.FixedWindow != s.cfg.Quirks.FixedWindow {
+		return fmt.Errorf("quirks of %s: fixed_window is the whole project's", email)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.likes[email] = c
+	return nil
+}
+
+// like is how a mailbox is set up.
+func (s *Sim) like(email string) Config {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if c, ok := s.likes[email]; ok {
+		return c
+	}
+	return s.cfg
+}
+
 // options hands the mailbox what concerns it.
 func (c Config) options() box.Options {
 	q := c.Quirks

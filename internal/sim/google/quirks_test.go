@@ -3,8 +3,11 @@ package google_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -278,6 +281,50 @@ func TestTheHistoryFloorMoves(t *testing.T) {
 	for i, want := range map[int]int{1: 2, 2: 1} {
 		if page, err := r.svc.Users.History.List("me").StartHistoryId(at[i]).Do(); err != nil || len(page.History) != want {
 			t.Error(i, page, err)
+		}
+	}
+}
+
+func TestAMailboxMayBeOtherwiseThanTheRest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, google.Config{}, 20)
+	const other = "odd@example.org"
+	if err := r.sim.SetQuirks(other, "trash_drops_inbox,no_categories,encoding=v2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.sim.AddGenerated(other, google.Generate{Messages: 200, Now: at}); err != nil {
+		t.Fatal(err)
+	}
+	for email, drops := range map[string]bool{me: false, other: true} {
+		truth, err := r.sim.Truth(email)
+		if err != nil || (truth.Labels["CATEGORY_PROMOTIONS"] == 0) != drops {
+			t.Error(email, truth.Labels, err)
+		}
+		all, err := r.sim.Messages(email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(all, func(m google.Message) bool { return slices.Contains(m.Labels, "INBOX") })
+		if err := r.sim.Relabel(email, []string{all[i].ID}, []string{"TRASH"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if all, err = r.sim.Messages(email); err != nil || slices.Contains(all[i].Labels, "INBOX") == drops {
+			t.Error(email, all[i].Labels, err)
+		}
+		tokens, err := r.sim.Grant(email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest(http.MethodGet, "/gmail/v1/users/me/messages/123", nil)
+		req.Header.Set("Authorization", "Bearer "+tokens.Access)
+		w := httptest.NewRecorder()
+		if r.sim.ServeHTTP(w, req); w.Code != 404 || strings.Contains(w.Body.String(), `"errors"`) == drops {
+			t.Error(email, w.Body)
+		}
+	}
+	for email, list := range map[string]string{me: "trash_drops_inbox", "new@example.org": "fixed_window", "new2@example.org": "nonsense"} {
+		if err := r.sim.SetQuirks(email, list); err == nil {
+			t.Error(email, list)
 		}
 	}
 }

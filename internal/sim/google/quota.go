@@ -25,7 +25,8 @@ func TariffNew() Tariff {
 			"history.list": 2, "messages.list": 5, "messages.get": 20, "messages.modify": 5, "messages.batchModify": 50,
 			"messages.batchDelete": 50, "messages.delete": 10, "messages.trash": 20, "messages.untrash": 5,
 			"threads.list": 10, "threads.get": 40, "threads.modify": 10, "threads.trash": 20, "threads.untrash": 10, "threads.delete": 20,
-			"messages.attachments.get": 20, "messages.insert": 25, "messages.import": 25, "drafts.list": 5, "drafts.get": 20, "watch": 100, "stop": 50,
+			"messages.attachments.get": 20, "messages.insert": 25, "messages.import": 25, "messages.send": 100,
+			"drafts.list": 5, "drafts.get": 20, "drafts.send": 100, "watch": 100, "stop": 50,
 			"settings.filters.list": 1, "settings.filters.get": 1, "settings.filters.create": 5, "settings.filters.delete": 5,
 		},
 	}

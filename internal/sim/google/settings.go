@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 )
 
 // settings are what a mailbox keeps beside its mail.
@@ -75,25 +74,3 @@ func (s *settings) found(id string, do func(s *settings, i int) any) (any, error
 	}
 	return do(s, i), nil
 }
-
-type watchAnswer struct {
-	HistoryID  string `json:"historyId"`
-	Expiration string `json:"expiration"`
-}
-
-// watch says that changes will be told for seven days. The Sim has no Pub/Sub and tells nobody.
-func watch(c *call) (any, error) {
-	var in struct {
-		Topic string `json:"topicName"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
-	if in.Topic == "" {
-		return nil, invalid("topicName required")
-	}
-	until := c.sim.cfg.Now().Add(7 * 24 * time.Hour).UnixMilli()
-	return watchAnswer{HistoryID: formatHistory(c.box.box.HistoryID()), Expiration: strconv.FormatInt(until, 10)}, nil
-}
-
-func stopWatch(*call) (any, error) { return nil, nil }

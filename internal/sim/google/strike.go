@@ -113,7 +113,7 @@ func (c *call) ids() []string {
 // halve lets a batch that fails at Google's side do half of its ids first, where the Sim is set so.
 func (c *call) halve() {
 	for i, f := range c.struck {
-		if c.sim.cfg.Quirks.PartialModify && c.method == "messages.batchModify" && f.Status >= http.StatusInternalServerError && f.Partial == 0 {
+		if c.box.cfg.Quirks.PartialModify && c.method == "messages.batchModify" && f.Status >= http.StatusInternalServerError && f.Partial == 0 {
 			c.struck[i].Partial = len(c.ids()) / 2
 		}
 	}

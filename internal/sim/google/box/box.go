@@ -28,6 +28,8 @@ type Options struct {
 	DecimalSizes       bool // larger:1K means 1,000 bytes, not 1,024
 	UnknownFindsNone   bool // a word with an unknown operator finds nothing
 	HistoryLimit       int  // records kept before the floor moves; 0 means 2,000,000
+
+	Changed func() // is told of each record, under the mailbox's lock; nil means nobody is
 }
 
 // Box is one mailbox. All methods are safe for concurrent use.
@@ -62,6 +64,7 @@ type Box struct {
 
 	labels  labelTable
 	log     history
+	tells   sync.Map // *Change by tellKey
 	results resultCache
 	counts  threadCounts
 	frozen  frozen

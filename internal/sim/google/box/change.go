@@ -146,15 +146,20 @@ func (b *Box) Delete(ids []string) (deleted int) {
 	defer b.mu.Unlock()
 	for _, id := range ids {
 		if r, ok := b.find(id); ok {
-			b.move(r, setGone)
-			b.alive--
-			if b.threads[b.thread[r]].live--; b.threads[b.thread[r]].live == 0 {
-				b.liveThreads--
-			}
+			b.remove(r)
 			deleted++
 		}
 	}
 	return deleted
+}
+
+// remove takes a row away for good.
+func (b *Box) remove(r uint32) {
+	b.move(r, setGone)
+	b.alive--
+	if b.threads[b.thread[r]].live--; b.threads[b.thread[r]].live == 0 {
+		b.liveThreads--
+	}
 }
 
 // Incoming is a mail that arrives. Zero values: INBOX and UNREAD, 20,000 bytes, a new thread, now.

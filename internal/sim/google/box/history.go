@@ -9,10 +9,15 @@ import (
 type Record struct {
 	ID              uint64
 	Message, Thread uint64
-	Added, Deleted  bool
-	LabelsAdded     []string
-	LabelsRemoved   []string
-	Labels          []string // after the change; nil when deleted
+	*Change
+}
+
+// Change is what happened to a message. Records to whose messages the same happened share it, whatever page they are on.
+type Change struct {
+	Added, Deleted bool
+	LabelsAdded    []string
+	LabelsRemoved  []string
+	Labels         []string // after the change; nil when deleted
 }
 
 // entry is a record as it is kept. before or after is setGone for an arrival or a deletion.
@@ -38,6 +43,9 @@ func (b *Box) record(r, before, after uint32) {
 		cut := n - b.log.limit*3/4
 		b.log.floor = b.log.entries[cut-1].id
 		b.log.entries = append([]entry(nil), b.log.entries[cut:]...)
+	}
+	if b.opt.Changed != nil {
+		b.opt.Changed()
 	}
 }
 
@@ -97,19 +105,20 @@ func (b *Box) History(q HistoryQuery) (page HistoryPage, ok bool) {
 		return page, false
 	}
 	want, any := b.historyLabel(q.Label)
+	asked := asKinds(q.Kinds)
 	for _, e := range b.log.after(max(q.Start, q.After)) {
 		if !any && !want[e.before] && !want[e.after] {
 			continue
 		}
-		rec, keep := b.tell(e, q.Kinds)
-		if !keep {
+		change := b.told(e, asked)
+		if change == nil {
 			continue
 		}
 		if len(page.Records) == q.Limit {
 			page.More = true
 			break
 		}
-		page.Records = append(page.Records, rec)
+		page.Records = append(page.Records, Record{ID: e.id, Message: b.id[e.row], Thread: b.threadID(e.row), Change: change})
 	}
 	return page, true
 }
@@ -123,25 +132,53 @@ func (b *Box) historyLabel(id string) (want []bool, any bool) {
 	return b.labels.where(func(s []uint16) bool { return ok && contains(s, n) }), false
 }
 
-func (b *Box) tell(e entry, kinds map[string]bool) (Record, bool) {
-	rec := Record{ID: e.id, Message: b.id[e.row], Thread: b.threadID(e.row)}
-	wants := func(kind string) bool { return len(kinds) == 0 || kinds[kind] }
+// kinds are those of changes that are asked for.
+type kinds struct{ added, deleted, labelAdded, labelRemoved bool }
+
+func asKinds(names map[string]bool) kinds {
+	if len(names) == 0 {
+		return kinds{true, true, true, true}
+	}
+	return kinds{names["messageAdded"], names["messageDeleted"], names["labelAdded"], names["labelRemoved"]}
+}
+
+// tellKey is what the telling of an entry depends on. Label sets are for life.
+type tellKey struct {
+	before, after uint32
+	kinds         kinds
+}
+
+// told is tell, said once for all entries of the same kind.
+func (b *Box) told(e entry, k kinds) *Change {
+	key := tellKey{e.before, e.after, k}
+	c, known := b.tells.Load(key)
+	if !known {
+		c, _ = b.tells.LoadOrStore(key, b.tell(e, k))
+	}
+	return c.(*Change)
+}
+
+// tell says what an entry is about; nil when nobody wants to know.
+func (b *Box) tell(e entry, k kinds) *Change {
 	switch {
-	case e.before == setGone:
-		rec.Added, rec.Labels = true, b.labels.names(e.after)
-		return rec, wants("messageAdded")
-	case e.after == setGone:
-		rec.Deleted = true
-		return rec, wants("messageDeleted")
+	case e.before == setGone && k.added:
+		return &Change{Added: true, Labels: b.labels.names(e.after)}
+	case e.after == setGone && k.deleted:
+		return &Change{Deleted: true}
+	case e.before == setGone || e.after == setGone:
+		return nil
 	}
-	rec.Labels = b.labels.names(e.after)
-	if wants("labelAdded") {
-		rec.LabelsAdded = b.labels.minus(e.after, e.before)
+	c := &Change{Labels: b.labels.names(e.after)}
+	if k.labelAdded {
+		c.LabelsAdded = b.labels.minus(e.after, e.before)
 	}
-	if wants("labelRemoved") {
-		rec.LabelsRemoved = b.labels.minus(e.before, e.after)
+	if k.labelRemoved {
+		c.LabelsRemoved = b.labels.minus(e.before, e.after)
 	}
-	return rec, len(rec.LabelsAdded)+len(rec.LabelsRemoved) > 0
+	if len(c.LabelsAdded)+len(c.LabelsRemoved) == 0 {
+		return nil
+	}
+	return c
 }
 
 // minus gives the ids of the labels in x that are not in y.

@@ -63,3 +63,22 @@ func (b *Box) placed(labels []string, thread string) (numbers []uint16, t uint32
 	}
 	return numbers, t, nil
 }
+
+// Send puts a sent message in the place of a draft: as Gmail does, under another id and in the same thread. ErrNotFound.
+func (b *Box) Send(draftID string) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d, ok := b.find(draftID)
+	if !ok || !b.labels.has(b.set[d], draft) {
+		return "", ErrNotFound
+	}
+	now := b.opt.Now().UnixMilli()
+	r := b.add(newMessage{idTime: now, date: now, thread: b.thread[d], size: int(b.size[d]), sender: b.sender[d], subject: b.subject[d], flags: b.flags[d], labels: []uint16{sent}})
+	if m, ok := b.side[d]; ok {
+		b.side[r] = m
+	}
+	b.insert(r)
+	b.record(r, setGone, b.set[r])
+	b.remove(d)
+	return FormatID(b.id[r]), nil
+}
