@@ -79,12 +79,13 @@ func (w *work) choose(ctx context.Context, ix *mailindex.Index, spec sweep.Clean
 	if err := w.knowKeepList(ctx, ix, spec); err != nil {
 		return mailindex.Selection{}, err
 	}
-	s, err := w.verify(ctx, ix, spec, o)
+	f := w.finder(ix, math.MaxInt64)
+	s, err := f.verify(ctx, spec, o)
 	if err != nil || s.Undetermined == 0 {
 		return s, err
 	}
 	open := ix.Evaluate(spec.Criteria.Freeze(o.Now), o.Listed).Maybe
-	if _, err := w.check(ctx, ix, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil {
+	if _, err := f.check(ctx, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil {
 		return s, err
 	}
 	return ix.Select(spec, *o), nil
@@ -92,42 +93,39 @@ func (w *work) choose(ctx context.Context, ix *mailindex.Index, spec sweep.Clean
 
 // verify selects until a sample of what only a search vouches for is what the search said. A search that proves to find others' mail too
 // is made again after those of the others; what is still disproved after some rounds stays out.
-func (w *work) verify(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (s mailindex.Selection, err error) {
-	var mu sync.Mutex
-	unlimited := func() int64 { return math.MaxInt64 }
+func (f *finder) verify(ctx context.Context, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (s mailindex.Selection, err error) {
 	o.Listed = mailindex.Listed{}
 	for round := range sampleRounds {
-		listed, err := w.ask(ctx, ix, ix.Needs(spec, *o))
+		listed, err := f.ask(ctx, f.ix, f.ix.Needs(spec, *o))
 		if err != nil {
 			return s, err
 		}
 		maps.Copy(o.Listed, listed)
-		s = ix.Select(spec, *o)
-		disproved, err := w.check(ctx, ix, sample(ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples))
+		s = f.ix.Select(spec, *o)
+		disproved, err := f.check(ctx, sample(f.ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples))
 		if err != nil || len(disproved) == 0 {
-			return ix.Select(spec, *o), err
+			return f.ix.Select(spec, *o), err
 		}
 		for _, address := range disproved {
 			if round == sampleRounds-1 {
 				break
 			}
-			if _, err := w.sweepSender(ctx, ix, &mu, address, unlimited); err != nil {
+			if _, err := f.sweepSender(ctx, address); err != nil {
 				return s, err
 			}
 		}
 	}
-	return ix.Select(spec, *o), nil
+	return f.ix.Select(spec, *o), nil
 }
 
 // check reads messages and gives the senders to whom a search had given one that is somebody else's.
-func (w *work) check(ctx context.Context, ix *mailindex.Index, list []sweep.MessageID) (disproved []string, err error) {
-	var mu sync.Mutex
+func (f *finder) check(ctx context.Context, list []sweep.MessageID) (disproved []string, err error) {
 	for _, id := range list {
-		said, _ := ix.Message(id)
-		if _, err := w.read(ctx, ix, &mu, id); err != nil {
+		said, _ := f.ix.Message(id)
+		if _, err := f.read(ctx, id); err != nil {
 			return nil, err
 		}
-		if is, ok := ix.Message(id); ok && said.SenderKnown && is.Sender != said.Sender && !slices.Contains(disproved, said.Sender) {
+		if is, ok := f.ix.Message(id); ok && said.SenderKnown && is.Sender != said.Sender && !slices.Contains(disproved, said.Sender) {
 			disproved = append(disproved, said.Sender)
 		}
 	}
