@@ -180,7 +180,11 @@ func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Tim
 	if _, err := ix.Extend(now, recent); err != nil {
 		return err
 	}
-	fresh.AndNot(ix.Fresh()) // what the listing placed; mail imported under another date stays fresh, its size unknown
+	// mail that was imported under another date, or came back from spam or trash, is in no listing of what is new
+	if err := w.readAll(ctx, ix, sample(ix.IDs(ix.Fresh(), mailindex.OldestFirst), maxEdges)); err != nil {
+		return err
+	}
+	fresh.AndNot(ix.Fresh())
 	return w.sizes(ctx, since, func(name string, found []sweep.MessageID) { ix.RefineDimension(name, fresh, found) })
 }
 

@@ -331,7 +331,7 @@ func (m *mailboxRig) analyzedAgain(ctx context.Context, _ perMessage) ([]line, e
 	if err != nil {
 		return nil, err
 	}
-	return []line{goal(line{what: "analysis again after 300 changes: labels, counts, ages", ours: at.facets.String(), limit: "–", ratio: "–", goal: "≤ 10 units, ≤ 1 s"},
+	return []line{goal(line{what: "analysis again after 300 messages were read: labels, counts, ages", ours: at.facets.String(), limit: "–", ratio: "–", goal: "≤ 10 units, ≤ 1 s"},
 		at.facets.units <= 10 && at.facets.took <= time.Second)}, nil
 }
 
