@@ -102,6 +102,9 @@ func (f *finder) verify(ctx context.Context, spec sweep.CleanupSpec, o *mailinde
 		}
 		maps.Copy(o.Listed, listed)
 		s = f.ix.Select(spec, *o)
+		if s.Unverified.IsEmpty() {
+			return s, nil
+		}
 		disproved, err := f.check(ctx, sample(f.ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples))
 		if err != nil || len(disproved) == 0 {
 			return f.ix.Select(spec, *o), err
@@ -205,10 +208,8 @@ func (w *work) quota() (q sweep.Quota, err error) {
 
 // samples shows ten messages of the set as the index knows them; their subjects are never stored.
 func samples(ix *mailindex.Index, set ids) (list []sweep.Sample) {
-	for _, id := range sample(set, 10) {
-		if m, ok := ix.Message(id); ok {
-			list = append(list, sweep.Sample{ID: id.String(), From: m.Sender, Date: m.Date, Size: m.Size})
-		}
+	for _, m := range ix.Messages(ix.Rows(sample(set, 10)), mailindex.OldestFirst) {
+		list = append(list, sweep.Sample{ID: m.ID.String(), From: m.Sender, Date: m.Date, Size: m.Size})
 	}
 	return list
 }
