@@ -91,9 +91,16 @@ func (w *work) keepIndex(ctx context.Context, ix *mailindex.Index, gained bool) 
 // attribute finds out who sent what. Where the budget covers it every message is read, which is exact; else one unknown message is
 // read and its sender swept by search, largest expected gain first.
 func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
-	f := w.finder(ix, int64(w.Plans.PlanAt(w.standing.Customer, w.c.Now).AnalysisUnits)-w.beat.spent()-unitsOfEnd)
+	units, err := w.unitsForSenders(ctx)
+	if err != nil {
+		return err
+	}
+	f := w.finder(ix, units)
 	w.beat.phase("finding senders", ix.Len())
 	w.beat.advance(ix.Len() - ix.Unattributed())
+	if f.remaining() < unitsOfRead {
+		return nil
+	}
 	all := int64(f.ix.Unattributed())*unitsOfRead <= f.remaining()
 	if !all {
 		if err := f.own(ctx); err != nil && !errors.Is(err, errSpent) {
@@ -129,6 +136,17 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 		}
 	}
 	return nil
+}
+
+// unitsForSenders is what the plan leaves an analysis that has listed or refreshed its mailbox, and the mailbox's others of the last 24 hours.
+func (w *work) unitsForSenders(ctx context.Context) (units int64, err error) {
+	var others int64
+	err = w.DB.Tenant(ctx, w.c.CustomerID, func(tx *store.Tx) (err error) {
+		others, err = tx.AnalysisUnits(w.target.Mailbox, w.c.ID)
+		return err
+	})
+	plan := w.Plans.PlanAt(w.standing.Customer, w.c.Now)
+	return min(int64(plan.AnalysisUnits), int64(plan.DayUnits())-others) - w.beat.spent() - unitsOfEnd, err
 }
 
 // learn reads messages side by side; with sweeping, the sender of each new address is swept once. What the budget does not cover is left.

@@ -3,9 +3,9 @@ package cleanup
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -74,29 +74,34 @@ func labelOf(ix *mailindex.Index, spec sweep.CleanupSpec) string {
 }
 
 // choose selects, after asking Gmail for the leaves that the index cannot answer, and reads a sample of what only a search vouches for and
-// of what stays open.
+// of what stays open. What the plan's budget for it does not cover stays undetermined.
 func (w *work) choose(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (mailindex.Selection, error) {
-	if err := w.knowKeepList(ctx, ix, spec); err != nil {
+	f := w.finder(ix, int64(w.Plans.PlanAt(w.standing.Customer, w.c.Now).PreviewUnits()))
+	if err := f.knowKeepList(ctx, ix, spec, f.within); err != nil {
 		return mailindex.Selection{}, err
 	}
-	f := w.finder(ix, math.MaxInt64)
 	s, err := f.verify(ctx, spec, o)
+	if errors.Is(err, errSpent) {
+		s = ix.Select(spec, *o)
+		s.LeaveUnverified()
+		return s, nil
+	}
 	if err != nil || s.Undetermined == 0 {
 		return s, err
 	}
 	open := ix.Evaluate(spec.Criteria.Freeze(o.Now), o.Listed).Maybe
-	if _, err := f.check(ctx, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil {
+	if _, err := f.check(ctx, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil && !errors.Is(err, errSpent) {
 		return s, err
 	}
 	return ix.Select(spec, *o), nil
 }
 
 // verify selects until a sample of what only a search vouches for is what the search said. A search that proves to find others' mail too
-// is made again after those of the others; what is still disproved after some rounds stays out.
+// is made again after those of the others; what is still disproved after some rounds stays out. errSpent when a sample cannot be read.
 func (f *finder) verify(ctx context.Context, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (s mailindex.Selection, err error) {
 	o.Listed = mailindex.Listed{}
 	for round := range sampleRounds {
-		listed, err := f.ask(ctx, f.ix, f.ix.Needs(spec, *o))
+		listed, err := f.ask(ctx, f.ix, f.ix.Needs(spec, *o), f.within)
 		if err != nil {
 			return s, err
 		}

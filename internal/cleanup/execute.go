@@ -216,7 +216,7 @@ func (x *execution) recheck(ctx context.Context, n int) error {
 	if x.clean != nil && x.checked == x.look.news {
 		return nil
 	}
-	if err := x.knowKeepList(ctx, x.ix, x.head.Spec); err != nil {
+	if err := x.knowKeepList(ctx, x.ix, x.head.Spec, x.toTheEnd); err != nil {
 		return err
 	}
 	rest := x.set[n*sweep.BatchSize:]
@@ -244,7 +244,7 @@ func (x *execution) withLeaves(ctx context.Context, o mailindex.SelectOptions, r
 	rows := x.ix.Rows(rest)
 	open := o.Changed == nil || rows.Intersects(o.Changed)
 	if open && (x.listed == nil || rows.Intersects(x.ix.Changed(x.look.recent))) {
-		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o))
+		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o), x.toTheEnd)
 		if err != nil {
 			return o, err
 		}

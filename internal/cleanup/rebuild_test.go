@@ -15,7 +15,7 @@ import (
 // budget sets what an analysis may spend, whatever the plan says.
 func (c *customer) budget(units int) {
 	plan := c.Plans[sweep.Pro]
-	plan.AnalysisUnits = units
+	plan.AnalysisUnits, plan.FullPerDay = units, 100
 	c.Plans[sweep.Pro] = plan
 	c.runner.Plans[sweep.Pro] = plan
 }

@@ -118,8 +118,8 @@ func (f *finder) sweepSender(ctx context.Context, address string, under ...strin
 
 // within lists a search as far as the budget goes; whole: to its end.
 func (f *finder) within(ctx context.Context, search gmail.Search) (found []sweep.MessageID, whole bool, err error) {
-	if err := f.take(unitsOfPage); err != nil {
-		return nil, false, err
+	if f.take(unitsOfPage) != nil {
+		return nil, false, nil
 	}
 	defer f.put(unitsOfPage)
 	list, err := f.listAll(ctx, search, func(int) error {
