@@ -208,7 +208,7 @@ func (w *work) read(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, id
 		return "", err
 	}
 	address, name, _ := mailindex.ParseFrom(m.From)
-	h := mailindex.Header{Address: address, Name: name, ListID: m.ListID, Size: m.Size, Date: m.Date,
+	h := mailindex.Header{Address: address, Name: name, ListID: mailindex.ParseListID(m.ListID), Size: m.Size, Date: m.Date,
 		Unsubscribe: mailindex.ParseUnsubscribe(m.ListUnsubscribe, m.ListUnsubscribePost)}
 	mu.Lock()
 	defer mu.Unlock()

@@ -128,7 +128,7 @@ func (m *mailboxRig) senders(ctx context.Context, f google.Facts) (a attribution
 			} `json:"items"`
 			NextCursor string `json:"next_cursor"`
 		}
-		if err := m.c.Do(ctx, http.MethodGet, "/api/v1/mailboxes/"+m.mailbox+"/senders?limit=500&cursor="+url.QueryEscape(cursor), nil, &page); err != nil {
+		if err := m.c.Do(ctx, http.MethodGet, "/api/v1/mailboxes/"+m.mailbox+"/senders?limit=200&cursor="+url.QueryEscape(cursor), nil, &page); err != nil {
 			return a, err
 		}
 		for _, s := range page.Items {
