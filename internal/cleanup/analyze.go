@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"hash/fnv"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -26,14 +24,11 @@ const (
 // saveEvery is how many units of sender work are done between two saves of the index: what a killed worker repeats at most.
 const saveEvery = 5_000
 
-// margin is what calls already under way may still spend when the budget is looked at: nothing new begins below it.
-const margin = parallel * (unitsOfRead + 2*unitsOfPage)
+// unitsOfEnd is kept for the last look at history, and for calls that Gmail answers only the second time.
+const unitsOfEnd = 3 * unitsOfRead
 
 // errYield parks an analysis while a writing job works on the mailbox: it goes on from the saved index.
 var errYield = errors.New("another job works on this mailbox")
-
-// errSpent ends a sweep whose next page the budget does not cover.
-var errSpent = errors.New("the budget is spent")
 
 // analyze lists the mailbox, or follows its history, learns senders within the plan's budget, and reports.
 func (w *work) analyze(ctx context.Context) error {
@@ -106,43 +101,46 @@ func (w *work) leave(ctx context.Context, ix *mailindex.Index, gained bool) {
 // attribute finds out who sent what. Where the budget covers it every message is read, which is exact; else one unknown message is
 // read and its sender swept by search, largest expected gain first.
 func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
-	budget := int64(w.Plans.PlanAt(w.standing.Customer, w.c.Now).AnalysisUnits)
-	left := func() int64 { return budget - w.beat.spent() }
+	units, err := w.unitsForSenders(ctx)
+	if err != nil {
+		return err
+	}
+	f := w.finder(ix, units)
 	w.beat.phase("finding senders", ix.Len())
 	w.beat.advance(ix.Len() - ix.Unattributed())
-	seed := fnv.New64a()
-	seed.Write(w.c.ID[:])
-	chance := rand.New(rand.NewPCG(seed.Sum64(), 1))
-	all := int64(ix.Unattributed())*unitsOfRead <= left()
+	if f.remaining() < unitsOfRead {
+		return nil
+	}
+	all := int64(f.ix.Unattributed())*unitsOfRead <= f.remaining()
 	if !all {
-		if err := w.own(ctx, ix, left); err != nil {
+		if err := f.own(ctx); err != nil && !errors.Is(err, errSpent) {
 			return err
 		}
 	}
 	var sweeps tally
-	saved, shown := w.beat.spent(), time.Now()
-	for ix.Unattributed() > 0 && left() > margin {
-		if w.beat.mustYield() {
-			return errors.Join(errYield, w.keepIndex(ctx, ix, false))
+	saved, shown := f.beat.spent(), time.Now()
+	for f.ix.Unattributed() > 0 && f.remaining() >= unitsOfRead {
+		if f.beat.mustYield() {
+			return errors.Join(errYield, f.keepIndex(ctx, f.ix, false))
 		}
-		batch := ix.NextUnknown(parallel*4, chance)
+		batch := f.ix.NextUnknown(parallel*4, f.chance)
 		if len(batch) == 0 {
 			return nil
 		}
-		before := ix.Unattributed()
-		if err := w.learn(ctx, ix, batch, !all && sweeps.pay(), &sweeps, left); err != nil {
+		before := f.ix.Unattributed()
+		if err := f.learn(ctx, batch, !all && sweeps.pay(), &sweeps); err != nil {
 			return err
 		}
-		w.beat.advance(before - ix.Unattributed())
-		if time.Since(shown) > cmp.Or(w.showEvery, showEvery) {
-			if err := w.show(ctx, w.picture(ix, sweep.StageSenders)); err != nil {
+		f.beat.advance(before - f.ix.Unattributed())
+		if time.Since(shown) > cmp.Or(f.showEvery, showEvery) {
+			if err := f.show(ctx, f.picture(f.ix, sweep.StageSenders)); err != nil {
 				return err
 			}
 			shown = time.Now()
 		}
-		if w.beat.spent()-saved > cmp.Or(w.keepEvery, saveEvery) {
-			saved = w.beat.spent()
-			if err := w.keepIndex(ctx, ix, true); err != nil {
+		if f.beat.spent()-saved > cmp.Or(f.keepEvery, saveEvery) {
+			saved = f.beat.spent()
+			if err := f.keepIndex(ctx, f.ix, true); err != nil {
 				return err
 			}
 		}
@@ -150,42 +148,61 @@ func (w *work) attribute(ctx context.Context, ix *mailindex.Index) error {
 	return nil
 }
 
-// learn reads messages side by side; with sweeping, the sender of each new address is swept once.
-func (w *work) learn(ctx context.Context, ix *mailindex.Index, batch []sweep.MessageID, sweeping bool, sweeps *tally, left func() int64) error {
-	var mu sync.Mutex
+// unitsForSenders is what the plan leaves an analysis that has listed or refreshed its mailbox, and the mailbox's others of the last 24 hours.
+func (w *work) unitsForSenders(ctx context.Context) (units int64, err error) {
+	var others int64
+	err = w.DB.Tenant(ctx, w.c.CustomerID, func(tx *store.Tx) (err error) {
+		others, err = tx.AnalysisUnits(w.target.Mailbox, w.c.ID)
+		return err
+	})
+	plan := w.Plans.PlanAt(w.standing.Customer, w.c.Now)
+	return min(int64(plan.AnalysisUnits), int64(plan.DayUnits())-others) - w.beat.spent() - unitsOfEnd, err
+}
+
+// learn reads messages side by side; with sweeping, the sender of each new address is swept once. What the budget does not cover is left.
+func (f *finder) learn(ctx context.Context, batch []sweep.MessageID, sweeping bool, sweeps *tally) error {
 	swept := map[string]bool{}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, id := range batch {
 		g.Go(safely(func() error {
-			if attributed(ix, &mu, id) || left() < margin {
-				return nil // swept meanwhile with a sibling's sender, or enough
+			if f.attributed(id) {
+				return nil // swept meanwhile with a sibling's sender
 			}
-			address, err := w.read(ctx, ix, &mu, id)
-			if err != nil || address == "" || !sweeping {
-				return err
-			}
-			mu.Lock()
-			again := swept[address]
-			swept[address] = true
-			mu.Unlock()
-			if again {
+			err := f.discover(ctx, id, sweeping, swept, sweeps)
+			if errors.Is(err, errSpent) {
 				return nil
 			}
-			gained, err := w.sweepSender(ctx, ix, &mu, address, left)
-			mu.Lock()
-			defer mu.Unlock()
-			sweeps.add(gained)
 			return err
 		}))
 	}
 	return g.Wait()
 }
 
-func attributed(ix *mailindex.Index, mu *sync.Mutex, id sweep.MessageID) bool {
-	mu.Lock()
-	defer mu.Unlock()
-	return ix.Attributed(id)
+// discover reads a message and sweeps its sender, unless a sibling does so.
+func (f *finder) discover(ctx context.Context, id sweep.MessageID, sweeping bool, swept map[string]bool, sweeps *tally) error {
+	address, err := f.read(ctx, id)
+	if err != nil || address == "" || !sweeping {
+		return err
+	}
+	f.mu.Lock()
+	again := swept[address]
+	swept[address] = true
+	f.mu.Unlock()
+	if again {
+		return nil
+	}
+	gained, err := f.sweepSender(ctx, address)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sweeps.add(gained)
+	return err
+}
+
+func (f *finder) attributed(id sweep.MessageID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ix.Attributed(id)
 }
 
 // read learns one message's headers and returns its sender.
@@ -201,7 +218,7 @@ func (w *work) read(ctx context.Context, ix *mailindex.Index, mu *sync.Mutex, id
 		return "", err
 	}
 	address, name, _ := mailindex.ParseFrom(m.From)
-	h := mailindex.Header{Address: address, Name: name, ListID: m.ListID, Size: m.Size, Date: m.Date,
+	h := mailindex.Header{Address: address, Name: name, ListID: mailindex.ParseListID(m.ListID), Size: m.Size, Date: m.Date,
 		Unsubscribe: mailindex.ParseUnsubscribe(m.ListUnsubscribe, m.ListUnsubscribePost)}
 	mu.Lock()
 	defer mu.Unlock()

@@ -210,3 +210,30 @@ func TestAnalyzingAgainWithoutNewMailCostsNextToNothing(t *testing.T) {
 	p = c.preview(t, protected(t, sweep.Archive, `{"all":[{"category":"promotions"},{"older_than_days":90}]}`))
 	require.LessOrEqual(t, p.UnitsSpent, int64(13), "labels, history, the small part of two divided slices")
 }
+
+// History tells of changes in spam and trash too, of mail that no listing shows: it is neither looked for nor counted. What leaves them is
+// looked at once.
+func TestAnalyzingAgainLooksForNothingInSpamAndTrash(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 600, Seed: 33})
+	c.analyzed(t)
+	var hidden []string
+	for _, m := range c.messages(t) {
+		if labelled(m, sweep.LabelTrash) || labelled(m, sweep.LabelSpam) {
+			hidden = append(hidden, m.ID)
+		}
+	}
+	require.Greater(t, len(hidden), 3)
+	require.NoError(t, c.google.Relabel(c.email, hidden, []string{"STARRED"}, []string{"UNREAD"}))
+	a := c.analyzed(t)
+	c.equalsFacts(t, a)
+	require.LessOrEqual(t, a.UnitsSpent, int64(10))
+	require.NoError(t, c.google.Relabel(c.email, hidden[:2], []string{"INBOX"}, []string{"TRASH", "SPAM"}))
+	c.budget(1) // no sender is looked for
+	a = c.analyzed(t)
+	c.equalsFacts(t, a)
+	require.LessOrEqual(t, a.UnitsSpent, int64(120))
+	a = c.analyzed(t)
+	c.equalsFacts(t, a)
+	require.LessOrEqual(t, a.UnitsSpent, int64(10))
+}

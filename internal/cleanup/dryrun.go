@@ -3,9 +3,9 @@ package cleanup
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -74,60 +74,66 @@ func labelOf(ix *mailindex.Index, spec sweep.CleanupSpec) string {
 }
 
 // choose selects, after asking Gmail for the leaves that the index cannot answer, and reads a sample of what only a search vouches for and
-// of what stays open.
+// of what stays open. What the plan's budget for it does not cover stays undetermined.
 func (w *work) choose(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (mailindex.Selection, error) {
-	if err := w.knowKeepList(ctx, ix, spec); err != nil {
+	f := w.finder(ix, int64(w.Plans.PlanAt(w.standing.Customer, w.c.Now).PreviewUnits()))
+	if err := f.knowKeepList(ctx, ix, spec, f.within); err != nil {
 		return mailindex.Selection{}, err
 	}
-	s, err := w.verify(ctx, ix, spec, o)
+	s, err := f.verify(ctx, spec, o)
+	if errors.Is(err, errSpent) {
+		s = ix.Select(spec, *o)
+		s.LeaveUnverified()
+		return s, nil
+	}
 	if err != nil || s.Undetermined == 0 {
 		return s, err
 	}
 	open := ix.Evaluate(spec.Criteria.Freeze(o.Now), o.Listed).Maybe
-	if _, err := w.check(ctx, ix, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil {
+	if _, err := f.check(ctx, sample(ix.IDs(open, mailindex.NewestFirst), maxOpen)); err != nil && !errors.Is(err, errSpent) {
 		return s, err
 	}
 	return ix.Select(spec, *o), nil
 }
 
 // verify selects until a sample of what only a search vouches for is what the search said. A search that proves to find others' mail too
-// is made again after those of the others; what is still disproved after some rounds stays out.
-func (w *work) verify(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (s mailindex.Selection, err error) {
-	var mu sync.Mutex
-	unlimited := func() int64 { return math.MaxInt64 }
+// is made again after those of the others; what is still disproved after some rounds stays out. errSpent when a sample cannot be read.
+func (f *finder) verify(ctx context.Context, spec sweep.CleanupSpec, o *mailindex.SelectOptions) (s mailindex.Selection, err error) {
 	o.Listed = mailindex.Listed{}
 	for round := range sampleRounds {
-		listed, err := w.ask(ctx, ix, ix.Needs(spec, *o))
+		listed, err := f.ask(ctx, f.ix, f.ix.Needs(spec, *o), f.within)
 		if err != nil {
 			return s, err
 		}
 		maps.Copy(o.Listed, listed)
-		s = ix.Select(spec, *o)
-		disproved, err := w.check(ctx, ix, sample(ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples))
+		s = f.ix.Select(spec, *o)
+		if s.Unverified.IsEmpty() {
+			return s, nil
+		}
+		disproved, err := f.check(ctx, sample(f.ix.IDs(s.Unverified, mailindex.NewestFirst), maxSamples))
 		if err != nil || len(disproved) == 0 {
-			return ix.Select(spec, *o), err
+			return f.ix.Select(spec, *o), err
 		}
 		for _, address := range disproved {
 			if round == sampleRounds-1 {
 				break
 			}
-			if _, err := w.sweepSender(ctx, ix, &mu, address, unlimited); err != nil {
+			if _, err := f.sweepSender(ctx, address); err != nil {
 				return s, err
 			}
 		}
 	}
-	return ix.Select(spec, *o), nil
+	return f.ix.Select(spec, *o), nil
 }
 
 // check reads messages and gives the senders to whom a search had given one that is somebody else's.
-func (w *work) check(ctx context.Context, ix *mailindex.Index, list []sweep.MessageID) (disproved []string, err error) {
-	var mu sync.Mutex
+func (f *finder) check(ctx context.Context, list []sweep.MessageID) (disproved []string, err error) {
 	for _, id := range list {
-		said, _ := ix.Message(id)
-		if _, err := w.read(ctx, ix, &mu, id); err != nil {
+		said, _ := f.ix.Message(id)
+		if _, err := f.read(ctx, id); err != nil {
 			return nil, err
 		}
-		if is, ok := ix.Message(id); ok && said.SenderKnown && is.Sender != said.Sender && !slices.Contains(disproved, said.Sender) {
+		if is, ok := f.ix.Message(id); ok && said.SenderKnown && is.Sender != said.Sender && !slices.Contains(disproved, said.Sender) {
 			disproved = append(disproved, said.Sender)
 		}
 	}
@@ -207,10 +213,8 @@ func (w *work) quota() (q sweep.Quota, err error) {
 
 // samples shows ten messages of the set as the index knows them; their subjects are never stored.
 func samples(ix *mailindex.Index, set ids) (list []sweep.Sample) {
-	for _, id := range sample(set, 10) {
-		if m, ok := ix.Message(id); ok {
-			list = append(list, sweep.Sample{ID: id.String(), From: m.Sender, Date: m.Date, Size: m.Size})
-		}
+	for _, m := range ix.Messages(ix.Rows(sample(set, 10)), mailindex.OldestFirst) {
+		list = append(list, sweep.Sample{ID: m.ID.String(), From: m.Sender, Date: m.Date, Size: m.Size})
 	}
 	return list
 }

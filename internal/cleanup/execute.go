@@ -29,6 +29,7 @@ type execution struct {
 	unsure  map[int]batchSet           // neither answered nor proven: perhaps not even begun
 	look    look
 	proof   evidence
+	open    bool                     // of some messages it cannot be told what they are now: they are left
 	anyMay  bool                     // history did not reach back to the freeze: every message may have changed
 	clean   map[sweep.MessageID]bool // of what is left of the plan, as of checked
 	checked int                      // what was news by then
@@ -52,6 +53,8 @@ func (w *work) execute(ctx, hear context.Context) error {
 		return cmp.Or(err, cause) // not over: another claim goes on
 	case errors.Is(cause, errCanceled):
 		return x.settle(ctx, store.Ending{State: sweep.Canceled})
+	case err == nil && x.open:
+		return x.settle(ctx, failure(sweep.Errorf(sweep.PlanExpired, "what is known of this mailbox does not tell any more which messages are meant: what is left is to be previewed again")))
 	case err == nil:
 		return x.settle(ctx, store.Ending{State: sweep.Succeeded})
 	}
@@ -213,7 +216,7 @@ func (x *execution) recheck(ctx context.Context, n int) error {
 	if x.clean != nil && x.checked == x.look.news {
 		return nil
 	}
-	if err := x.knowKeepList(ctx, x.ix, x.head.Spec); err != nil {
+	if err := x.knowKeepList(ctx, x.ix, x.head.Spec, x.toTheEnd); err != nil {
 		return err
 	}
 	rest := x.set[n*sweep.BatchSize:]
@@ -227,6 +230,7 @@ func (x *execution) recheck(ctx context.Context, n int) error {
 		x.clean[id] = true
 		delete(x.skipped, id)
 	}
+	x.open = x.open || len(rc.Open) > 0
 	for reason, list := range rc.Skipped {
 		for _, id := range list {
 			x.skipped[id] = x.whereabouts(id, reason)
@@ -240,7 +244,7 @@ func (x *execution) withLeaves(ctx context.Context, o mailindex.SelectOptions, r
 	rows := x.ix.Rows(rest)
 	open := o.Changed == nil || rows.Intersects(o.Changed)
 	if open && (x.listed == nil || rows.Intersects(x.ix.Changed(x.look.recent))) {
-		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o))
+		listed, err := x.ask(ctx, x.ix, x.ix.Needs(x.head.Spec, o), x.toTheEnd)
 		if err != nil {
 			return o, err
 		}

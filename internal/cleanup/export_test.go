@@ -2,6 +2,8 @@ package cleanup
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"mailsweep/internal/mailindex"
@@ -52,4 +54,34 @@ func IndexOf(ctx context.Context, s *Service, customer, mailbox sweep.ID) (ix *m
 func FreshLook(age time.Duration, sent int) bool {
 	l := look{began: time.Now().Add(-age), sent: sent}
 	return l.fresh()
+}
+
+// SaveForeign stores a mailbox's index as a later program might write it: in a form that this one does not know.
+func SaveForeign(ctx context.Context, s *Service, r *Runner, customer, mailbox sweep.ID) error {
+	return r.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		box, err := s.box(tx)
+		if err != nil {
+			return err
+		}
+		sealed, version, err := tx.Index(mailbox)
+		if err != nil {
+			return err
+		}
+		for i, segment := range sealed {
+			part := mailboxPart(mailbox, "index|"+segment.Name)
+			plain, err := box.Open(segment.Sealed, part)
+			if err != nil {
+				return err
+			}
+			plain[0] = 99
+			if sealed[i].Sealed, err = box.Seal(plain, part); err != nil {
+				return err
+			}
+		}
+		slices.SortFunc(sealed, func(a, b store.SealedSegment) int { return strings.Compare(b.Name, a.Name) })
+		i := slices.IndexFunc(sealed, func(s store.SealedSegment) bool { return s.Name == "head" })
+		sealed[0], sealed[i] = sealed[i], sealed[0] // the segment that decides comes first
+		_, err = tx.SaveIndex(mailbox, sealed, version, version+1, tx.Now)
+		return err
+	})
 }

@@ -2,6 +2,7 @@ package cleanup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,26 +14,35 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// loadIndex opens a mailbox's index; nil if it was never analyzed.
+// loadIndex opens a mailbox's index; nil if it was never analyzed, or by a program whose form of an index this one does not know.
 func loadIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Index, error) {
+	ix, _, err := readIndex(tx, box, mailbox)
+	return ix, err
+}
+
+// readIndex also gives the version of what is stored, be it readable or not; 0: nothing is.
+func readIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Index, int64, error) {
 	sealed, version, err := tx.Index(mailbox)
 	if err != nil || len(sealed) == 0 {
-		return nil, err
+		return nil, 0, err
 	}
 	segments := make([]mailindex.Segment, 0, len(sealed))
 	for _, s := range sealed {
 		plain, err := box.Open(s.Sealed, mailboxPart(mailbox, "index|"+s.Name))
 		if err != nil {
-			return nil, fmt.Errorf("open index: %w", err)
+			return nil, 0, fmt.Errorf("open index: %w", err)
 		}
 		segments = append(segments, mailindex.Segment{Name: s.Name, Data: plain})
 	}
 	ix, err := mailindex.Decode(segments)
+	if errors.Is(err, mailindex.ErrCorrupt) {
+		return nil, version, nil
+	}
 	if err != nil {
-		return nil, fmt.Errorf("decode index: %w", err)
+		return nil, 0, fmt.Errorf("decode index: %w", err)
 	}
 	ix.Version = version
-	return ix, nil
+	return ix, version, nil
 }
 
 // saveIndex seals and writes a mailbox's index. Where another job saved one since this was read, what both know is saved: labels as of the
@@ -42,12 +52,17 @@ func saveIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID, ix *mailindex.In
 	if err != nil || saved {
 		return err
 	}
-	theirs, err := loadIndex(tx, box, mailbox)
+	theirs, version, err := readIndex(tx, box, mailbox)
 	if err != nil {
 		return err
 	}
-	if theirs == nil {
+	if theirs == nil && version == 0 {
 		return nil // the mailbox's knowledge was deleted meanwhile, and is not to come back
+	}
+	if theirs == nil {
+		ix.Version = version
+		_, err = writeIndex(tx, box, mailbox, ix)
+		return err
 	}
 	if theirs.HistoryID > ix.HistoryID {
 		theirs.Inherit(ix)

@@ -180,7 +180,11 @@ func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Tim
 	if _, err := ix.Extend(now, recent); err != nil {
 		return err
 	}
-	fresh.AndNot(ix.Fresh()) // what the listing placed; mail imported under another date stays fresh, its size unknown
+	// mail that was imported under another date, or came back from spam or trash, is in no listing of what is new
+	if err := w.readAll(ctx, ix, sample(ix.IDs(ix.Fresh(), mailindex.OldestFirst), maxEdges)); err != nil {
+		return err
+	}
+	fresh.AndNot(ix.Fresh())
 	return w.sizes(ctx, since, func(name string, found []sweep.MessageID) { ix.RefineDimension(name, fresh, found) })
 }
 
@@ -239,8 +243,17 @@ func sliceStart(bounds []time.Time, cut time.Time) (from time.Time, known bool) 
 	return from, false
 }
 
-// ask lists at Gmail what the index does not know of the leaves, and nothing more.
-func (w *work) ask(ctx context.Context, ix *mailindex.Index, needs []mailindex.Need) (mailindex.Listed, error) {
+// lister lists a search; whole: to its end.
+type lister func(context.Context, gmail.Search) (found []sweep.MessageID, whole bool, err error)
+
+// toTheEnd is the lister that has no budget.
+func (w *work) toTheEnd(ctx context.Context, s gmail.Search) (found []sweep.MessageID, whole bool, err error) {
+	found, err = w.collect(ctx, s)
+	return found, err == nil, err
+}
+
+// ask lists at Gmail what the index does not know of the leaves, and nothing more. What is not listed whole stays undetermined.
+func (w *work) ask(ctx context.Context, ix *mailindex.Index, needs []mailindex.Need, list lister) (mailindex.Listed, error) {
 	listed := mailindex.Listed{}
 	for _, n := range needs {
 		search, ok := gmail.SearchOf(n.Leaf)
@@ -253,9 +266,12 @@ func (w *work) ask(ctx context.Context, ix *mailindex.Index, needs []mailindex.N
 				search = search.And(mustSearch(n.Leaf))
 			}
 		}
-		found, err := w.collect(ctx, search)
+		found, whole, err := list(ctx, search)
 		if err != nil {
 			return nil, err
+		}
+		if !whole {
+			continue
 		}
 		l := ix.NewListing(found, n.Leaf.Op == sweep.ByFrom)
 		l.Rest = n.Rest
@@ -270,8 +286,8 @@ func mustSearch(leaf sweep.Criteria) gmail.Search {
 }
 
 // knowKeepList lists what the keep list's entries find at Gmail where the index does not have it: a sender that is known from a search
-// only could be one of them. The listings stay with the index.
-func (w *work) knowKeepList(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec) error {
+// only could be one of them. The listings stay with the index; without, such mail is kept back.
+func (w *work) knowKeepList(ctx context.Context, ix *mailindex.Index, spec sweep.CleanupSpec, list lister) error {
 	if !spec.Protect.KeepList {
 		return nil
 	}
@@ -280,11 +296,13 @@ func (w *work) knowKeepList(ctx context.Context, ix *mailindex.Index, spec sweep
 		if !ok || ix.HasDimension(mailindex.FromDimension(entry)) {
 			continue
 		}
-		found, err := w.collect(ctx, search)
+		found, whole, err := list(ctx, search)
 		if err != nil {
 			return err
 		}
-		ix.SetDimension(mailindex.FromDimension(entry), found)
+		if whole {
+			ix.SetDimension(mailindex.FromDimension(entry), found)
+		}
 	}
 	return nil
 }

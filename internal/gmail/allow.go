@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // errNotAllowed is what a request outside the list below gets instead of a connection.
@@ -21,6 +22,9 @@ type rule struct {
 	params map[string]*regexp.Regexp // every value must fit; needed ones are checked by the rule's own test
 	needs  string                    // a parameter that must be there exactly once
 }
+
+// allowed is what our mailboxes may call, compiled once.
+var allowed = sync.OnceValue(rules)
 
 // rules are written out in full: this is the list a reader checks.
 func rules() []rule {

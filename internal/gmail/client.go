@@ -73,7 +73,7 @@ func (c *Client) service(m *Mailbox) (*api.Service, error) {
 		return nil, fmt.Errorf("the Gmail base URL is not a URL")
 	}
 	m.http = &http.Client{
-		Transport:     &transport{mailbox: m, allow: allowList{base: base, rules: rules()}, base: c.connections()},
+		Transport:     &transport{mailbox: m, allow: allowList{base: base, rules: allowed()}, base: c.connections()},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	service, err := api.NewService(context.Background(), option.WithHTTPClient(m.http), option.WithEndpoint(address))

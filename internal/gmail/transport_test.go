@@ -234,3 +234,10 @@ func TestAHangingAnswerEndsByTheTimeout(t *testing.T) {
 		t.Errorf("%v, want the caller's own end", err)
 	}
 }
+
+func TestOpeningAMailboxCompilesNoRules(t *testing.T) {
+	c := &Client{OAuth: &OAuth{}}
+	if n := testing.AllocsPerRun(20, func() { c.Open("refresh", "account") }); n > 200 {
+		t.Fatalf("%.0f allocations", n)
+	}
+}

@@ -40,7 +40,7 @@ type planOnOffer struct {
 	People            int             `json:"people"`
 	RequestsPerMinute int             `json:"requests_per_minute"`
 	AnalysisUnits     int             `json:"analysis_units" doc:"Gmail units that one analysis may spend"`
-	FullPerDay        int             `json:"full_per_day" doc:"Full analyses per day; refreshes are unlimited"`
+	FullPerDay        int             `json:"full_per_day" doc:"Full analyses of a mailbox in 24 hours, as units of Gmail; beyond, an analysis refreshes what is known and looks for no more senders"`
 	Features          []sweep.Feature `json:"features"`
 }
 

@@ -31,6 +31,7 @@ func (ix *Index) Analysis(o SelectOptions) sweep.Analysis {
 	a.ByAge, a.Exact["by_age"] = r.byAge()
 	a.BySize, a.Exact["by_size"] = r.size.blocks(r.rows)
 	a.Senders, a.Domains = senders[:min(len(senders), topSenders)], domains[:min(len(domains), topSenders)]
+	a.Lists = listsOf(senders)
 	a.Exact["senders"] = !slices.ContainsFunc(senders, func(s sweep.Sender) bool { return !s.Exact }) && r.allAttributed()
 	a.Exact["domains"] = a.Exact["senders"]
 	a.AttributedPercent = r.attributed()

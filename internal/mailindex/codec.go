@@ -156,7 +156,7 @@ func (ix *Index) writePeople(w *writer) {
 	for _, p := range ix.people[1:] {
 		w.text(p.address)
 		w.text(p.name)
-		w.text(p.listID)
+		w.text(packLists(p.lists))
 		w.uint(uint64(max(0, slices.Index(methods[:], p.unsubscribe))))
 		w.uint(uint64(p.swept))
 	}
@@ -164,7 +164,9 @@ func (ix *Index) writePeople(w *writer) {
 
 func (ix *Index) readPeople(r *reader) {
 	for range r.count(len(r.b)) {
-		p := person{address: r.text(), name: r.text(), listID: r.text(), unsubscribe: methods[r.count(len(methods)-1)], swept: uint32(r.count(len(ix.ids)))}
+		p, lists := person{address: r.text(), name: r.text()}, r.text()
+		p.unsubscribe, p.swept = methods[r.count(len(methods)-1)], uint32(r.count(len(ix.ids)))
+		p.lists = unpackLists(lists, p.unsubscribe)
 		if r.version < 2 {
 			p.swept = 0 // it was a yes or no: swept again before it is believed
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func differences(a, b *Index) (out []string) {
 	check("slices", slices.Equal(a.slices, b.slices))
 	check("dates", slices.Equal(a.dates, b.dates))
 	check("sizes", slices.Equal(a.sizes, b.sizes))
-	check("senders", slices.Equal(a.senders, b.senders) && slices.Equal(a.people, b.people) && maps.Equal(a.byAddr, b.byAddr))
+	check("senders", slices.Equal(a.senders, b.senders) && reflect.DeepEqual(a.people, b.people) && maps.Equal(a.byAddr, b.byAddr))
 	check("sets", slices.EqualFunc(sets(a), sets(b), func(x, y *roaring.Bitmap) bool { return x.Equals(y) }))
 	check("dimensions", maps.EqualFunc(a.dims, b.dims, func(x, y *dimension) bool { return x.yes.Equals(y.yes) && x.unknown.Equals(y.unknown) }))
 	check("labels", slices.Equal(a.labels, b.labels))

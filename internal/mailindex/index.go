@@ -84,8 +84,8 @@ func (ix *Index) Learned() bool { return ix.learned }
 // Live is the set of messages that exist.
 func (ix *Index) Live() *roaring.Bitmap { return ix.live.Clone() }
 
-// Fresh is the messages that history added since the last listing: their labels are known, their dates are not.
-func (ix *Index) Fresh() *roaring.Bitmap { return ix.fresh.Clone() }
+// Fresh is the messages outside spam and trash that history added since the last listing: their labels are known, their dates are not.
+func (ix *Index) Fresh() *roaring.Bitmap { return roaring.AndNot(ix.fresh, ix.hidden()) }
 
 // Bounds are the ends of the date slices, ascending.
 func (ix *Index) Bounds() []time.Time { return slices.Clone(ix.bounds) }

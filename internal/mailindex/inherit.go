@@ -63,7 +63,10 @@ func (h *heir) person(n uint32) uint32 {
 	}
 	was := h.old.people[n]
 	to := h.ix.person(was.address)
-	h.ix.describe(to, Header{Name: was.name, ListID: was.listID, Unsubscribe: was.unsubscribe})
+	h.ix.describe(to, Header{Name: was.name, Unsubscribe: was.unsubscribe})
+	for _, l := range was.lists {
+		h.ix.people[to].describeList(l.ID, l.Unsubscribe)
+	}
 	h.people[n] = to
 	return to
 }

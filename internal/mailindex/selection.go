@@ -30,6 +30,13 @@ type Selection struct {
 	Unverified   *roaring.Bitmap // of ToClean: a sender rule chose them by Gmail's search alone; read a sample before acting
 }
 
+// LeaveUnverified leaves out, as undetermined, what is not to be acted on before a sample is read.
+func (s *Selection) LeaveUnverified() {
+	n := int(s.Unverified.GetCardinality())
+	s.ToClean.AndNot(s.Unverified)
+	s.Matched, s.Undetermined, s.Unverified = s.Matched-n, s.Undetermined+n, roaring.New()
+}
+
 // Counts is the protected messages by reason.
 func (s Selection) Counts() sweep.Protected {
 	p := sweep.Protected{ByReason: map[sweep.Reason]int{}}

@@ -15,16 +15,17 @@ import (
 
 // person is one From address.
 type person struct {
-	address, name, listID string
-	unsubscribe           sweep.UnsubscribeMethod
-	swept                 uint32 // how many rows there were when a from: search for the address was listed whole
+	address, name string
+	lists         []sweep.MailingList
+	unsubscribe   sweep.UnsubscribeMethod
+	swept         uint32 // how many rows there were when a from: search for the address was listed whole
 }
 
 // Header is what was read of one message. Address is the lower-cased addr-spec of the first From, "" when there is none.
 type Header struct {
 	Address     string
 	Name        string
-	ListID      string
+	ListID      string // as ParseListID gives it
 	Unsubscribe sweep.UnsubscribeMethod
 	Size        int64     // Gmail's sizeEstimate in bytes; 0: unknown
 	Date        time.Time // Gmail's internalDate; zero: unknown
@@ -56,9 +57,7 @@ func (ix *Index) describe(n uint32, h Header) {
 	if p.name == "" {
 		p.name = h.Name
 	}
-	if p.listID == "" {
-		p.listID = h.ListID
-	}
+	p.describeList(h.ListID, h.Unsubscribe)
 	p.unsubscribe = easier(p.unsubscribe, h.Unsubscribe)
 }
 

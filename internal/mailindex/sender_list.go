@@ -30,7 +30,7 @@ func (e *evaluator) senderList(s sizing) []sweep.Sender {
 	var out []sweep.Sender
 	for n, rows := range e.bySender()[1:] {
 		p := ix.people[n+1]
-		t := sweep.Sender{Address: p.address, Name: p.name, Domain: DomainOf(p.address), Unsubscribe: p.unsubscribe}
+		t := sweep.Sender{Address: p.address, Name: p.name, Domain: DomainOf(p.address), Unsubscribe: p.unsubscribe, Lists: p.lists}
 		t.Exact = complete || !disputed && p.swept > unknown.Maximum()
 		for _, row := range rows {
 			if counted.has(row) {

@@ -73,7 +73,7 @@ func (ix *Index) bulkSuggestions(senders []sweep.Sender) (out []sweep.Suggestion
 			break
 		}
 		p := ix.people[ix.byAddr[s.Address]]
-		list := p.listID != "" || p.unsubscribe != sweep.NoWay
+		list := len(p.lists) > 0 || p.unsubscribe != sweep.NoWay
 		// An address that the criteria would refuse, such as one with a quoted local part, cannot be suggested.
 		c, err := sweep.ParseCriteria([]byte(`{"from":` + strconv.Quote(s.Address) + `}`))
 		if !list || err != nil || s.Unread*100 < s.Messages*bulkUnreadPercent {

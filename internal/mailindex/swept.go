@@ -120,22 +120,29 @@ func (ix *Index) distrust(n uint32) {
 	}
 }
 
-// Unread gives at most n messages, spread evenly, of those that only a search gave to the address, and how many there are.
-func (ix *Index) Unread(address string, n int) (sample []sweep.MessageID, of int) {
+// Distrust takes from an address what only a search gave it.
+func (ix *Index) Distrust(address string) {
+	if n, ok := ix.byAddr[strings.ToLower(address)]; ok {
+		ix.distrust(n)
+	}
+}
+
+// Swept gives, by id, the messages that only a search gave to the address, and how many of its messages were read.
+func (ix *Index) Swept(address string) (unread []sweep.MessageID, read int) {
 	number, ok := ix.byAddr[strings.ToLower(address)]
 	if !ok {
 		return nil, 0
 	}
-	var rows []uint32
 	for row, sender := range ix.senders {
-		if sender == number && !ix.read.Contains(uint32(row)) && ix.live.Contains(uint32(row)) {
-			rows = append(rows, uint32(row))
+		switch {
+		case sender != number || !ix.live.Contains(uint32(row)):
+		case ix.read.Contains(uint32(row)):
+			read++
+		default:
+			unread = append(unread, ix.ids[row])
 		}
 	}
-	for i := range min(n, len(rows)) {
-		sample = append(sample, ix.ids[rows[i*len(rows)/min(n, len(rows))]])
-	}
-	return sample, len(rows)
+	return unread, read
 }
 
 // tokens cuts a text as Gmail's search does: at everything but letters, digits and underscore.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -53,6 +54,17 @@ func (tx *Tx) Index(mailbox sweep.ID) ([]SealedSegment, int64, error) {
 		version = max(version, r.Version)
 	}
 	return out, version, nil
+}
+
+// AnalysisUnits is how many Gmail units the analyses of a mailbox have spent in the last 24 hours, but for one.
+func (tx *Tx) AnalysisUnits(mailbox, but sweep.ID) (units int64, err error) {
+	since, err := sweep.NewID(tx.Now.Add(-24*time.Hour), bytes.NewReader(make([]byte, len(sweep.ID{}))))
+	if err != nil {
+		return 0, fmt.Errorf("make id: %w", err)
+	}
+	err = tx.Raw("SELECT coalesce(sum(units), 0) FROM jobs WHERE customer_id = ? AND id >= ? AND mailbox_id = ? AND kind = 'analyze' AND id <> ?",
+		dbID(tx.Customer), dbID(since), dbID(mailbox), dbID(but)).Row().Scan(&units)
+	return units, doing(err, "sum units")
 }
 
 // SaveAnalysis keeps the last analysis of a mailbox, sealed.

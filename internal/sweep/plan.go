@@ -42,7 +42,7 @@ type Plan struct {
 	People            int       `json:"people"`              // members of the customer
 	RequestsPerMinute int       `json:"requests_per_minute"` // API rate
 	AnalysisUnits     int       `json:"analysis_units"`      // Gmail units one analysis may spend
-	FullPerDay        int       `json:"full_per_day"`        // full rebuilds of an index
+	FullPerDay        int       `json:"full_per_day"`        // so many times AnalysisUnits a mailbox's analyses may spend in a day; beyond, they only refresh
 	Weight            int       `json:"weight"`              // share of the workers under load
 	Features          []Feature `json:"features"`
 }
@@ -62,6 +62,12 @@ func DefaultPlans() Plans {
 		Enterprise: {Enterprise, 9_900, 500_000, 50, 50, 3_000, 150_000, 4, 8, ent},
 	}
 }
+
+// PreviewUnits is how many Gmail units a dry run may spend on what the index does not know.
+func (p Plan) PreviewUnits() int { return p.AnalysisUnits / 5 }
+
+// DayUnits is how many Gmail units the analyses of one mailbox may spend in 24 hours before they look for no more senders.
+func (p Plan) DayUnits() int { return p.AnalysisUnits * p.FullPerDay }
 
 // Has says whether the plan carries the feature.
 func (p Plan) Has(f Feature) bool { return slices.Contains(p.Features, f) }

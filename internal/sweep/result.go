@@ -47,8 +47,22 @@ type Sender struct {
 	First       time.Time         `json:"first"`
 	Last        time.Time         `json:"last"`
 	Unsubscribe UnsubscribeMethod `json:"unsubscribe"`
+	Lists       []MailingList     `json:"lists,omitempty"`
 	Verified    int               `json:"verified"`
 	Exact       bool              `json:"exact"`
+}
+
+// MailingList is a list (List-Id) that mail of a sender names, and how that mail lets one off it.
+type MailingList struct {
+	ID          string            `json:"id"`
+	Unsubscribe UnsubscribeMethod `json:"unsubscribe"`
+}
+
+// MailingListGroup is the senders together whose mail, as far as it was read, names a list.
+type MailingListGroup struct {
+	ID          string            `json:"id"`
+	Senders     int               `json:"senders"`
+	Unsubscribe UnsubscribeMethod `json:"unsubscribe"`
 }
 
 // Domain is the senders of one registrable domain together.
@@ -102,6 +116,7 @@ type Analysis struct {
 	Senders           []Sender           `json:"senders"`
 	SendersTotal      int                `json:"senders_total"`
 	Domains           []Domain           `json:"domains"`
+	Lists             []MailingListGroup `json:"lists"`
 	AttributedPercent float64            `json:"attributed_percent"`
 	Suggestions       []Suggestion       `json:"suggestions"`
 	Health            Health             `json:"health"`
@@ -222,7 +237,7 @@ type UndoResult struct {
 func (a *Analysis) Whole() {
 	a.ByCategory, a.ByAge, a.Exact = orNone(a.ByCategory), orNone(a.ByAge), orNone(a.Exact)
 	a.Health.Parts = orNone(a.Health.Parts)
-	a.BySize, a.Senders, a.Domains, a.Suggestions = orEmpty(a.BySize), orEmpty(a.Senders), orEmpty(a.Domains), orEmpty(a.Suggestions)
+	a.BySize, a.Senders, a.Domains, a.Lists, a.Suggestions = orEmpty(a.BySize), orEmpty(a.Senders), orEmpty(a.Domains), orEmpty(a.Lists), orEmpty(a.Suggestions)
 }
 
 // Whole does the same for a preview.

@@ -22,6 +22,8 @@ const (
 	gmailSenders  = 3_000
 	gmailScale    = 5
 	gmailSeed     = 7
+
+	smallerMailbox = 30_900 // another, of which more is to be attributed
 )
 
 // unitsPerSecond is what Gmail allows one mailbox in the long run (6,000 a minute): the limit of every time below.

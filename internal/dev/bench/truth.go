@@ -89,15 +89,20 @@ func (m *mailboxRig) told(ctx context.Context) (line, error) {
 		ours: fmt.Sprintf("%d of %d cells differ, over %d messages", wrong, cells, messages), limit: "–", ratio: "–", goal: "0"}, wrong == 0), nil
 }
 
-// another connects one more mailbox and analyzes it.
-func (m *mailboxRig) another(ctx context.Context, email string, g google.Generate, out any) (mailbox string, err error) {
+// connect makes and connects one more mailbox.
+func (m *mailboxRig) connect(ctx context.Context, email string, g google.Generate) (mailbox string, err error) {
 	if _, err := m.Sim.AddGenerated(email, g); err != nil {
 		return "", fmt.Errorf("fill the mailbox: %w", err)
 	}
 	if err := m.c.Connect(ctx, email); err != nil {
 		return "", err
 	}
-	if mailbox, err = m.mailboxOf(ctx, email); err != nil {
+	return m.mailboxOf(ctx, email)
+}
+
+// another connects one more mailbox and analyzes it.
+func (m *mailboxRig) another(ctx context.Context, email string, g google.Generate, out any) (mailbox string, err error) {
+	if mailbox, err = m.connect(ctx, email, g); err != nil {
 		return "", err
 	}
 	_, _, err = m.job(ctx, "/api/v1/gmail/analyze", map[string]string{"mailbox_id": mailbox}, out)
