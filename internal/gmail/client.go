@@ -43,7 +43,6 @@ type Mailbox struct {
 	client  *Client
 	account string
 	tokens  *tokens
-	flow    *flow
 	service *api.Service
 	http    *http.Client // the service's, which has the transport
 	broken  error        // the client could not be built: a mistake in the configuration
@@ -56,7 +55,7 @@ type Mailbox struct {
 // Google account. Every method may fail with *Wait and with the codes MailboxNeedsReconnect, Forbidden and Unavailable.
 func (c *Client) Open(refreshToken, account string) *Mailbox {
 	m := &Mailbox{
-		client: c, account: account, flow: newFlow(), units: map[Method]int64{},
+		client: c, account: account, units: map[Method]int64{},
 		tokens: &tokens{config: c.OAuth.oauth2(), http: c.OAuth.client(), refresh: refreshToken},
 	}
 	m.service, m.broken = c.service(m)

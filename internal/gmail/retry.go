@@ -13,6 +13,9 @@ import (
 // maxTries of one call. The client library repeats no Gmail call by itself; all our calls are safe to repeat.
 const maxTries = 6
 
+// stoppedPause is how long a project whose day is used up asks nobody, all its mailboxes together, unless Google tells a time.
+const stoppedPause = 10 * time.Minute
+
 // call makes one Gmail call and repeats it as long as that can help. This is the only retry layer; the queue's works on whole jobs.
 func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, error)) (T, error) {
 	var none T
@@ -24,7 +27,6 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, e
 		began := time.Now()
 		v, err := do()
 		if err == nil {
-			m.flow.succeeded()
 			return v, nil
 		}
 		if ctx.Err() != nil {
@@ -51,7 +53,7 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 	v := judge(a.method, cause)
 	switch v.step {
 	case giveUp:
-		return v.err
+		return errors.Join(v.err, a.close(ctx, v, time.Now().Add(a.mailbox.client.scaled(stoppedPause))))
 	case refresh:
 		if a.refreshed {
 			return v.err
@@ -59,15 +61,17 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		a.refreshed = true
 		return nil
 	case crowded:
-		a.mailbox.flow.crowded(began, time.Now())
-	}
-	if v.step == tryAgain {
+		a.mailbox.client.Pacer.Crowded(ctx, a.mailbox.account, began)
+	case tryAgain:
 		a.tries++
 	}
 	until := a.until(v)
 	if v.step == throttled {
-		if err := a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until); err != nil {
-			return errors.Join(&Wait{Until: until}, &paceError{err})
+		if !v.project && v.told.IsZero() {
+			a.mailbox.client.Pacer.Slow(ctx, a.mailbox.account, began)
+		}
+		if err := a.close(ctx, v, until); err != nil {
+			return errors.Join(&Wait{Until: until}, err)
 		}
 	}
 	if a.tries >= maxTries {
@@ -81,6 +85,27 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
 	}
 	return sleep(ctx, pause)
+}
+
+// close stops the calls of whom the refusal speaks of.
+func (a *attempts) close(ctx context.Context, v verdict, until time.Time) (err error) {
+	switch {
+	case v.project:
+		err = a.mailbox.client.Pacer.CloseProject(ctx, later(v.told, until))
+	case v.step == throttled:
+		err = a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until)
+	}
+	if err != nil {
+		return &paceError{err}
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // until is when to try again: by our own growing pauses, or when Google said if that is later. A rate refusal that outlasts our patience

@@ -223,40 +223,33 @@ func checkSilent(t *testing.T, name string, err error, secrets ...string) {
 	}
 }
 
-func TestTheNumberInFlightFollowsGooglesRefusals(t *testing.T) {
+func TestARefusalClosesWhomItSpeaksOf(t *testing.T) {
 	t.Parallel()
-	f := newFlow()
-	if f.limit() != 4 {
-		t.Errorf("starts at %d", f.limit())
-	}
-	for range 1_000 {
-		f.succeeded()
-	}
-	if f.limit() != 10 {
-		t.Errorf("grew to %d, want 10", f.limit())
-	}
-	began := time.Now()
-	for range 10 { // one crowd, refused together
-		f.crowded(began, began.Add(time.Second))
-	}
-	if f.limit() != 5 {
-		t.Errorf("one crowd cut it to %d, want 5", f.limit())
-	}
-	for i := range 5 {
-		at := began.Add(time.Duration(i+2) * time.Second)
-		f.crowded(at, at.Add(time.Millisecond))
-	}
-	if f.limit() != 2 {
-		t.Errorf("cut to %d, want 2", f.limit())
-	}
-}
-
-func TestACrowdedMailboxAsksForFewerPlaces(t *testing.T) {
-	t.Parallel()
-	p := &openPacer{}
-	f := newFake(t, refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), profileAnswer)
-	if _, err := f.open(p).Profile(t.Context()); err != nil || len(p.limits) != 2 || p.limits[0] != 4 || p.limits[1] != 2 || !p.closed.IsZero() {
-		t.Errorf("%v, places asked for %v, closed %v", err, p.limits, p.closed)
+	whole := "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'gmail.googleapis.com'"
+	told := time.Now().Add(time.Hour)
+	text := " Retry after " + told.UTC().Format(time.RFC3339Nano)
+	for name, c := range map[string]struct {
+		answer           answer
+		account, project bool
+		slowed, crowded  int
+	}{
+		"a user's minute":          {quota(403), true, false, 1, 0},
+		"a user's minute, told":    {refused(429, "rateLimitExceeded", "User-rate limit exceeded."+text), true, false, 0, 0},
+		"the project's minute":     {refused(429, "rateLimitExceeded", whole), false, true, 0, 0},
+		"the project's, 403":       {refused(403, "rateLimitExceeded", whole), false, true, 0, 0},
+		"the project's, told":      {refused(429, "rateLimitExceeded", whole+text), false, true, 0, 0},
+		"the project's day":        {refused(403, "dailyLimitExceeded", "Daily Limit Exceeded"), false, true, 0, 0},
+		"the project's day, told":  {refused(403, "dailyLimitExceeded", "Daily Limit Exceeded"+text), false, true, 0, 0},
+		"too many calls in flight": {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), false, false, 0, 1},
+	} {
+		p := &openPacer{}
+		_, _ = newFake(t, c.answer, profileAnswer).open(p).Profile(t.Context())
+		if p.closed.IsZero() == c.account || p.project.IsZero() == c.project || p.slowed != c.slowed || p.crowded != c.crowded {
+			t.Errorf("%s: account closed until %v, project until %v, slowed %d times, %d crowds", name, p.closed, p.project, p.slowed, p.crowded)
+		}
+		if until := p.closed; strings.Contains(name, "told") && later(until, p.project).Sub(told).Abs() > 3*time.Second {
+			t.Errorf("%s: closed until %v, told %v", name, later(until, p.project), told)
+		}
 	}
 }
 
