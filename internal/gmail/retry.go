@@ -10,8 +10,8 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// maxTries of one call. The client library repeats no Gmail call by itself; all our calls are safe to repeat.
-const maxTries = 6
+// maxTries of one call, so few that the pauses between them stay within its patience. The client library repeats no Gmail call by itself; all our calls are safe to repeat.
+const maxTries = 5
 
 // stoppedPause is how long a project whose day is used up asks nobody, all its mailboxes together, unless Google tells a time.
 const stoppedPause = 10 * time.Minute
@@ -38,13 +38,13 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, e
 	}
 }
 
-// attempts counts the failures of one call. Being told to slow down is no failure: that is slept over as long as patience lasts in sum.
+// attempts counts the failures of one call. Being told to slow down is no failure. All that is slept over stays within patience in sum.
 type attempts struct {
 	mailbox   *Mailbox
 	method    Method
 	pauses    *backoff.ExponentialBackOff
 	tries     int
-	slept     time.Duration // after rate refusals
+	slept     time.Duration
 	refreshed bool
 }
 
@@ -78,10 +78,11 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		return v.err
 	}
 	pause := time.Until(until)
-	if v.step != tryAgain {
-		a.slept += pause
-	}
-	if max(pause, a.slept) > a.mailbox.client.patience() {
+	a.slept += pause
+	switch longer := a.slept > a.mailbox.client.patience(); {
+	case longer && v.step == tryAgain && v.told.IsZero():
+		return v.err
+	case longer:
 		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
 	}
 	return sleep(ctx, pause)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,10 +50,10 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 		"minute quota 429": {quota(429), 4, wait, nil},
 		"user rate":        {refused(403, "userRateLimitExceeded", "x"), 4, wait, nil},
 		"crowded":          {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), 4, wait, nil},
-		"server error":     {refused(500, "backendError", "x"), 6, sweep.Unavailable, nil},
-		"HTML 503":         {answer{status: 503, body: "<html>Error</html>"}, 6, sweep.Unavailable, nil},
-		"truncated":        {answer{status: 200, body: `{"emailAddr`}, 6, sweep.Unavailable, nil},
-		"cut connection":   {answer{}, 6, sweep.Unavailable, nil},
+		"server error":     {refused(500, "backendError", "x"), 5, sweep.Unavailable, nil},
+		"HTML 503":         {answer{status: 503, body: "<html>Error</html>"}, 5, sweep.Unavailable, nil},
+		"truncated":        {answer{status: 200, body: `{"emailAddr`}, 5, sweep.Unavailable, nil},
+		"cut connection":   {answer{}, 5, sweep.Unavailable, nil},
 		"404":              {refused(404, "notFound", "Requested entity was not found."), 1, sweep.Internal, nil},
 	} {
 		f := newFake(t, c.answer)
@@ -72,10 +73,10 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 func TestATransientFailureIsRepeatedUntilItPasses(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, refused(503, "backendError", "x"), quota(403), refused(429, "rateLimitExceeded", "Too many concurrent requests for user."),
-		answer{status: 502, body: "<html>"}, answer{status: 200, body: "{"}, profileAnswer)
+		answer{status: 200, body: "{"}, profileAnswer)
 	m := f.open(&openPacer{})
 	p, err := m.Profile(t.Context())
-	if err != nil || p != (Profile{Email: "a@example.org", Messages: 3, Threads: 2, HistoryID: 77}) || m.Units() != 6 {
+	if err != nil || p != (Profile{Email: "a@example.org", Messages: 3, Threads: 2, HistoryID: 77}) || m.Units() != 5 {
 		t.Errorf("%+v, %v after %d units", p, err, m.Units())
 	}
 }
@@ -135,7 +136,7 @@ func TestTheTokenEndpointsRefusalsHaveTheirCodes(t *testing.T) {
 	}
 	f := newFake(t, profileAnswer)
 	f.token = answer{status: 503, body: "<html>"}
-	if _, err := f.open(&openPacer{}).Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 6 {
+	if _, err := f.open(&openPacer{}).Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 5 {
 		t.Errorf("%v after %d token calls", err, f.tokens)
 	}
 }
@@ -219,6 +220,17 @@ func checkSilent(t *testing.T, name string, err error, secrets ...string) {
 	for _, secret := range secrets {
 		if strings.Contains(fmt.Sprintf("%+v", err), secret) {
 			t.Errorf("%s: %q tells %q", name, err, secret)
+		}
+	}
+}
+
+func TestACallSleepsNoLongerThanItsPatienceInSum(t *testing.T) {
+	t.Parallel()
+	m := newFake(t, profileAnswer).open(&openPacer{})
+	for name, cause := range map[string]error{"transient": io.EOF, "rate": &googleapi.Error{Code: 429}} {
+		a := attempts{mailbox: m, method: GetProfile, pauses: m.client.pauses(), slept: m.client.patience()}
+		if err := a.failed(t.Context(), time.Now(), cause); err == nil || errors.As(err, new(*Wait)) != (name == "rate") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
