@@ -31,6 +31,9 @@ type Client struct {
 	Timeout   time.Duration     // of one request with its answer; 0 = 50 s
 	Observe   Observer          // called after each request, by several goroutines; nil = nobody looks
 
+	// OffTariff is called for each refusal that names another limit than the tariff does; nil = nobody looks.
+	OffTariff func(ctx context.Context, told int)
+
 	once sync.Once
 	base http.RoundTripper
 }

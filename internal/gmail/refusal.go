@@ -194,6 +194,23 @@ func hasDetail(e *googleapi.Error, reason string) bool {
 	})
 }
 
+// toldLimit is the limit that a refusal names (ErrorInfo, quota_limit_value), 0 if it names none.
+func toldLimit(err error) int {
+	var api *googleapi.Error
+	if !errors.As(err, &api) {
+		return 0
+	}
+	for _, d := range api.Details {
+		fields, _ := d.(map[string]any)
+		metadata, _ := fields["metadata"].(map[string]any)
+		text, _ := metadata["quota_limit_value"].(string)
+		if n, err := strconv.Atoi(text); err == nil {
+			return n
+		}
+	}
+	return 0
+}
+
 // word lets only a plain word through to our logs.
 func word(s string) string {
 	if len(s) > 40 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" {

@@ -67,6 +67,7 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 	}
 	until := a.until(v)
 	if v.step == throttled {
+		a.mailbox.client.compare(ctx, v, cause)
 		if !v.project && v.told.IsZero() {
 			a.mailbox.client.Pacer.Slow(ctx, a.mailbox.account, began)
 		}
@@ -86,6 +87,17 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
 	}
 	return sleep(ctx, pause)
+}
+
+// compare looks whether Google's limit is the one that we go by.
+func (c *Client) compare(ctx context.Context, v verdict, cause error) {
+	ours := c.Tariff.PerUserMinute
+	if v.project {
+		ours = c.Tariff.PerProjectMinute
+	}
+	if told := toldLimit(cause); told > 0 && told != ours && c.OffTariff != nil {
+		c.OffTariff(ctx, told)
+	}
 }
 
 // close stops the calls of whom the refusal speaks of.

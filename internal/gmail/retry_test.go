@@ -235,6 +235,19 @@ func TestACallSleepsNoLongerThanItsPatienceInSum(t *testing.T) {
 	}
 }
 
+func TestALimitThatIsNotTheTariffsIsTold(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int{"6000": 0, "15000": 15_000, "x": 0} {
+		told := 0
+		m := newFake(t, answer{status: 429, body: `{"error":{"code":429,"message":"limit 'Queries per minute per user'","details":[{"@type":"x","reason":"RATE_LIMIT_EXCEEDED","metadata":{"quota_limit_value":"` + value + `"}}]}}`},
+			profileAnswer).open(&openPacer{})
+		m.client.OffTariff = func(_ context.Context, limit int) { told = limit }
+		if _, err := m.Profile(t.Context()); err != nil || told != want {
+			t.Errorf("%s: told %d, want %d, %v", value, told, want, err)
+		}
+	}
+}
+
 func TestARefusalClosesWhomItSpeaksOf(t *testing.T) {
 	t.Parallel()
 	whole := "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'gmail.googleapis.com'"
