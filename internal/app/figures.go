@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,6 +50,16 @@ func (f figures) gmail() func(gmail.Call) {
 		units.WithLabelValues(string(c.Method)).Add(float64(c.Units))
 		calls.WithLabelValues(string(c.Method), strconv.Itoa(c.Status)).Observe(c.Took.Seconds())
 		waits.WithLabelValues(string(c.Method)).Observe(c.Waited.Seconds())
+	}
+}
+
+// offTariff counts the refusals that name another limit than our tariff, and logs the first.
+func (f figures) offTariff(log *slog.Logger) func(context.Context, int) {
+	seen := f.counter("mailsweep_gmail_off_tariff_total", "Refusals of Gmail's that name another limit than GMAIL_TARIFF does.")
+	var once sync.Once
+	return func(ctx context.Context, told int) {
+		seen.WithLabelValues().Inc()
+		once.Do(func() { log.ErrorContext(ctx, "Gmail's limit is not that of GMAIL_TARIFF", "limit", told) })
 	}
 }
 

@@ -150,8 +150,9 @@ func (p *parts) gmailClient() (*gmail.Client, error) {
 	}
 	scale := p.cfg.Gmail.TimeScale
 	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale,
-		Pacer:   &ratelimit.Governor{Redis: p.redis, Account: accountRate(tariff, scale), Project: ratelimit.ProjectRate().Scale(scale), Log: p.log},
-		Observe: p.observeGmail()}, nil
+		Pacer: &ratelimit.Governor{Redis: p.redis, Account: accountRate(tariff, scale), Project: ratelimit.ProjectRate().Scale(scale),
+			Minute: time.Duration(float64(time.Minute) / scale), Log: p.log},
+		Observe: p.observeGmail(), OffTariff: p.figures.offTariff(p.log)}, nil
 }
 
 func (p *parts) mailer() *account.Mailer {

@@ -31,6 +31,9 @@ type Client struct {
 	Timeout   time.Duration     // of one request with its answer; 0 = 50 s
 	Observe   Observer          // called after each request, by several goroutines; nil = nobody looks
 
+	// OffTariff is called for each refusal that names another limit than the tariff does; nil = nobody looks.
+	OffTariff func(ctx context.Context, told int)
+
 	once sync.Once
 	base http.RoundTripper
 }
@@ -43,7 +46,6 @@ type Mailbox struct {
 	client  *Client
 	account string
 	tokens  *tokens
-	flow    *flow
 	service *api.Service
 	http    *http.Client // the service's, which has the transport
 	broken  error        // the client could not be built: a mistake in the configuration
@@ -56,7 +58,7 @@ type Mailbox struct {
 // Google account. Every method may fail with *Wait and with the codes MailboxNeedsReconnect, Forbidden and Unavailable.
 func (c *Client) Open(refreshToken, account string) *Mailbox {
 	m := &Mailbox{
-		client: c, account: account, flow: newFlow(), units: map[Method]int64{},
+		client: c, account: account, units: map[Method]int64{},
 		tokens: &tokens{config: c.OAuth.oauth2(), http: c.OAuth.client(), refresh: refreshToken},
 	}
 	m.service, m.broken = c.service(m)

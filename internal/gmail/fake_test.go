@@ -14,30 +14,43 @@ import (
 
 // openPacer lets every call through at once and remembers what it was asked.
 type openPacer struct {
-	mu       sync.Mutex
-	booked   map[string]int
-	closed   time.Time
-	wait     time.Duration
-	limits   []int
-	flight   int
-	most     int
-	fail     error
-	unplaced int    // bookings made by nobody who had a place
-	placed   func() // once a place is given
+	mu      sync.Mutex
+	booked  map[string]int
+	closed  time.Time
+	project time.Time // until when all accounts are closed
+	wait    time.Duration
+	slowed  int
+	crowded int
+	flight  int
+	most    int
+	well    int // calls that went well
+	fail    error
+	placed  func() // once a place is given
 }
 
-func (p *openPacer) Wait(_ context.Context, account string, units int, maxWait time.Duration) (time.Duration, bool, error) {
+func (p *openPacer) Enter(_ context.Context, account string, units int, maxWait time.Duration) (func(bool), time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fail != nil || p.wait > maxWait {
-		return p.wait, false, p.fail
+		return nil, p.wait, p.fail
 	}
 	if p.booked == nil {
 		p.booked = map[string]int{}
 	}
 	p.booked[account] += units
-	p.unplaced += max(0, 1-p.flight)
-	return p.wait, true, nil
+	p.flight++
+	p.most = max(p.most, p.flight)
+	if p.placed != nil {
+		p.placed()
+	}
+	return func(well bool) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.flight--
+		if well {
+			p.well++
+		}
+	}, 0, nil
 }
 
 func (p *openPacer) CloseUntil(_ context.Context, _ string, until time.Time) error {
@@ -47,19 +60,23 @@ func (p *openPacer) CloseUntil(_ context.Context, _ string, until time.Time) err
 	return p.fail
 }
 
-func (p *openPacer) Acquire(_ context.Context, _ string, places int) (func(), error) {
+func (p *openPacer) CloseProject(_ context.Context, until time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.limits, p.flight = append(p.limits, places), p.flight+1
-	p.most = max(p.most, p.flight)
-	if p.placed != nil {
-		p.placed()
-	}
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.flight--
-	}, nil
+	p.project = until
+	return p.fail
+}
+
+func (p *openPacer) Slow(context.Context, string, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slowed++
+}
+
+func (p *openPacer) Crowded(context.Context, string, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.crowded++
 }
 
 // answer is one canned reply. A status of 0 cuts the connection, one below 0 sends no HTTP.

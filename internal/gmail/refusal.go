@@ -44,7 +44,9 @@ const (
 type verdict struct {
 	step step
 	told time.Time // when Google said to come back, zero if it did not
-	err  error
+	// project says that all its mailboxes are refused, not this one alone.
+	project bool
+	err     error
 }
 
 // judge reads any error of a call.
@@ -103,7 +105,7 @@ func judgeAnswer(call Method, e *googleapi.Error) verdict {
 	case e.Code == http.StatusTooManyRequests && strings.Contains(e.Message, "concurrent"):
 		return verdict{step: crowded, told: told, err: unavailable()}
 	case e.Code == http.StatusTooManyRequests:
-		return verdict{step: throttled, told: told, err: unavailable()}
+		return verdict{step: throttled, told: told, project: ofProject(e), err: unavailable()}
 	case e.Code >= 500 || e.Code == http.StatusRequestTimeout:
 		return verdict{step: tryAgain, told: told, err: unavailable()}
 	}
@@ -128,12 +130,19 @@ func judgeForbidden(e *googleapi.Error, told time.Time) verdict {
 		return verdict{err: needsReconnect()}
 	case reason == "domainPolicy":
 		return verdict{err: adminRefuses()}
-	case slices.Contains([]string{"dailyLimitExceeded", "quotaExceeded", "accessNotConfigured"}, reason), hasDetail(e, "SERVICE_DISABLED"):
+	case reason == "dailyLimitExceeded", reason == "quotaExceeded":
+		return verdict{told: told, project: true, err: projectStopped()}
+	case reason == "accessNotConfigured", hasDetail(e, "SERVICE_DISABLED"):
 		return verdict{err: projectStopped()}
 	case reason == "rateLimitExceeded", reason == "userRateLimitExceeded", hasDetail(e, "RATE_LIMIT_EXCEEDED"):
-		return verdict{step: throttled, told: told, err: unavailable()}
+		return verdict{step: throttled, told: told, project: ofProject(e), err: unavailable()}
 	}
 	return verdict{err: sweep.Errorf(sweep.Forbidden, "Google does not allow this call")}
+}
+
+// ofProject: Google names the limit that was reached, "Queries per minute" or "Queries per minute per user".
+func ofProject(e *googleapi.Error) bool {
+	return strings.Contains(e.Message, "per minute") && !strings.Contains(e.Message, "per user")
 }
 
 func notFound(call Method) error {
@@ -183,6 +192,23 @@ func hasDetail(e *googleapi.Error, reason string) bool {
 		fields, ok := d.(map[string]any)
 		return ok && fields["reason"] == reason
 	})
+}
+
+// toldLimit is the limit that a refusal names (ErrorInfo, quota_limit_value), 0 if it names none.
+func toldLimit(err error) int {
+	var api *googleapi.Error
+	if !errors.As(err, &api) {
+		return 0
+	}
+	for _, d := range api.Details {
+		fields, _ := d.(map[string]any)
+		metadata, _ := fields["metadata"].(map[string]any)
+		text, _ := metadata["quota_limit_value"].(string)
+		if n, err := strconv.Atoi(text); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 // word lets only a plain word through to our logs.

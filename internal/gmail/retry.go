@@ -10,8 +10,11 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// maxTries of one call. The client library repeats no Gmail call by itself; all our calls are safe to repeat.
-const maxTries = 6
+// maxTries of one call, so few that the pauses between them stay within its patience. The client library repeats no Gmail call by itself; all our calls are safe to repeat.
+const maxTries = 5
+
+// stoppedPause is how long a project whose day is used up asks nobody, all its mailboxes together, unless Google tells a time.
+const stoppedPause = 10 * time.Minute
 
 // call makes one Gmail call and repeats it as long as that can help. This is the only retry layer; the queue's works on whole jobs.
 func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, error)) (T, error) {
@@ -24,7 +27,6 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, e
 		began := time.Now()
 		v, err := do()
 		if err == nil {
-			m.flow.succeeded()
 			return v, nil
 		}
 		if ctx.Err() != nil {
@@ -36,13 +38,13 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, e
 	}
 }
 
-// attempts counts the failures of one call. Being told to slow down is no failure: that is slept over as long as patience lasts in sum.
+// attempts counts the failures of one call. Being told to slow down is no failure. All that is slept over stays within patience in sum.
 type attempts struct {
 	mailbox   *Mailbox
 	method    Method
 	pauses    *backoff.ExponentialBackOff
 	tries     int
-	slept     time.Duration // after rate refusals
+	slept     time.Duration
 	refreshed bool
 }
 
@@ -51,7 +53,7 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 	v := judge(a.method, cause)
 	switch v.step {
 	case giveUp:
-		return v.err
+		return errors.Join(v.err, a.close(ctx, v, time.Now().Add(a.mailbox.client.scaled(stoppedPause))))
 	case refresh:
 		if a.refreshed {
 			return v.err
@@ -59,28 +61,64 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		a.refreshed = true
 		return nil
 	case crowded:
-		a.mailbox.flow.crowded(began, time.Now())
-	}
-	if v.step == tryAgain {
+		a.mailbox.client.Pacer.Crowded(ctx, a.mailbox.account, began)
+	case tryAgain:
 		a.tries++
 	}
 	until := a.until(v)
 	if v.step == throttled {
-		if err := a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until); err != nil {
-			return errors.Join(&Wait{Until: until}, &paceError{err})
+		a.mailbox.client.compare(ctx, v, cause)
+		if !v.project && v.told.IsZero() {
+			a.mailbox.client.Pacer.Slow(ctx, a.mailbox.account, began)
+		}
+		if err := a.close(ctx, v, until); err != nil {
+			return errors.Join(&Wait{Until: until}, err)
 		}
 	}
 	if a.tries >= maxTries {
 		return v.err
 	}
 	pause := time.Until(until)
-	if v.step != tryAgain {
-		a.slept += pause
-	}
-	if max(pause, a.slept) > a.mailbox.client.patience() {
+	a.slept += pause
+	switch longer := a.slept > a.mailbox.client.patience(); {
+	case longer && v.step == tryAgain && v.told.IsZero():
+		return v.err
+	case longer:
 		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
 	}
 	return sleep(ctx, pause)
+}
+
+// compare looks whether Google's limit is the one that we go by.
+func (c *Client) compare(ctx context.Context, v verdict, cause error) {
+	ours := c.Tariff.PerUserMinute
+	if v.project {
+		ours = c.Tariff.PerProjectMinute
+	}
+	if told := toldLimit(cause); told > 0 && told != ours && c.OffTariff != nil {
+		c.OffTariff(ctx, told)
+	}
+}
+
+// close stops the calls of whom the refusal speaks of.
+func (a *attempts) close(ctx context.Context, v verdict, until time.Time) (err error) {
+	switch {
+	case v.project:
+		err = a.mailbox.client.Pacer.CloseProject(ctx, later(v.told, until))
+	case v.step == throttled:
+		err = a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until)
+	}
+	if err != nil {
+		return &paceError{err}
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // until is when to try again: by our own growing pauses, or when Google said if that is later. A rate refusal that outlasts our patience

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,10 +50,10 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 		"minute quota 429": {quota(429), 4, wait, nil},
 		"user rate":        {refused(403, "userRateLimitExceeded", "x"), 4, wait, nil},
 		"crowded":          {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), 4, wait, nil},
-		"server error":     {refused(500, "backendError", "x"), 6, sweep.Unavailable, nil},
-		"HTML 503":         {answer{status: 503, body: "<html>Error</html>"}, 6, sweep.Unavailable, nil},
-		"truncated":        {answer{status: 200, body: `{"emailAddr`}, 6, sweep.Unavailable, nil},
-		"cut connection":   {answer{}, 6, sweep.Unavailable, nil},
+		"server error":     {refused(500, "backendError", "x"), 5, sweep.Unavailable, nil},
+		"HTML 503":         {answer{status: 503, body: "<html>Error</html>"}, 5, sweep.Unavailable, nil},
+		"truncated":        {answer{status: 200, body: `{"emailAddr`}, 5, sweep.Unavailable, nil},
+		"cut connection":   {answer{}, 5, sweep.Unavailable, nil},
 		"404":              {refused(404, "notFound", "Requested entity was not found."), 1, sweep.Internal, nil},
 	} {
 		f := newFake(t, c.answer)
@@ -72,10 +73,10 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 func TestATransientFailureIsRepeatedUntilItPasses(t *testing.T) {
 	t.Parallel()
 	f := newFake(t, refused(503, "backendError", "x"), quota(403), refused(429, "rateLimitExceeded", "Too many concurrent requests for user."),
-		answer{status: 502, body: "<html>"}, answer{status: 200, body: "{"}, profileAnswer)
+		answer{status: 200, body: "{"}, profileAnswer)
 	m := f.open(&openPacer{})
 	p, err := m.Profile(t.Context())
-	if err != nil || p != (Profile{Email: "a@example.org", Messages: 3, Threads: 2, HistoryID: 77}) || m.Units() != 6 {
+	if err != nil || p != (Profile{Email: "a@example.org", Messages: 3, Threads: 2, HistoryID: 77}) || m.Units() != 5 {
 		t.Errorf("%+v, %v after %d units", p, err, m.Units())
 	}
 }
@@ -135,7 +136,7 @@ func TestTheTokenEndpointsRefusalsHaveTheirCodes(t *testing.T) {
 	}
 	f := newFake(t, profileAnswer)
 	f.token = answer{status: 503, body: "<html>"}
-	if _, err := f.open(&openPacer{}).Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 6 {
+	if _, err := f.open(&openPacer{}).Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 5 {
 		t.Errorf("%v after %d token calls", err, f.tokens)
 	}
 }
@@ -223,40 +224,57 @@ func checkSilent(t *testing.T, name string, err error, secrets ...string) {
 	}
 }
 
-func TestTheNumberInFlightFollowsGooglesRefusals(t *testing.T) {
+func TestACallSleepsNoLongerThanItsPatienceInSum(t *testing.T) {
 	t.Parallel()
-	f := newFlow()
-	if f.limit() != 4 {
-		t.Errorf("starts at %d", f.limit())
-	}
-	for range 1_000 {
-		f.succeeded()
-	}
-	if f.limit() != 10 {
-		t.Errorf("grew to %d, want 10", f.limit())
-	}
-	began := time.Now()
-	for range 10 { // one crowd, refused together
-		f.crowded(began, began.Add(time.Second))
-	}
-	if f.limit() != 5 {
-		t.Errorf("one crowd cut it to %d, want 5", f.limit())
-	}
-	for i := range 5 {
-		at := began.Add(time.Duration(i+2) * time.Second)
-		f.crowded(at, at.Add(time.Millisecond))
-	}
-	if f.limit() != 2 {
-		t.Errorf("cut to %d, want 2", f.limit())
+	m := newFake(t, profileAnswer).open(&openPacer{})
+	for name, cause := range map[string]error{"transient": io.EOF, "rate": &googleapi.Error{Code: 429}} {
+		a := attempts{mailbox: m, method: GetProfile, pauses: m.client.pauses(), slept: m.client.patience()}
+		if err := a.failed(t.Context(), time.Now(), cause); err == nil || errors.As(err, new(*Wait)) != (name == "rate") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
-func TestACrowdedMailboxAsksForFewerPlaces(t *testing.T) {
+func TestALimitThatIsNotTheTariffsIsTold(t *testing.T) {
 	t.Parallel()
-	p := &openPacer{}
-	f := newFake(t, refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), profileAnswer)
-	if _, err := f.open(p).Profile(t.Context()); err != nil || len(p.limits) != 2 || p.limits[0] != 4 || p.limits[1] != 2 || !p.closed.IsZero() {
-		t.Errorf("%v, places asked for %v, closed %v", err, p.limits, p.closed)
+	for value, want := range map[string]int{"6000": 0, "15000": 15_000, "x": 0} {
+		told := 0
+		m := newFake(t, answer{status: 429, body: `{"error":{"code":429,"message":"limit 'Queries per minute per user'","details":[{"@type":"x","reason":"RATE_LIMIT_EXCEEDED","metadata":{"quota_limit_value":"` + value + `"}}]}}`},
+			profileAnswer).open(&openPacer{})
+		m.client.OffTariff = func(_ context.Context, limit int) { told = limit }
+		if _, err := m.Profile(t.Context()); err != nil || told != want {
+			t.Errorf("%s: told %d, want %d, %v", value, told, want, err)
+		}
+	}
+}
+
+func TestARefusalClosesWhomItSpeaksOf(t *testing.T) {
+	t.Parallel()
+	whole := "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute' of service 'gmail.googleapis.com'"
+	told := time.Now().Add(time.Hour)
+	text := " Retry after " + told.UTC().Format(time.RFC3339Nano)
+	for name, c := range map[string]struct {
+		answer           answer
+		account, project bool
+		slowed, crowded  int
+	}{
+		"a user's minute":          {quota(403), true, false, 1, 0},
+		"a user's minute, told":    {refused(429, "rateLimitExceeded", "User-rate limit exceeded."+text), true, false, 0, 0},
+		"the project's minute":     {refused(429, "rateLimitExceeded", whole), false, true, 0, 0},
+		"the project's, 403":       {refused(403, "rateLimitExceeded", whole), false, true, 0, 0},
+		"the project's, told":      {refused(429, "rateLimitExceeded", whole+text), false, true, 0, 0},
+		"the project's day":        {refused(403, "dailyLimitExceeded", "Daily Limit Exceeded"), false, true, 0, 0},
+		"the project's day, told":  {refused(403, "dailyLimitExceeded", "Daily Limit Exceeded"+text), false, true, 0, 0},
+		"too many calls in flight": {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), false, false, 0, 1},
+	} {
+		p := &openPacer{}
+		_, _ = newFake(t, c.answer, profileAnswer).open(p).Profile(t.Context())
+		if p.closed.IsZero() == c.account || p.project.IsZero() == c.project || p.slowed != c.slowed || p.crowded != c.crowded {
+			t.Errorf("%s: account closed until %v, project until %v, slowed %d times, %d crowds", name, p.closed, p.project, p.slowed, p.crowded)
+		}
+		if until := p.closed; strings.Contains(name, "told") && later(until, p.project).Sub(told).Abs() > 3*time.Second {
+			t.Errorf("%s: closed until %v, told %v", name, later(until, p.project), told)
+		}
 	}
 }
 

@@ -25,8 +25,8 @@ type free struct {
 	closed int
 }
 
-func (*free) Wait(context.Context, string, int, time.Duration) (time.Duration, bool, error) {
-	return 0, true, nil
+func (*free) Enter(context.Context, string, int, time.Duration) (func(bool), time.Duration, error) {
+	return func(bool) {}, 0, nil
 }
 
 func (p *free) CloseUntil(context.Context, string, time.Time) error {
@@ -36,7 +36,9 @@ func (p *free) CloseUntil(context.Context, string, time.Time) error {
 	return nil
 }
 
-func (*free) Acquire(context.Context, string, int) (func(), error) { return func() {}, nil }
+func (*free) CloseProject(context.Context, time.Time) error { return nil }
+func (*free) Slow(context.Context, string, time.Time)       {}
+func (*free) Crowded(context.Context, string, time.Time)    {}
 
 const address = "someone@example.org"
 

@@ -12,13 +12,17 @@ import (
 
 // Pacer spreads calls over time and processes; ratelimit.Governor is one. account is an opaque key of the Google account.
 type Pacer interface {
-	// Acquire waits for one of max places in flight.
-	Acquire(ctx context.Context, account string, max int) (release func(), err error)
-	// Wait books units and sleeps until the call may be made, also over a time for which the account is closed meanwhile. ok is false when
-	// that would take longer than maxWait: wait is how long from now.
-	Wait(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error)
+	// Enter takes a place in flight, books units and sleeps until the call may be made, also over a time for which the account is closed
+	// meanwhile. leave is nil when the units would take longer than maxWait: wait is how long from now. leave is told whether the call went well.
+	Enter(ctx context.Context, account string, units int, maxWait time.Duration) (leave func(well bool), wait time.Duration, err error)
 	// CloseUntil stops all calls for the account until a wall-clock time.
 	CloseUntil(ctx context.Context, account string, until time.Time) error
+	// CloseProject stops all calls for all accounts until a wall-clock time.
+	CloseProject(ctx context.Context, until time.Time) error
+	// Slow tells that a call that began then was refused for its units, without a time to come back.
+	Slow(ctx context.Context, account string, began time.Time)
+	// Crowded tells that a call that began then was refused because too many were in flight.
+	Crowded(ctx context.Context, account string, began time.Time)
 }
 
 // Call tells of one request that left, for metrics. It names no account and no message.
@@ -63,7 +67,7 @@ type transport struct {
 	base    http.RoundTripper
 }
 
-// RoundTrip takes its place in flight before it waits for its units, so that it leaves when they were booked for: calls that are late
+// RoundTrip has its place in flight while it waits for its units, so that it leaves when they were booked for: calls that are late
 // bunch up beyond the quota. It asks for the access token last, so that none ages in the queue.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	call, err := t.allow.find(r)
@@ -71,19 +75,16 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, refuse(r, err)
 	}
 	began, units := time.Now(), t.mailbox.client.Tariff.Units[call]
-	release, err := t.mailbox.client.Pacer.Acquire(r.Context(), t.mailbox.account, t.mailbox.flow.limit())
+	leave, err := t.enter(r.Context(), units)
 	if err != nil {
-		return nil, refuse(r, &paceError{err})
+		return nil, refuse(r, err)
 	}
 	answered := false
 	defer func() { // a panic on the way must not hold the place
 		if !answered {
-			release()
+			leave(false)
 		}
 	}()
-	if err := t.book(r.Context(), units); err != nil {
-		return nil, refuse(r, err)
-	}
 	token, err := t.mailbox.tokens.access(r.Context())
 	if err != nil {
 		return nil, refuse(r, err)
@@ -93,7 +94,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	answered = true
-	answer.Body = &closing{ReadCloser: answer.Body, then: release}
+	well := answer.StatusCode < http.StatusBadRequest
+	answer.Body = &closing{ReadCloser: answer.Body, then: func() { leave(well) }}
 	return answer, nil
 }
 
@@ -105,17 +107,17 @@ func refuse(r *http.Request, err error) error {
 	return err
 }
 
-// book waits for its units.
-func (t *transport) book(ctx context.Context, units int) error {
+// enter waits for its place and its units.
+func (t *transport) enter(ctx context.Context, units int) (leave func(bool), err error) {
 	m := t.mailbox
-	wait, ok, err := m.client.Pacer.Wait(ctx, m.account, units, m.client.patience())
+	leave, wait, err := m.client.Pacer.Enter(ctx, m.account, units, m.client.patience())
 	switch {
 	case err != nil:
-		return &paceError{err}
-	case !ok:
-		return &Wait{Until: time.Now().Add(wait)}
+		return nil, &paceError{err}
+	case leave == nil:
+		return nil, &Wait{Until: time.Now().Add(wait)}
 	}
-	return nil
+	return leave, nil
 }
 
 // send makes the request with a deadline that lasts until the body is closed. A change that has left is awaited even if its caller's time

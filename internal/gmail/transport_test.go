@@ -174,12 +174,12 @@ func TestALongBucketWaitIsGivenToTheCaller(t *testing.T) {
 	}
 }
 
-func TestNoCallIsLateForWhatItHasBooked(t *testing.T) {
+func TestEachCallGivesItsPlaceBackAndTellsThatItWentWell(t *testing.T) {
 	t.Parallel()
 	p := &openPacer{}
 	callEverything(t, newFake(t, answer{status: 200, body: `{"id":"1","threadId":"1","historyId":"1"}`}).open(p))
-	if p.unplaced != 0 || p.flight != 0 {
-		t.Errorf("%d bookings before there was a place, %d places not given back", p.unplaced, p.flight)
+	if p.flight != 0 || p.well != len(TariffNew().Units) {
+		t.Errorf("%d places not given back, %d calls went well", p.flight, p.well)
 	}
 }
 

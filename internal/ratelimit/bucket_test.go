@@ -18,20 +18,22 @@ func TestRedisAndThisProcessDecideAlike(t *testing.T) {
 		g := &Governor{Redis: c, Account: Rate{rate.Draw(t, "account"), 500}, Project: Rate{rate.Draw(t, "project"), 700}}
 		base := float64(time.Now().UnixMicro())
 		around := func(label string) float64 { return base + 1e6*rapid.Float64Range(-2, 5).Draw(t, label) }
-		a, project := bucket{around("full"), around("closed")}, around("project full")
-		c.HSet(ctx, accountKey("sub"), "full", a.full, "closed", a.closed)
-		c.Set(ctx, projectKey, project, 0)
-		g.known.keep("sub", booking{account: bucket{around("known full"), around("known closed")}, project: around("known project")})
-		hint, hintProject := g.recall("sub")
+		share := rapid.Float64Range(0.3, 1)
+		draw := func(what string) bucket {
+			return bucket{around(what + " full"), around(what + " closed"), share.Draw(t, what+" share"), around(what + " learnt")}
+		}
+		a, p, known, knownP := draw("account"), draw("project"), draw("known"), draw("known project")
+		p.share, p.learnt, knownP.share, knownP.learnt = 0, 0, 0, 0
+		c.HSet(ctx, accountKey("sub"), "full", a.full, "closed", a.closed, "share", a.share, "learnt", a.learnt)
+		c.HSet(ctx, projectKey, "full", p.full, "closed", p.closed)
+		g.known.keep("sub", booking{account: known, project: knownP}, g.minute())
 		units, longest := rapid.IntRange(0, 500).Draw(t, "units"), time.Duration(rapid.IntRange(0, 6_000_000).Draw(t, "longest"))*time.Microsecond
-		got, err := g.book(ctx, "sub", units, longest)
+		got, _, err := g.book(ctx, "sub", "", units, longest)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a = bucket{max(a.full, hint.full), max(a.closed, hint.closed)}
-		want := decide(got.now, a, max(project, hintProject), g.Account, g.Project, float64(units), float64(longest.Microseconds()))
-		if got.ok != want.ok || !near(got.start, want.start) || !near(got.account.full, want.account.full) ||
-			!near(got.account.closed, want.account.closed) || !near(got.project, want.project) {
+		want := decide(got.now, a.merge(known), p.merge(knownP), g.demand(units, longest))
+		if got.ok != want.ok || !near(got.start, want.start) || !same(got.account, want.account) || !same(got.project, want.project) {
 			t.Fatalf("redis %+v, here %+v", got, want)
 		}
 	})
@@ -45,7 +47,8 @@ func TestNoWindowOfBookingsExceedsTheAccountsRate(t *testing.T) {
 		project := Rate{rapid.Float64Range(60, 400).Draw(t, "project"), 1500}
 		var accounts [2]bucket
 		var calls []spent
-		now, projectFull := 1.7e15, 0.0
+		var all bucket
+		now := 1.7e15
 		for range rapid.IntRange(1, 120).Draw(t, "calls") {
 			now += 1e6 * rapid.SampledFrom([]float64{0, 0, 0.01, 1, 20}).Draw(t, "idle")
 			who := rapid.IntRange(0, 1).Draw(t, "who")
@@ -53,8 +56,8 @@ func TestNoWindowOfBookingsExceedsTheAccountsRate(t *testing.T) {
 				accounts[who].close(now+5e6, AccountRate())
 			}
 			units := float64(rapid.SampledFrom([]int{1, 5, 50, 500, 1320}).Draw(t, "units"))
-			b := decide(now, accounts[who], projectFull, AccountRate(), project, units, 60e6)
-			if accounts[who], projectFull = b.account, b.project; b.ok && who == 0 {
+			b := decide(now, accounts[who], all, demand{units, 60e6, AccountRate(), project, 60e6})
+			if accounts[who], all = b.account, b.project; b.ok && who == 0 {
 				calls = append(calls, spent{units: units, booked: seconds(b.start)})
 			}
 		}
@@ -66,11 +69,11 @@ func TestNoWindowOfBookingsExceedsTheAccountsRate(t *testing.T) {
 
 func TestAGreedyCallerGetsNearlyAllOfTheQuota(t *testing.T) {
 	t.Parallel()
-	var a bucket
+	var a, project bucket
 	var calls []spent
-	now, project := 1.7e15, 0.0
+	now := 1.7e15
 	for range 3000 {
-		b := decide(now, a, project, AccountRate(), ProjectRate(), 5, 1e12)
+		b := decide(now, a, project, demand{5, 1e12, AccountRate(), ProjectRate(), 60e6})
 		a, project = b.account, b.project
 		calls = append(calls, spent{units: 5, booked: seconds(b.start)})
 	}
@@ -80,3 +83,7 @@ func TestAGreedyCallerGetsNearlyAllOfTheQuota(t *testing.T) {
 }
 
 func near(a, b float64) bool { return a-b < 4 && b-a < 4 }
+
+func same(a, b bucket) bool {
+	return near(a.full, b.full) && near(a.closed, b.closed) && a.share-b.share < 1e-6 && b.share-a.share < 1e-6 && near(a.learnt, b.learnt)
+}

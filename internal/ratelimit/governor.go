@@ -2,7 +2,9 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -43,50 +45,73 @@ func (r Rate) half() Rate { return Rate{r.Refill / 2, r.Capacity / 2} }
 
 func (r Rate) microsPerUnit() float64 { return 1e6 / r.Refill }
 
-// Governor paces Gmail calls across all processes. Each call books its units in its account's bucket and in the project's
-// at once and is told how long to wait, so calls go in the order in which they asked and nobody polls. While Redis is
+// Governor paces Gmail calls across all processes. Each call takes a place in flight and books its units in its account's bucket and in
+// the project's, all in one round trip, and is told how long to wait, so calls go in the order in which they asked and nobody polls. While Redis is
 // away each process goes on alone at half the rate. Use it by pointer. Its Redis client needs ContextTimeoutEnabled.
 type Governor struct {
 	Redis   redis.UniversalClient
 	Account Rate          // every account's bucket; the zero value means AccountRate
 	Project Rate          // the bucket of all accounts; the zero value means ProjectRate
+	Minute  time.Duration // as long as a minute of Gmail's; 0 means that
 	Lease   time.Duration // after which an in-flight slot frees itself; 0 means slotLease
 	Log     *slog.Logger
 
 	link  link
 	mu    sync.Mutex
 	known memory
-	alone map[string]int // in-flight slots handed out without Redis
+	alone map[string]int // places in flight handed out without Redis
+	back  map[string]*returns
 }
 
 // Reserve books units for the account and gives the time to wait before the call. If that would exceed maxWait nothing is
 // booked, ok is false and wait says how long it would have been. account is a keyed hash of Google's sub.
 func (g *Governor) Reserve(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error) {
-	if units < 0 || float64(units) > min(g.account().Capacity, g.project().Capacity) {
-		return 0, false, fmt.Errorf("reserve %d units: no bucket holds that many", units)
-	}
-	b, err := g.book(ctx, account, units, maxWait)
+	b, _, err := g.book(ctx, account, "", units, maxWait)
 	if err != nil {
 		return 0, false, fmt.Errorf("reserve %d units: %w", units, err)
 	}
 	return micros(b.start - b.now), b.ok, nil
 }
 
-// Wait reserves and sleeps. If the bucket was closed while it slept, by whichever process, it books anew, as long as maxWait allows in
-// sum. If it does not, ok is false and wait says how long it would have been from now.
-func (g *Governor) Wait(ctx context.Context, account string, units int, maxWait time.Duration) (wait time.Duration, ok bool, err error) {
-	for waited := time.Duration(0); ; waited += wait {
-		wait, ok, err = g.Reserve(ctx, account, units, maxWait-waited)
-		if err != nil || !ok {
-			return wait, false, err
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return 0, false, err
-		}
-		if wait == 0 || !g.closed(ctx, account) {
-			return waited + wait, true, nil
-		}
+// book asks Redis, and this process's own memory while Redis is away: alone tells which. With id a place in flight is taken too.
+func (g *Governor) book(ctx context.Context, account, id string, units int, maxWait time.Duration) (b booking, alone bool, err error) {
+	if units < 0 || float64(units) > min(g.account().Capacity, g.project().Capacity) {
+		return booking{}, false, errors.New("no bucket holds that many")
 	}
+	err = g.link.try(ctx, g.Log, func(ctx context.Context) (err error) {
+		b, err = g.ask(ctx, account, id, units, maxWait)
+		return err
+	})
+	switch {
+	case err == nil:
+		g.learn(account, b)
+		return b, false, nil
+	case ctx.Err() != nil:
+		return booking{}, false, ctx.Err()
+	case id != "" && g.aloneFull(account):
+		return booking{full: true}, true, nil
+	}
+	if b = g.bookAlone(account, units, maxWait); id != "" && !b.ok {
+		g.leavingAlone(account)(false)
+	}
+	return b, true, nil
+}
+
+// ask takes along what this process has given back.
+func (g *Governor) ask(ctx context.Context, account, id string, units int, maxWait time.Duration) (booking, error) {
+	a, p := g.recall(account)
+	args := []any{units, maxWait.Microseconds(), g.minute(),
+		g.account().microsPerUnit(), g.account().microsPerUnit() * g.account().Capacity,
+		g.project().microsPerUnit(), g.project().microsPerUnit() * g.project().Capacity,
+		a.full, a.closed, a.share, a.learnt, p.full, p.closed, id, g.lease().Microseconds(), g.placesKnown(account)}
+	ids, well := g.takeBack(account)
+	args = append(append(args, well), ids...)
+	r, err := enterScript.Run(ctx, g.Redis, []string{accountKey(account), projectKey, slotsKey(account), flowKey(account)}, args...).Float64Slice()
+	if err != nil {
+		return booking{}, err
+	}
+	return booking{now: r[0], start: r[1], ok: r[2] == 1, full: r[2] == -1,
+		account: bucket{r[3], r[4], r[5], r[6]}, project: bucket{full: r[7], closed: r[8]}, places: r[9]}, nil
 }
 
 // CloseUntil keeps the account's bucket shut until a time that Gmail told; it never opens it earlier than told
@@ -97,18 +122,85 @@ func (g *Governor) CloseUntil(ctx context.Context, account string, t time.Time) 
 		return nil
 	}
 	g.remember(account, func(b *bucket, now float64) { b.close(now+float64(left.Microseconds()), g.account()) })
-	err := g.link.try(ctx, g.Log, func(ctx context.Context) error {
-		return closeScript.Run(ctx, g.Redis, []string{accountKey(account)}, left.Microseconds(),
-			g.account().microsPerUnit()*g.account().Capacity).Err()
+	return g.shut(ctx, accountKey(account), left, g.account())
+}
+
+// CloseProject is CloseUntil for the bucket of all accounts.
+func (g *Governor) CloseProject(ctx context.Context, t time.Time) error {
+	left := time.Until(t)
+	if left <= 0 {
+		return nil
+	}
+	g.rememberProject(func(b *bucket, now float64) { b.close(now+float64(left.Microseconds()), g.project()) })
+	return g.shut(ctx, projectKey, left, g.project())
+}
+
+func (g *Governor) shut(ctx context.Context, key string, left time.Duration, r Rate) error {
+	_ = g.link.try(ctx, g.Log, func(ctx context.Context) error {
+		return closeScript.Run(ctx, g.Redis, []string{key}, left.Microseconds(), g.minute(), r.microsPerUnit()*r.Capacity).Err()
 	})
 	if ctx.Err() != nil {
-		return fmt.Errorf("close bucket: %w", err)
+		return fmt.Errorf("close bucket: %w", ctx.Err())
 	}
 	return nil // the memory of this process has it, and hands it to Redis with the next booking
 }
 
-func (g *Governor) account() Rate { return orDefault(g.Account, AccountRate()) }
-func (g *Governor) project() Rate { return orDefault(g.Project, ProjectRate()) }
+// Slow tells that a call that began then was refused for its units without a time to come back: others eat from the account's quota. Its
+// rate falls by a share that comes back by and by.
+func (g *Governor) Slow(ctx context.Context, account string, began time.Time) {
+	since := g.redisTime(began)
+	a, _ := g.recall(account)
+	err := g.link.try(ctx, g.Log, func(ctx context.Context) error {
+		r, err := slowScript.Run(ctx, g.Redis, []string{accountKey(account)}, since, g.minute(), shareCut, g.shareFloor(), a.share, a.learnt).Float64Slice()
+		if err == nil {
+			a.share, a.learnt = r[0], r[1]
+		}
+		return err
+	})
+	g.remember(account, func(b *bucket, now float64) {
+		if err != nil {
+			a.slower(since, now, g.minute(), g.shareFloor())
+		}
+		*b = b.merge(a)
+	})
+}
+
+func (g *Governor) shareFloor() float64 { return min(1, shareFloor*60e6/g.minute()/g.account().Refill) }
+
+// Crowded tells that a call that began then was refused because too many were in flight: the account bears half of them.
+func (g *Governor) Crowded(ctx context.Context, account string, began time.Time) {
+	left := max(placesMin, g.placesKnown(account)/2)
+	err := g.link.try(ctx, g.Log, func(ctx context.Context) (err error) {
+		left, err = crowdScript.Run(ctx, g.Redis, []string{flowKey(account)}, g.redisTime(began), g.placesKnown(account), placesMin).Int()
+		return err
+	})
+	if err != nil {
+		left = max(placesMin, g.placesKnown(account)/2)
+	}
+	g.rememberPlaces(account, left)
+}
+
+// closed reports whether a bucket that the account's calls go through is shut now, as far as Redis or this process knows.
+func (g *Governor) closed(ctx context.Context, account string) bool {
+	a, p := g.recall(account)
+	_ = g.link.try(ctx, g.Log, func(ctx context.Context) error {
+		pipe := g.Redis.Pipeline()
+		told := []*redis.StringCmd{pipe.HGet(ctx, accountKey(account), "closed"), pipe.HGet(ctx, projectKey, "closed")}
+		_, err := pipe.Exec(ctx)
+		for _, t := range told {
+			at, _ := t.Float64() // what Redis does not have does not count
+			a.closed = max(a.closed, at)
+		}
+		return ignoreNil(err)
+	})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return max(a.closed, p.closed) > g.known.now()
+}
+
+func (g *Governor) minute() float64 { return float64(cmp.Or(g.Minute, time.Minute).Microseconds()) }
+func (g *Governor) account() Rate   { return orDefault(g.Account, AccountRate()) }
+func (g *Governor) project() Rate   { return orDefault(g.Project, ProjectRate()) }
 
 func orDefault(r, fallback Rate) Rate {
 	if r == (Rate{}) {

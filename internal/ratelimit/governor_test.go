@@ -57,7 +57,7 @@ func storm(t *testing.T, governors []*Governor, account string, length time.Dura
 		all.Go(func() {
 			for time.Now().Before(end) {
 				units := []int{1, 2, 5, 5, 10, 20, 50}[choice.IntN(7)]
-				b, err := g.book(context.Background(), account, units, time.Minute)
+				b, _, err := g.book(context.Background(), account, "", units, time.Minute)
 				if err != nil || !b.ok {
 					t.Errorf("refused: %+v, %v", b, err)
 					return
@@ -124,7 +124,7 @@ func TestFirstComeIsFirstServed(t *testing.T) {
 	g := &Governor{Redis: client(t, testkit.Redis(t)), Account: Rate{Refill: 1000, Capacity: 50}}
 	random, last := testkit.Seed(t), 0.0
 	for range 200 {
-		b, err := g.book(t.Context(), "sub", 1+random.IntN(50), time.Hour)
+		b, _, err := g.book(t.Context(), "sub", "", 1+random.IntN(50), time.Hour)
 		if err != nil || !b.ok || b.start < last {
 			t.Fatalf("%+v after %.0f, %v", b, last, err)
 		}
@@ -140,7 +140,7 @@ func TestARefusalBooksNothingAnywhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a["full"] + " " + c.Get(t.Context(), projectKey).Val()
+		return a["full"] + " " + c.HGet(t.Context(), projectKey, "full").Val()
 	}
 	g := &Governor{Redis: c, Account: Rate{10, 100}, Project: Rate{10, 300}}
 	book := func(account string, units int) (time.Duration, bool) {
@@ -215,9 +215,9 @@ func TestWhoSleepsThroughAClosingWaitsOn(t *testing.T) {
 		_ = other.CloseUntil(context.Background(), "sub", at)
 		opens <- at
 	}()
-	_, ok, err := g.Wait(t.Context(), "sub", 10, 5*time.Second)
-	if at := <-opens; !ok || err != nil || time.Now().Before(at.Add(-2*time.Millisecond)) {
-		t.Errorf("went on %v before the bucket opened (%v, %v)", time.Until(at), ok, err)
+	leave, _, err := g.Enter(t.Context(), "sub", 10, 5*time.Second)
+	if at := <-opens; leave == nil || err != nil || time.Now().Before(at.Add(-2*time.Millisecond)) {
+		t.Errorf("went on %v before the bucket opened (%v, %v)", time.Until(at), leave != nil, err)
 	}
 }
 
@@ -271,7 +271,7 @@ func TestMemoryOfAccountsIsBounded(t *testing.T) {
 	var m memory
 	for i := range 3 * rememberedAccounts {
 		now := float64(i) * 1000
-		m.keep(string(rune(i+1000)), booking{now: now, account: bucket{full: now + 500}})
+		m.keep(string(rune(i+1000)), booking{now: now, account: bucket{full: now + 500}}, 60e6)
 	}
 	if len(m.accounts) > rememberedAccounts {
 		t.Errorf("%d accounts", len(m.accounts))

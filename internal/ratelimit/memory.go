@@ -17,47 +17,92 @@ const rememberedAccounts = 4096
 // with every booking, so that an emptied Redis does not hand out a second burst.
 type memory struct {
 	ahead    float64 // Redis's clock less ours, microseconds
-	project  float64
-	accounts map[string]bucket
+	project  bucket
+	accounts map[string]seen
+}
+
+// seen is what is known of an account.
+type seen struct {
+	bucket
+	borne   float64 // calls in flight; 0 = nobody told
+	borneAt float64
 }
 
 func (m *memory) now() float64 { return float64(time.Now().UnixMicro()) + m.ahead }
 
-func (m *memory) keep(account string, b booking) {
+func (m *memory) keep(account string, b booking, minute float64) {
 	if m.accounts == nil {
-		m.accounts = map[string]bucket{}
+		m.accounts = map[string]seen{}
 	}
 	if len(m.accounts) >= rememberedAccounts {
 		for name, old := range m.accounts {
-			if max(old.full, old.closed) < b.now {
+			if old.idle(b.now, minute) {
 				delete(m.accounts, name)
 			}
 		}
 	}
 	known := m.accounts[account]
-	m.accounts[account] = bucket{max(known.full, b.account.full), max(known.closed, b.account.closed)}
-	m.project = max(m.project, b.project)
+	known.bucket = known.merge(b.account)
+	if b.places > 0 {
+		known.borne, known.borneAt = b.places, b.now
+	}
+	m.accounts[account] = known
+	m.project = m.project.merge(b.project)
 }
 
-func (g *Governor) recall(account string) (bucket, float64) {
+// places is how many calls in flight the account bears. What was learnt is forgotten after an hour.
+func (m *memory) places(account string) int {
+	known := m.accounts[account]
+	if known.borne == 0 || m.now()-known.borneAt > 3600e6 {
+		return placesStart
+	}
+	return int(known.borne)
+}
+
+func (g *Governor) recall(account string) (a, project bucket) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.known.accounts[account], g.known.project
+	return g.known.accounts[account].bucket, g.known.project
+}
+
+func (g *Governor) placesKnown(account string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.known.places(account)
 }
 
 func (g *Governor) learn(account string, b booking) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.known.ahead = b.now - float64(time.Now().UnixMicro())
-	g.known.keep(account, b)
+	g.known.keep(account, b, g.minute())
+}
+
+// redisTime is a time of ours on Redis's clock.
+func (g *Governor) redisTime(t time.Time) float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return float64(t.UnixMicro()) + g.known.ahead
 }
 
 func (g *Governor) remember(account string, change func(b *bucket, now float64)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a, now := g.known.accounts[account], g.known.now()
+	a, now := g.known.accounts[account].bucket, g.known.now()
 	change(&a, now)
-	g.known.keep(account, booking{now: now, account: a, project: g.known.project})
+	g.known.keep(account, booking{now: now, account: a}, g.minute())
+}
+
+func (g *Governor) rememberProject(change func(b *bucket, now float64)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	change(&g.known.project, g.known.now())
+}
+
+func (g *Governor) rememberPlaces(account string, places int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known.keep(account, booking{now: g.known.now(), places: float64(places)}, g.minute())
 }
 
 const (

@@ -9,7 +9,7 @@ import (
 	"mailsweep/internal/testkit"
 )
 
-func TestInFlightSlotsAreSharedByAllProcesses(t *testing.T) {
+func TestPlacesInFlightAreSharedByAllProcesses(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
 	governors := []*Governor{{Redis: client(t, url)}, {Redis: client(t, url)}}
@@ -19,7 +19,7 @@ func TestInFlightSlotsAreSharedByAllProcesses(t *testing.T) {
 	for i := range 16 {
 		all.Go(func() {
 			for range 10 {
-				release, err := governors[i%2].Acquire(context.Background(), "sub", 4)
+				leave, err := place(context.Background(), governors[i%2])
 				if err != nil {
 					t.Error(err)
 					return
@@ -33,86 +33,102 @@ func TestInFlightSlotsAreSharedByAllProcesses(t *testing.T) {
 				flying--
 				done++
 				mu.Unlock()
-				release()
-				release()
+				leave(false)
+				leave(false)
 			}
 		})
 	}
 	all.Wait()
-	if most != 4 || done != 160 {
+	if most != placesStart || done != 160 {
 		t.Errorf("%d in flight at most, %d done", most, done)
 	}
 }
 
-func TestAKilledWorkersSlotsComeBack(t *testing.T) {
+func TestAKilledWorkersPlacesComeBack(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
 	connection := client(t, url)
 	killed := &Governor{Redis: connection, Lease: 300 * time.Millisecond}
 	alive := &Governor{Redis: client(t, url)}
-	if _, err := alive.Acquire(t.Context(), "sub", 3); err != nil {
+	if _, err := place(t.Context(), alive); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if _, err := killed.Acquire(t.Context(), "sub", 3); err != nil {
+	for range placesStart - 1 {
+		if _, err := place(t.Context(), killed); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_ = connection.Close() // the dead renew nothing
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := alive.Acquire(short, "sub", 3); err == nil {
-		t.Error("a fourth slot of three")
+	if _, err := place(short, alive); err == nil {
+		t.Error("one place more than there are")
 	}
 	long, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := alive.Acquire(long, "sub", 3); err != nil {
-		t.Errorf("the slots stay taken: %v", err)
+	if _, err := place(long, alive); err != nil {
+		t.Errorf("the places stay taken: %v", err)
 	}
 }
 
-func TestWithoutRedisHalfTheSlotsRemain(t *testing.T) {
+func TestWithoutRedisHalfThePlacesRemain(t *testing.T) {
 	t.Parallel()
 	server := testkit.OwnRedis(t)
 	g := &Governor{Redis: client(t, server.URL)}
 	server.Kill()
-	var releases []func()
-	for range 2 {
-		release, err := g.Acquire(t.Context(), "sub", 4)
-		if err != nil {
+	var leave func(bool)
+	for range placesStart / 2 {
+		var err error
+		if leave, err = place(t.Context(), g); err != nil {
 			t.Fatal(err)
 		}
-		releases = append(releases, release)
 	}
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := g.Acquire(short, "sub", 4); err == nil {
-		t.Error("a third slot of two")
+	if _, err := place(short, g); err == nil {
+		t.Error("more than half of the places")
 	}
-	releases[0]()
-	releases[0]()
-	if _, err := g.Acquire(t.Context(), "sub", 4); err != nil {
+	leave(true)
+	leave(true)
+	if _, err := place(t.Context(), g); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestASlotOfALongCallStaysTaken(t *testing.T) {
+func TestAPlaceOfALongCallStaysTaken(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
 	g, other := &Governor{Redis: client(t, url), Lease: 300 * time.Millisecond}, &Governor{Redis: client(t, url)}
-	release, err := g.Acquire(t.Context(), "sub", 1)
-	if err != nil {
-		t.Fatal(err)
+	bears(t, g, 2)
+	var leave func(bool)
+	for range 2 {
+		var err error
+		if leave, err = place(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
 	}
 	long, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, err := other.Acquire(long, "sub", 1); err == nil {
-		t.Error("a second slot of one, while the first call is still on its way")
+	if _, err := place(long, other); err == nil {
+		t.Error("a third place of two, while the first calls are still on their way")
 	}
-	release()
-	if _, err := other.Acquire(t.Context(), "sub", 1); err != nil {
+	leave(true)
+	if _, err := place(t.Context(), other); err != nil {
 		t.Error(err)
 	}
+}
+
+// bears sets how many calls in flight the account bears.
+func bears(t *testing.T, g *Governor, places int) {
+	t.Helper()
+	if err := g.Redis.HSet(t.Context(), flowKey("sub"), "places", places).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func place(ctx context.Context, g *Governor) (func(bool), error) {
+	leave, _, err := g.Enter(ctx, "sub", 0, 0)
+	return leave, err
 }
 
 func TestAMinuteHoldsWhatTheTariffSays(t *testing.T) {
