@@ -9,7 +9,7 @@ import (
 // shared by all programs that use the mailbox.
 const (
 	flowMin   = 2
-	flowStart = 4
+	flowStart = 8
 	flowMax   = 10
 )
 

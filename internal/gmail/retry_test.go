@@ -226,7 +226,7 @@ func checkSilent(t *testing.T, name string, err error, secrets ...string) {
 func TestTheNumberInFlightFollowsGooglesRefusals(t *testing.T) {
 	t.Parallel()
 	f := newFlow()
-	if f.limit() != 4 {
+	if f.limit() != 8 {
 		t.Errorf("starts at %d", f.limit())
 	}
 	for range 1_000 {
@@ -255,7 +255,7 @@ func TestACrowdedMailboxAsksForFewerPlaces(t *testing.T) {
 	t.Parallel()
 	p := &openPacer{}
 	f := newFake(t, refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), profileAnswer)
-	if _, err := f.open(p).Profile(t.Context()); err != nil || len(p.limits) != 2 || p.limits[0] != 4 || p.limits[1] != 2 || !p.closed.IsZero() {
+	if _, err := f.open(p).Profile(t.Context()); err != nil || len(p.limits) != 2 || p.limits[0] != 8 || p.limits[1] != 4 || !p.closed.IsZero() {
 		t.Errorf("%v, places asked for %v, closed %v", err, p.limits, p.closed)
 	}
 }
