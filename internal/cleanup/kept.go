@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -91,6 +92,12 @@ func (l *listing) leave(ctx context.Context) {
 
 // refs is a list of messages with their threads; in JSON two lists of ids.
 type refs []mailindex.Ref
+
+// sorted puts the list in the order of ids, each once.
+func (l refs) sorted() refs {
+	slices.SortFunc(l, func(a, b mailindex.Ref) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(l, func(a, b mailindex.Ref) bool { return a.ID == b.ID })
+}
 
 // ids are the messages alone.
 func (l refs) ids() []sweep.MessageID {

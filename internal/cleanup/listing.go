@@ -157,20 +157,48 @@ func (w *work) known(labels []gmail.Label) []mailindex.Label {
 	return out
 }
 
+// sweep lists parts side by side and gives take each that is whole.
+func (w *work) sweep(ctx context.Context, parts []gmail.Part, oldest time.Time, page func(found int), take func(part int, found refs) error) error {
+	var mu sync.Mutex
+	found := make([]refs, len(parts))
+	s := &gmail.Sweep{Mailbox: w.mbox, Parts: parts, Oldest: oldest,
+		Page: func(part int, more []mailindex.Ref) error {
+			mu.Lock()
+			defer mu.Unlock()
+			found[part] = append(found[part], more...)
+			page(len(more))
+			return nil
+		},
+		Whole: func(part int) error {
+			mu.Lock()
+			whole := found[part]
+			found[part] = nil
+			mu.Unlock()
+			return take(part, whole.sorted())
+		}}
+	g, ctx := errgroup.WithContext(ctx)
+	for range parallel {
+		g.Go(safely(func() error { return s.Work(ctx) }))
+	}
+	return g.Wait()
+}
+
 // ranges lists the date ranges side by side. They are handed over oldest first: the early end of each is a second wide of its
 // bound, and a message that two ranges show belongs to the older one.
 func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
 	n := len(l.kept.Bounds) - 1
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for _, i := range l.missing(n) {
-		from, to := l.kept.Bounds[i], l.kept.Bounds[i+1]
+	missing := l.missing(n)
+	parts := make([]gmail.Part, len(missing))
+	for p, i := range missing {
+		parts[p] = gmail.Part{From: l.kept.Bounds[i], To: l.kept.Bounds[i+1]}
 		if i == n-1 {
-			to = time.Time{}
+			parts[p].To = time.Time{}
 		}
-		g.Go(safely(func() error { return l.list(gctx, i, gmail.During(from, to)) }))
 	}
-	if err := g.Wait(); err != nil {
+	err := l.sweep(ctx, parts, time.Time{}, l.beat.advance, func(p int, found refs) error {
+		return l.keep(ctx, func(k *kept) { k.Ranges[missing[p]] = found })
+	})
+	if err != nil {
 		return err
 	}
 	for i := range n {
@@ -179,17 +207,6 @@ func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
 		}
 	}
 	return nil
-}
-
-func (l *listing) list(ctx context.Context, i int, s gmail.Search) error {
-	found, err := l.listAll(ctx, s, func(added int) error {
-		l.beat.advance(added)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return l.keep(ctx, func(k *kept) { k.Ranges[i] = found })
 }
 
 // dimension is one set to list. The larger side is listed too: what decides about acting is never told by its complement.
@@ -272,7 +289,7 @@ func (l *listing) sets(ctx context.Context, ix *mailindex.Index, dims []dimensio
 			missing = append(missing, d)
 		}
 	}
-	err := l.listDimensions(ctx, missing, func(name string, found ids) error {
+	err := l.listSets(ctx, missing, ix.Begins(), func(name string, found ids) error {
 		return l.keep(ctx, func(k *kept) { k.Dimensions[name] = found })
 	})
 	if err != nil {
@@ -286,24 +303,29 @@ func (l *listing) sets(ctx context.Context, ix *mailindex.Index, dims []dimensio
 
 // listDimensions hands what it finds to take, one after the other.
 func (w *work) listDimensions(ctx context.Context, dims []dimension, take func(name string, found ids) error) error {
+	return w.listSets(ctx, dims, time.Time{}, take)
+}
+
+// listSets does so for mail of which hardly any is older than oldest, if that is known.
+func (w *work) listSets(ctx context.Context, dims []dimension, oldest time.Time, take func(name string, found ids) error) error {
 	w.beat.phase("sorting by label and size", len(dims))
 	var mu sync.Mutex
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for _, d := range dims {
-		g.Go(safely(func() (err error) {
-			var found []sweep.MessageID
-			if d.search.Q != "" || len(d.search.LabelIDs) > 0 {
-				// a label that was deleted since the labels were listed is on no message
-				if found, err = w.collect(ctx, d.search); err != nil && !errors.Is(err, gmail.ErrLabelGone) {
-					return err
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			w.beat.advance(1)
-			return take(d.name, found)
-		}))
+	one := func(name string, found ids) error {
+		mu.Lock()
+		defer mu.Unlock()
+		w.beat.advance(1)
+		return take(name, found)
 	}
-	return g.Wait()
+	var parts []gmail.Part
+	var asked []string
+	for _, d := range dims {
+		if d.search.Q == "" && len(d.search.LabelIDs) == 0 {
+			if err := one(d.name, nil); err != nil {
+				return err
+			}
+			continue
+		}
+		parts, asked = append(parts, gmail.Part{Search: d.search}), append(asked, d.name)
+	}
+	return w.sweep(ctx, parts, oldest, func(int) {}, func(p int, found refs) error { return one(asked[p], found.ids()) })
 }

@@ -65,7 +65,7 @@ func TestAQuotaThatIsReachedIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	tariff := google.TariffNew()
 	tariff.PerUserMinute = 1_000 // a minute is a second here
-	w := newWorldOf(t, 100, google.Config{Seed: 7, TimeScale: 60, Tariff: tariff})
+	w := newWorldOf(t, google.Generate{Messages: 100}, google.Config{Seed: 7, TimeScale: 60, Tariff: tariff})
 	ids := slices.Sorted(maps.Keys(w.messages(t)))
 	var done sync.WaitGroup
 	for part := range slices.Chunk(ids, (len(ids)+3)/4) {

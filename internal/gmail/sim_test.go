@@ -47,27 +47,28 @@ type world struct {
 	sim    *google.Sim
 	url    string
 	client *gmail.Client
+	wire   *listings
 	open   *gmail.Mailbox
 }
 
 func newWorld(t *testing.T, messages int) *world {
 	t.Helper()
-	return newWorldOf(t, messages, google.Config{Seed: 7, TimeScale: 60, ClientID: "id", ClientSecret: "secret"})
+	return newWorldOf(t, google.Generate{Messages: messages}, google.Config{Seed: 7, TimeScale: 60, ClientID: "id", ClientSecret: "secret"})
 }
 
-func newWorldOf(t *testing.T, messages int, config google.Config) *world {
+func newWorldOf(t *testing.T, mailbox google.Generate, config google.Config) *world {
 	t.Helper()
 	sim := google.New(config)
-	if _, err := sim.AddGenerated(address, google.Generate{Messages: messages}); err != nil {
+	if _, err := sim.AddGenerated(address, mailbox); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
-	w := &world{sim: sim, url: server.URL}
+	w := &world{sim: sim, url: server.URL, wire: &listings{next: gmail.NewTransport(server.URL)}}
 	w.client = &gmail.Client{
 		OAuth: &gmail.OAuth{Config: gmail.Config{ClientID: "id", ClientSecret: "secret", RedirectURL: "http://127.0.0.1:1/callback",
 			AuthURL: server.URL + "/o/oauth2/v2/auth", TokenURL: server.URL + "/token", RevokeURL: server.URL + "/revoke", CertsURL: server.URL + "/oauth2/v3/certs"}},
-		BaseURL: server.URL, Tariff: gmail.TariffNew(), Pacer: &free{}, TimeScale: 60, Timeout: 10 * time.Second,
+		BaseURL: server.URL, Tariff: gmail.TariffNew(), Pacer: &free{}, TimeScale: 60, Timeout: 10 * time.Second, Transport: w.wire,
 	}
 	tokens, err := sim.Grant(address)
 	if err != nil {

@@ -78,6 +78,14 @@ func newIndex(bounds []time.Time, rows int) *Index {
 // Len counts the messages that exist, spam and trash included.
 func (ix *Index) Len() int { return int(ix.live.GetCardinality()) }
 
+// Begins is about when the mailbox's mail begins: hardly any has arrived earlier. Zero for an empty one.
+func (ix *Index) Begins() time.Time {
+	if ix.sorted == 0 {
+		return time.Time{}
+	}
+	return ix.ids[ix.sorted/100].Time()
+}
+
 // Learned says whether the index knows anything that it did not when it was decoded. Where Gmail's history is at counts as nothing.
 func (ix *Index) Learned() bool { return ix.learned }
 
