@@ -14,8 +14,9 @@ func refused() error {
 	return sweep.Errorf(sweep.Unauthenticated, "the address or the password is wrong, or there were too many tries: wait a while, then try again")
 }
 
-// Login signs a user in by password. totp is the second factor's code, for users who have one. Unauthenticated is the same for
-// everything that is wrong with the credentials; only who has the right password learns EmailUnverified or AccountSuspended.
+// Login signs a user in by password. totp is the second factor's code, for users who have one; TOTPRequired, with a challenge for
+// AnswerChallenge, when it is missing. Unauthenticated is the same for everything that is wrong with address and password; only who has
+// the right password learns TOTPRequired, EmailUnverified or AccountSuspended.
 // Unavailable when too many sign in at once.
 func (s *Service) Login(ctx context.Context, email, password, totp string, c Client) (Session, error) {
 	email, err := canonicalEmail(email)
@@ -46,7 +47,11 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if user.VerifiedAt.IsZero() {
 		return Session{}, sweep.Errorf(sweep.EmailUnverified, "please confirm your e-mail address first: the link is in your mail")
 	}
-	return s.enter(ctx, customer, user, renew, c)
+	session, err := s.enter(ctx, customer, user, renew, totp, c)
+	if sweep.CodeOf(err) == sweep.Unauthenticated {
+		s.failed(ctx, gates, c)
+	}
+	return session, err
 }
 
 func orRefused(err error) error {
@@ -90,14 +95,21 @@ func (s *Service) check(ctx context.Context, u store.User, password string) (ren
 	return renew, true, err
 }
 
-func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew string, c Client) (session Session, err error) {
+func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client) (session Session, err error) {
+	var owes error
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if err := tx.SignedIn(u.ID, u.Password, renew); err != nil {
+			return err
+		}
+		if owes, err = s.second(tx, u, totp); err != nil || owes != nil {
 			return err
 		}
 		session, err = s.begin(tx, u.ID, c, "user.signed_in")
 		return err
 	})
+	if err == nil {
+		err = owes
+	}
 	return session, err
 }
 

@@ -134,6 +134,13 @@ func (r *rig) count(t *testing.T, query string, args ...any) (n int) {
 	return n
 }
 
+// text runs a query over all tenants that gives one text.
+func (r *rig) text(t *testing.T, query string) (text string) {
+	t.Helper()
+	require.NoError(t, r.root.QueryRow(t.Context(), query).Scan(&text))
+	return text
+}
+
 func (r *rig) exec(t *testing.T, query string, args ...any) {
 	t.Helper()
 	_, err := r.root.Exec(t.Context(), query, args...)

@@ -63,9 +63,9 @@ func (s *server) authRoutes(api huma.API) {
 		summary: "Ask for the verification mail again"}, s.resend)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/login", name: "login", tag: "auth", open: true, errors: []int{401, 403},
 		summary: "Sign in: an access token for 24 hours"}, s.login)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/logout", name: "logout", tag: "auth",
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/logout", name: "logout", tag: "auth", owing: true,
 		summary: "Sign out: every token of the person ends"}, s.logout)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/me", name: "me", tag: "auth", summary: "Who is signed in, with plan and features"}, s.me)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/me", name: "me", tag: "auth", owing: true, summary: "Who is signed in, with plan and features"}, s.me)
 }
 
 func (s *server) signup(ctx context.Context, in *signupInput) (*mailedOutput, error) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -24,11 +25,12 @@ const bearerScheme = "bearer"
 // admit lets a request through to its operation: signed in where the operation says so, and within its allowance.
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 	c := humaecho.Unwrap(ctx)
-	if ctx.Operation().Metadata[unlimited] != nil {
+	op := ctx.Operation()
+	if op.Metadata[unlimited] == true {
 		next(ctx)
 		return
 	}
-	if err := s.enter(c, len(ctx.Operation().Security) > 0); err != nil {
+	if err := s.enter(c, len(op.Security) > 0, op.Metadata[owing] == true); err != nil {
 		s.refuse(c, err)
 		return
 	}
@@ -37,7 +39,7 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 
 // enter finds the actor and takes one request from the customer's allowance, or from the address's when nobody is signed in.
 // A bad token counts against the address: guessing is not free.
-func (s *server) enter(c echo.Context, protected bool) error {
+func (s *server) enter(c echo.Context, protected, owing bool) error {
 	ctx := c.Request().Context()
 	if !protected {
 		return s.spendAddress(c)
@@ -56,7 +58,22 @@ func (s *server) enter(c echo.Context, protected bool) error {
 	if err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
-	return s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute))
+	if err := s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute)); err != nil || owing {
+		return err
+	}
+	return s.settled(ctx, a)
+}
+
+// settled refuses who owes the second factor that the customer demands.
+func (s *server) settled(ctx context.Context, a sweep.Actor) error {
+	owes, err := s.Account.OwesFactor(ctx, a)
+	if err != nil {
+		return fmt.Errorf("read membership: %w", err)
+	}
+	if owes {
+		return sweep.Errorf(sweep.FactorRequired, "this account demands a second factor: set one up first")
+	}
+	return nil
 }
 
 // bearer is the token of the one Authorization header, or "".

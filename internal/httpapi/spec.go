@@ -56,9 +56,13 @@ type operation struct {
 	open                             bool  // needs nobody signed in
 	errors                           []int // besides those that every such route can answer
 	unlimited                        bool  // not counted against any allowance
+	owing                            bool  // open to who owes a second factor that the customer demands
 }
 
-const unlimited = "unlimited"
+const (
+	unlimited = "unlimited"
+	owing     = "owing"
+)
 
 // add registers an operation with a handler that returns coded errors.
 func add[I, O any](s *server, api huma.API, o operation, handle func(context.Context, *I) (*O, error)) {
@@ -69,9 +73,7 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	if !o.open {
 		op.Security = []map[string][]string{{bearerScheme: {}}}
 	}
-	if o.unlimited {
-		op.Metadata = map[string]any{unlimited: true}
-	}
+	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing}
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	op.Errors = o.statuses(takesBody)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {

@@ -12,13 +12,14 @@ import (
 // Customer is the tenant's row. DataKey is wrapped; see secret.Vault.
 type Customer struct {
 	sweep.Customer
-	Name      string
-	DataKey   []byte
-	VT        float64 // virtual time: what the dispatcher orders customers by
-	CreatedAt time.Time
+	Name       string
+	DataKey    []byte
+	VT         float64 // virtual time: what the dispatcher orders customers by
+	CreatedAt  time.Time
+	Require2FA bool // of every member, while the plan carries it
 }
 
-const customerSQL = `SELECT c.name, c.data_key, c.vt, c.created_at, ` + standingColumns + ` FROM customers c WHERE c.id = ?`
+const customerSQL = `SELECT c.name, c.data_key, c.vt, c.created_at, c.require_2fa, ` + standingColumns + ` FROM customers c WHERE c.id = ?`
 
 // LoadCustomer reads the tenant. NotFound when it was deleted.
 func (tx *Tx) LoadCustomer() (Customer, error) { return tx.customer(customerSQL) }
@@ -31,7 +32,7 @@ func (tx *Tx) LockCustomer() (Customer, error) {
 
 func (tx *Tx) customer(query string) (c Customer, err error) {
 	var r standingRow
-	err = tx.Raw(query, dbID(tx.Customer)).Row().Scan(append([]any{&c.Name, &c.DataKey, &c.VT, &c.CreatedAt}, r.fields()...)...)
+	err = tx.Raw(query, dbID(tx.Customer)).Row().Scan(append([]any{&c.Name, &c.DataKey, &c.VT, &c.CreatedAt, &c.Require2FA}, r.fields()...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Customer{}, noCustomer()
 	}

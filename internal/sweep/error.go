@@ -10,12 +10,14 @@ type Code string
 
 // The codes that callers meet. Their HTTP statuses stand in internal/httpapi.
 const (
-	BadRequest            Code = "invalid_request"   // could not be parsed (400)
-	Invalid               Code = "invalid_criteria"  // parsed, but no sense in it (422); shown as invalid_request
-	Unauthenticated       Code = "unauthenticated"   // no or bad credentials
-	EmailUnverified       Code = "email_unverified"  // right password, address not yet proven
-	Forbidden             Code = "forbidden"         // known actor, not allowed
-	AccountSuspended      Code = "account_suspended" // ops stopped this customer
+	BadRequest            Code = "invalid_request"        // could not be parsed (400)
+	Invalid               Code = "invalid_criteria"       // parsed, but no sense in it (422); shown as invalid_request
+	Unauthenticated       Code = "unauthenticated"        // no or bad credentials
+	TOTPRequired          Code = "totp_required"          // right so far, the second factor is missing
+	FactorRequired        Code = "second_factor_required" // the customer demands a second factor, and this person has none yet
+	EmailUnverified       Code = "email_unverified"       // right password, address not yet proven
+	Forbidden             Code = "forbidden"              // known actor, not allowed
+	AccountSuspended      Code = "account_suspended"      // ops stopped this customer
 	FeatureNotInPlan      Code = "feature_not_in_plan"
 	QuotaExceeded         Code = "quota_exceeded"
 	MailboxLimit          Code = "mailbox_limit" // more mailboxes than the plan carries

@@ -1,0 +1,46 @@
+package account
+
+import (
+	"context"
+
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// prove asks a person who is signed in for their password, before what a stolen session must not do. A wrong one counts as a failed
+// sign-in. Unauthenticated; Forbidden for what is no person.
+func (s *Service) prove(ctx context.Context, a sweep.Actor, password string, c Client) (u store.User, err error) {
+	if a.Kind != sweep.ByToken {
+		return u, sweep.Errorf(sweep.Forbidden, "only a person can do this")
+	}
+	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		u, err = tx.User(a.User)
+		return err
+	})
+	if err != nil {
+		return u, err
+	}
+	gates := s.gates(u.Email, c)
+	leave, err := s.turns.take(ctx, gates[0].key)
+	if err != nil {
+		return u, err
+	}
+	defer leave()
+	if shut, err := s.shut(ctx, gates); err != nil || shut {
+		return u, orRefused(err)
+	}
+	if len(password) > 4*secret.MaxPassword {
+		return u, wrongPassword()
+	}
+	_, ok, err := s.check(ctx, u, password)
+	if err == nil && !ok {
+		s.failed(ctx, gates, c)
+		err = wrongPassword()
+	}
+	return u, err
+}
+
+func wrongPassword() error {
+	return sweep.Errorf(sweep.Unauthenticated, "the password is wrong")
+}
