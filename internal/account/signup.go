@@ -27,7 +27,8 @@ const verifyWithin = 24 * time.Hour
 var errTaken = errors.New("the address is taken")
 
 // SignUp makes a customer with one user, its owner, and mails a link that proves the address. Who signs up with a known address
-// gets the same answer in the same time, and its owner a mail that says so; nothing else changes. Invalid with fields, RateLimited
+// gets the same answer in the same time: where nobody has proven the address yet the sign-up takes the place of the one before, else its
+// owner gets a mail that says so and nothing changes. Invalid with fields, RateLimited
 // with retry_after in seconds, Unavailable when too many hash passwords at once.
 func (s *Service) SignUp(ctx context.Context, email, password, name string, c Client) error {
 	email, name, err := checkNewcomer(email, password, name)
@@ -44,7 +45,10 @@ func (s *Service) SignUp(ctx context.Context, email, password, name string, c Cl
 	defer hide(ctx, time.Now())
 	err = s.register(ctx, email, hash, name, c)
 	if errors.Is(err, errTaken) {
-		return s.remind(ctx, email, c)
+		return s.again(ctx, email, hash, name, c)
+	}
+	if err == nil {
+		_, err = s.mayMail(ctx, "signup", email) // this mail is counted too: a form sent twice mails one link
 	}
 	return err
 }
@@ -136,28 +140,49 @@ func (s *Service) post(tx *store.Tx, dataKey []byte, user sweep.ID, kind mail.Ki
 	return err
 }
 
-// remind tells the owner of a known address that somebody signed up with it. A stranger cannot fill a mailbox with that: once a
-// minute and five times a day at most.
-func (s *Service) remind(ctx context.Context, email string, c Client) error {
-	customer, user, err := s.DB.UserByEmail(ctx, email)
-	if err != nil || user.IsZero() {
+// again is a sign-up with a known address. A stranger cannot fill a mailbox with that: one a minute and five a day at most have an
+// effect.
+func (s *Service) again(ctx context.Context, email, hash, name string, c Client) error {
+	customer, u, err := s.find(ctx, email)
+	if err != nil || u.ID.IsZero() {
 		return err
 	}
-	ok, err := s.mayMail(ctx, "known", email)
-	if err != nil || !ok {
+	kind := "known"
+	if u.VerifiedAt.IsZero() {
+		kind = "signup"
+	}
+	if ok, err := s.mayMail(ctx, kind, email); err != nil || !ok {
 		return err
 	}
 	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		who, u, err := s.load(tx, user)
+		who, err := tx.LockCustomer() // two at once would leave two good links
 		if err != nil {
 			return err
 		}
-		if err := s.post(tx, who.DataKey, user, mail.AlreadyRegistered, mail.Data{Name: u.Name}, c.RequestID); err != nil {
+		unproven, err := tx.SignUpAgain(u.ID, name, hash)
+		if err != nil {
+			return err
+		}
+		if unproven {
+			u.Name = name
+			err = s.verifyAnew(tx, who.DataKey, u, c.RequestID)
+		} else {
+			err = s.post(tx, who.DataKey, u.ID, mail.AlreadyRegistered, mail.Data{Name: u.Name}, c.RequestID)
+		}
+		if err != nil {
 			return err
 		}
 		stranger := sweep.Actor{Kind: sweep.BySystem, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
-		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "user.signed_up_again", Object: sweep.UserID.Show(user)})
+		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "user.signed_up_again", Object: sweep.UserID.Show(u.ID)})
 	})
+}
+
+// verifyAnew mails a link that voids the older ones, under the customer's lock.
+func (s *Service) verifyAnew(tx *store.Tx, dataKey []byte, u store.User, requestID string) error {
+	if err := tx.VoidEmailTokens(u.ID, "verify"); err != nil {
+		return err
+	}
+	return s.mailVerification(tx, dataKey, u, requestID)
 }
 
 func (s *Service) load(tx *store.Tx, user sweep.ID) (store.Customer, store.User, error) {

@@ -12,6 +12,7 @@ import (
 
 	"mailsweep/internal/account"
 	"mailsweep/internal/mail"
+	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
 
@@ -42,7 +43,7 @@ func TestFiftySignUpsOfOneAddressMakeOneCustomer(t *testing.T) { // REG-6
 		require.Equal(t, 1, r.count(t, "SELECT count(*) FROM "+table), table)
 	}
 	require.Len(t, r.deliver(t, mail.VerifyEmail), 1)
-	require.Len(t, r.deliver(t, mail.AlreadyRegistered), 1)
+	require.Empty(t, r.deliver(t, mail.AlreadyRegistered))
 }
 
 func TestKnownAddressGetsTheSameAnswerAndAMailOfItsOwn(t *testing.T) { // REG-1, REG-3
@@ -140,7 +141,7 @@ func TestVerificationWorksOnceUnderTwentyAtATime(t *testing.T) { // VER-1
 	var all sync.WaitGroup
 	errs := make([]error, 20)
 	for i := range errs {
-		all.Go(func() { _, errs[i] = r.VerifyEmail(t.Context(), token, r.client) })
+		all.Go(func() { _, errs[i] = r.VerifyEmail(t.Context(), token, good, r.client) })
 	}
 	all.Wait()
 	codes := map[sweep.Code]int{}
@@ -158,15 +159,15 @@ func TestOnlyTheNewestVerificationMailCountsAndForADay(t *testing.T) { // VER-1
 	require.NoError(t, r.ResendVerification(t.Context(), ada, r.client))
 	tokens := r.tokens(t)
 	require.Len(t, tokens, 2)
-	_, err := r.VerifyEmail(t.Context(), tokens[0], r.client)
+	_, err := r.VerifyEmail(t.Context(), tokens[0], good, r.client)
 	require.Equal(t, sweep.BadRequest, code(err))
 	late := *r
 	now := r.Service
-	late.Service = &account.Service{DB: r.open(t, "mailsweep_app", 24*time.Hour), Vault: now.Vault, Signer: now.Signer, Plans: now.Plans}
-	_, err = late.VerifyEmail(t.Context(), tokens[1], r.client)
+	late.Service = &account.Service{DB: r.open(t, "mailsweep_app", 24*time.Hour), Vault: now.Vault, Signer: now.Signer, Plans: now.Plans, Passwords: now.Passwords}
+	_, err = late.VerifyEmail(t.Context(), tokens[1], good, r.client)
 	require.Equal(t, sweep.BadRequest, code(err))
 	late.Service.DB = r.open(t, "mailsweep_app", 24*time.Hour-time.Minute)
-	_, err = late.VerifyEmail(t.Context(), tokens[1], r.client)
+	_, err = late.VerifyEmail(t.Context(), tokens[1], good, r.client)
 	require.NoError(t, err)
 }
 
@@ -176,11 +177,11 @@ func TestVerificationProvesOnlyTheAddressItWasSentTo(t *testing.T) {
 	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
 	token := r.tokens(t)[0]
 	r.exec(t, "UPDATE users SET email = 'eve@example.com'")
-	_, err := r.VerifyEmail(t.Context(), token, r.client)
+	_, err := r.VerifyEmail(t.Context(), token, good, r.client)
 	require.Equal(t, sweep.BadRequest, code(err))
 	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM users WHERE verified_at IS NOT NULL"))
 	for _, forged := range []string{"", "x", strings.Repeat("A", 43), strings.Repeat("y", 100000)} {
-		_, err = r.VerifyEmail(t.Context(), forged, r.client)
+		_, err = r.VerifyEmail(t.Context(), forged, good, r.client)
 		require.Equal(t, sweep.BadRequest, code(err))
 	}
 }
@@ -202,4 +203,89 @@ func TestResendSaysTheSameToAllAndSendsOnceAMinute(t *testing.T) { // VER-4
 	require.Equal(t, map[string]int{ada: 2, "verified@example.com": 1}, byReader)
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM email_tokens WHERE used_at IS NULL"))
 	require.Equal(t, sweep.Invalid, code(r.ResendVerification(t.Context(), "nonsense", r.client)))
+}
+
+// Whoever signs up first with somebody's address must not keep a password to the account that its owner confirms. VER-1, REG-3
+func TestAStrangersSignUpLeavesNoPasswordBehind(t *testing.T) {
+	t.Parallel()
+	const strangers = "the stranger's own words"
+	enters := func(r *rig, password string) sweep.Code {
+		_, err := r.Login(t.Context(), ada, password, "", r.client)
+		return code(err)
+	}
+	t.Run("the owner follows the link of a sign-up that was not theirs", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		require.NoError(t, r.SignUp(t.Context(), ada, strangers, "Eve", r.client))
+		session, err := r.VerifyEmail(t.Context(), r.tokens(t)[0], "", r.client)
+		require.NoError(t, err)
+		require.Equal(t, ada, session.Customer.Email)
+		require.Equal(t, sweep.Unauthenticated, enters(r, strangers))
+		require.Equal(t, 1, r.count(t, "SELECT count(*) FROM users WHERE password = ''"))
+	})
+	t.Run("the owner signs up after the stranger", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		require.NoError(t, r.SignUp(t.Context(), ada, strangers, "Eve", r.client))
+		first := r.tokens(t)[0]
+		r.afterAMinute(t)
+		require.NoError(t, r.SignUp(t.Context(), ada, good, "Ada", r.client))
+		tokens := r.tokens(t)
+		require.Len(t, tokens, 2)
+		_, err := r.VerifyEmail(t.Context(), first, strangers, r.client)
+		require.Equal(t, sweep.BadRequest, code(err), "a newer mail voids the older")
+		session, err := r.VerifyEmail(t.Context(), tokens[1], good, r.client)
+		require.NoError(t, err)
+		require.Equal(t, "Ada", session.Customer.Name)
+		require.Equal(t, sweep.Unauthenticated, enters(r, strangers))
+		require.Equal(t, sweep.Code(""), enters(r, good))
+	})
+	t.Run("the stranger signs up after the owner", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		require.NoError(t, r.SignUp(t.Context(), ada, good, "Ada", r.client))
+		r.afterAMinute(t)
+		require.NoError(t, r.SignUp(t.Context(), ada, strangers, "Eve", r.client))
+		newest := r.tokens(t)[1]
+		_, err := r.VerifyEmail(t.Context(), newest, good, r.client)
+		require.Equal(t, sweep.Unauthenticated, code(err), "the owner is told, and the link stays good")
+		_, err = r.VerifyEmail(t.Context(), newest, "", r.client)
+		require.NoError(t, err)
+		require.Equal(t, sweep.Unauthenticated, enters(r, strangers))
+	})
+	t.Run("the owner has an account", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.member(t, ada)
+		require.NoError(t, r.SignUp(t.Context(), ada, strangers, "Eve", r.client))
+		require.Len(t, r.tokens(t), 1)
+		require.Equal(t, sweep.Unauthenticated, enters(r, strangers))
+		require.Equal(t, sweep.Code(""), enters(r, good))
+		require.Equal(t, 1, r.count(t, "SELECT count(*) FROM users WHERE name = 'Ada'"))
+	})
+}
+
+// The password is compared before the token is spent: what happens between must not put another in force.
+func TestOnlyThePasswordThatWasComparedStays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "Ada", r.client))
+	var stored string
+	require.NoError(t, r.root.QueryRow(t.Context(), "SELECT password FROM users").Scan(&stored))
+	for _, c := range []struct{ given, left string }{{"v2$p1$another", ""}, {stored, stored}} {
+		r.exec(t, "UPDATE users SET verified_at = NULL, password = $1", stored)
+		customer, user, err := r.DB.UserByEmail(t.Context(), ada)
+		require.NoError(t, err)
+		require.NoError(t, r.DB.Tenant(t.Context(), customer, func(tx *store.Tx) error {
+			ok, err := tx.VerifyUser(user, ada, c.given)
+			require.True(t, ok)
+			if err != nil {
+				return err
+			}
+			ok, err = tx.VerifyUser(user, ada, "")
+			require.False(t, ok, "an address that is proven keeps its password")
+			return err
+		}))
+		require.Equal(t, c.left, r.text(t, "SELECT password FROM users"))
+	}
 }

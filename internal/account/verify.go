@@ -9,16 +9,22 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// VerifyEmail proves an address with the token of the newest verification mail, once, within 24 hours, and signs its user in.
-// BadRequest when the token is not good (any more); AccountSuspended.
-func (s *Service) VerifyEmail(ctx context.Context, token string, c Client) (Session, error) {
-	bad := sweep.Errorf(sweep.BadRequest, "this link is not valid any more: sign in to get a new one")
+// VerifyEmail proves an address with the token of the newest verification mail, once, within 24 hours, and signs its user in. Whoever
+// reads the mail need not be who signed up: a stranger may have, with a password of the stranger's. So a password is in force only if
+// it is given here together with the token; without it (password "") the one of the sign-up is void, and another is set by a reset.
+// BadRequest when the token is not good (any more); Unauthenticated when the password is not that of the sign-up, and the token
+// stays good; AccountSuspended; Unavailable when too many hash passwords at once.
+func (s *Service) VerifyEmail(ctx context.Context, token, password string, c Client) (Session, error) {
 	customer, id, err := s.DB.EmailTokenOwner(ctx, secret.HashToken(token), "verify")
 	if err != nil {
 		return Session{}, err
 	}
 	if id.IsZero() {
-		return Session{}, bad
+		return Session{}, badLink()
+	}
+	kept, err := s.signedUpWith(ctx, customer, id, password)
+	if err != nil {
+		return Session{}, err
 	}
 	var session Session
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
@@ -27,18 +33,47 @@ func (s *Service) VerifyEmail(ctx context.Context, token string, c Client) (Sess
 			return err
 		}
 		if !ok {
-			return bad
+			return badLink()
 		}
-		if ok, err = tx.VerifyUser(user, email); err != nil {
+		if ok, err = tx.VerifyUser(user, email, kept); err != nil {
 			return err
 		}
 		if !ok {
-			return bad
+			return badLink()
 		}
 		session, err = s.begin(tx, user, c, "user.verified")
 		return err
 	})
 	return session, err
+}
+
+func badLink() error {
+	return sweep.Errorf(sweep.BadRequest, "this link is not valid any more: sign in to get a new one")
+}
+
+// signedUpWith compares a password with the one that waits for this token, and gives its stored form; "" for no password.
+func (s *Service) signedUpWith(ctx context.Context, customer, token sweep.ID, password string) (stored string, err error) {
+	if password == "" {
+		return "", nil
+	}
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		stored, err = tx.AwaitingPassword(token)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if stored == "" {
+		return "", badLink()
+	}
+	ok := false
+	if len(password) <= 4*secret.MaxPassword {
+		ok, _, err = s.Passwords.Verify(ctx, stored, password)
+	}
+	if err == nil && !ok {
+		err = sweep.Errorf(sweep.Unauthenticated, "this is not the password of the latest sign-up with this address: if you have forgotten it, go on without and set another")
+	}
+	return stored, err
 }
 
 // begin makes a session for a user who has just proven who they are.
@@ -86,9 +121,6 @@ func (s *Service) ResendVerification(ctx context.Context, email string, c Client
 		if err != nil || !u.VerifiedAt.IsZero() {
 			return err
 		}
-		if err := tx.VoidEmailTokens(user, "verify"); err != nil {
-			return err
-		}
-		return s.mailVerification(tx, who.DataKey, u, c.RequestID)
+		return s.verifyAnew(tx, who.DataKey, u, c.RequestID)
 	})
 }

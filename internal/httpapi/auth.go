@@ -17,10 +17,11 @@ type signupInput struct {
 	} `nameHint:"Signup"`
 }
 
-type tokenInput struct {
+type verifyInput struct {
 	Body struct {
-		Token string `json:"token" doc:"From the link in the mail"`
-	} `nameHint:"Token"`
+		Token    string `json:"token" doc:"From the link in the mail"`
+		Password string `json:"password,omitempty" doc:"That of the sign-up, to keep it: whoever signed up may be a stranger, so without it that password is void and you set one by a reset"`
+	} `nameHint:"VerifyEmail"`
 }
 
 type emailInput struct {
@@ -57,7 +58,7 @@ func mailed() *mailedOutput {
 func (s *server) authRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/signup", name: "signup", tag: "auth", status: 202, open: true,
 		summary: "Sign up: the same answer whether or not the address is known, and a mail"}, s.signup)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/verify-email", name: "verify-email", tag: "auth", open: true,
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/verify-email", name: "verify-email", tag: "auth", open: true, errors: []int{401, 403},
 		summary: "Prove the address with the token of the mail, and sign in"}, s.verifyEmail)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/resend-verification", name: "resend-verification", tag: "auth", status: 202, open: true,
 		summary: "Ask for the verification mail again"}, s.resend)
@@ -76,8 +77,8 @@ func (s *server) resend(ctx context.Context, in *emailInput) (*mailedOutput, err
 	return mailed(), s.Account.ResendVerification(ctx, in.Body.Email, caller(ctx))
 }
 
-func (s *server) verifyEmail(ctx context.Context, in *tokenInput) (*sessionOutput, error) {
-	session, err := s.Account.VerifyEmail(ctx, in.Body.Token, caller(ctx))
+func (s *server) verifyEmail(ctx context.Context, in *verifyInput) (*sessionOutput, error) {
+	session, err := s.Account.VerifyEmail(ctx, in.Body.Token, in.Body.Password, caller(ctx))
 	return &sessionOutput{Body: s.session(session)}, err
 }
 

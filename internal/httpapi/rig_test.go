@@ -235,7 +235,7 @@ func (r *rig) member(t *testing.T, email string) (token string) {
 	t.Helper()
 	a := r.call(t, "POST", "/api/v1/auth/signup", "", `{"email":"`+email+`","password":"`+good+`"}`)
 	require.Equal(t, 202, a.StatusCode, string(a.body))
-	a = r.call(t, "POST", "/api/v1/auth/verify-email", "", `{"token":"`+r.mailedToken(t, email)+`"}`)
+	a = r.call(t, "POST", "/api/v1/auth/verify-email", "", `{"token":"`+r.mailedToken(t, email)+`","password":"`+good+`"}`)
 	require.Equal(t, 200, a.StatusCode, string(a.body))
 	var session account.Session
 	a.into(t, &session)

@@ -62,3 +62,10 @@ func (tx *Tx) UseEmailToken(id sweep.ID) (user sweep.ID, email string, ok bool, 
 	}
 	return sweep.ID(row.UserID), row.Email, used.RowsAffected == 1, nil
 }
+
+// AwaitingPassword is the stored form of the password that a user signed up with who waits for this token; "" when it is not good.
+func (tx *Tx) AwaitingPassword(token sweep.ID) (stored string, err error) {
+	err = tx.Raw(`SELECT u.password FROM email_tokens e JOIN users u ON u.id = e.user_id AND u.email = e.email AND u.verified_at IS NULL
+		WHERE e.customer_id = ? AND e.id = ? AND e.used_at IS NULL AND e.expires_at > ?`, dbID(tx.Customer), dbID(token), tx.Now).Scan(&stored).Error
+	return stored, doing(err, "read password of sign-up")
+}

@@ -76,13 +76,18 @@ func (tx *Tx) Address(id sweep.ID) (email string, err error) {
 	return email, nil
 }
 
-// VerifyUser marks the address as proven, if it is still the user's.
-func (tx *Tx) VerifyUser(id sweep.ID, email string) (bool, error) {
-	done := tx.Exec("UPDATE users SET verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?", tx.Now, dbID(id), email)
-	if done.Error != nil {
-		return false, fmt.Errorf("verify user: %w", done.Error)
-	}
-	return done.RowsAffected == 1, nil
+// VerifyUser marks the address as proven, if it is still the user's and was not proven before. The password stays only if it is still
+// the one whose stored form is given; else nobody has one.
+func (tx *Tx) VerifyUser(id sweep.ID, email, password string) (bool, error) {
+	done := tx.Exec("UPDATE users SET verified_at = ?, password = CASE WHEN password = ? THEN password ELSE '' END WHERE id = ? AND email = ? AND verified_at IS NULL",
+		tx.Now, password, dbID(id), email)
+	return done.RowsAffected == 1, doing(done.Error, "verify user")
+}
+
+// SignUpAgain puts a later sign-up with an address that nobody has proven in the place of the first; false when somebody has.
+func (tx *Tx) SignUpAgain(id sweep.ID, name, password string) (bool, error) {
+	done := tx.Exec("UPDATE users SET name = ?, password = ?, token_version = token_version + 1 WHERE id = ? AND verified_at IS NULL", name, password, dbID(id))
+	return done.RowsAffected == 1, doing(done.Error, "sign up again")
 }
 
 // SignedIn notes the time, and a renewed hash unless the password was changed meanwhile.

@@ -36,7 +36,7 @@ func (c *Client) SignUp(ctx context.Context, sink *smtp.Sink, password string) e
 			ID string `json:"id"`
 		} `json:"customer"`
 	}
-	if err := c.Do(ctx, http.MethodPost, "/api/v1/auth/verify-email", map[string]string{"token": token[1]}, &session); err != nil {
+	if err := c.Do(ctx, http.MethodPost, "/api/v1/auth/verify-email", map[string]string{"token": token[1], "password": password}, &session); err != nil {
 		return fmt.Errorf("verify the address: %w", err)
 	}
 	c.Token, c.ID = session.AccessToken, session.Customer.ID
