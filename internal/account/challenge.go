@@ -59,7 +59,7 @@ func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c
 		if err != nil {
 			return err
 		}
-		gates = s.gates(u.Email, c)
+		gates = s.gates(u.Email, u.ID, c)
 		if owes, err = s.answered(tx, u, code); err != nil || owes != nil {
 			return err
 		}

@@ -152,19 +152,14 @@ func (s *Service) demanded(tx *store.Tx) (bool, error) {
 	return customer.Require2FA && s.Plans.PlanAt(customer.Customer, tx.Now).Has(sweep.Enforce2FA), err
 }
 
-// guarded runs f, which says whether a code was right, and counts it as a failed sign-in when it was not.
+// guarded runs f, which says whether a code was right, and counts for the person when it was not.
 func (s *Service) guarded(ctx context.Context, a sweep.Actor, c Client, f func(*store.Tx, store.SecondFactor) (bool, error)) error {
-	var gates []gate
+	gates := s.proofs(a.User)
+	if shut, err := s.shut(ctx, gates); err != nil || shut {
+		return orRefused(err)
+	}
 	right := false
 	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
-		u, err := tx.User(a.User)
-		if err != nil {
-			return err
-		}
-		gates = s.gates(u.Email, c)
-		if shut, err := s.shut(ctx, gates); err != nil || shut {
-			return orRefused(err)
-		}
 		factor, err := tx.SecondFactor(a.User)
 		if err != nil {
 			return err

@@ -95,16 +95,18 @@ type claims struct {
 	Type     string `json:"typ"`
 }
 
-func (s *Signer) sign(c claimed) (string, error) {
+func (s *Signer) sign(c claimed) (string, error) { return s.signAs("access", tokenLife, c) }
+
+func (s *Signer) signAs(typ string, life time.Duration, c claimed) (string, error) {
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
 	now := time.Now()
 	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: s.issuer, Audience: jwt.ClaimStrings{s.audience}, Subject: sweep.UserID.Show(c.User), ID: hex.EncodeToString(id[:]),
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLife)),
+			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
 		},
-		Customer: sweep.CustomerID.Show(c.Customer), Version: c.Version, Type: "access",
+		Customer: sweep.CustomerID.Show(c.Customer), Version: c.Version, Type: typ,
 	})
 	token.Header["kid"] = s.id
 	signed, err := token.SignedString(s.private)
@@ -118,26 +120,32 @@ var errToken = errors.New("not an access token of ours")
 
 // verify checks everything that needs no database, of a plausible token.
 func (s *Signer) verify(token string) (claimed, error) {
+	who, _, err := s.verifyAs("access", tokenLife, token)
+	return who, err
+}
+
+// verifyAs tells whose token of a type it is, and its id.
+func (s *Signer) verifyAs(typ string, longest time.Duration, token string) (who claimed, id string, err error) {
 	var c claims
 	if _, err := s.parser.ParseWithClaims(token, &c, s.key); err != nil {
-		return claimed{}, err
+		return claimed{}, "", err
 	}
 	life := time.Duration(0)
 	if c.IssuedAt != nil {
 		life = c.ExpiresAt.Sub(c.IssuedAt.Time)
 	}
-	if c.Type != "access" || c.ID == "" || len(c.Audience) != 1 || life <= 0 || life > tokenLife {
-		return claimed{}, errToken
+	if c.Type != typ || c.ID == "" || len(c.Audience) != 1 || life <= 0 || life > longest {
+		return claimed{}, "", errToken
 	}
 	user, err := sweep.UserID.Parse(c.Subject)
 	if err != nil {
-		return claimed{}, errToken
+		return claimed{}, "", errToken
 	}
 	customer, err := sweep.CustomerID.Parse(c.Customer)
 	if err != nil || customer.IsZero() {
-		return claimed{}, errToken
+		return claimed{}, "", errToken
 	}
-	return claimed{customer, user, c.Version, c.ExpiresAt.Time}, nil
+	return claimed{customer, user, c.Version, c.ExpiresAt.Time}, c.ID, nil
 }
 
 // plausible refuses what is too long and what Go's base64 skips: with a line break inside, a token would have two spellings.

@@ -23,7 +23,11 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if err != nil || len(password) > 4*secret.MaxPassword {
 		return Session{}, refused() // no such user can exist, and anybody can see that
 	}
-	gates := s.gates(email, c)
+	customer, user, err := s.find(ctx, email)
+	if err != nil {
+		return Session{}, err
+	}
+	gates := s.gates(email, user.ID, c)
 	leave, err := s.turns.take(ctx, gates[0].key)
 	if err != nil {
 		return Session{}, err
@@ -31,10 +35,6 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	defer leave()
 	if shut, err := s.shut(ctx, gates); err != nil || shut {
 		return Session{}, orRefused(err)
-	}
-	customer, user, err := s.find(ctx, email)
-	if err != nil {
-		return Session{}, err
 	}
 	renew, ok, err := s.check(ctx, user, password)
 	if err != nil {

@@ -68,7 +68,7 @@ func TestEveryFailureSaysTheSame(t *testing.T) { // THR-5
 	require.Len(t, said, 1)
 }
 
-func TestFiveFailuresShutAnAccountKnownOrNot(t *testing.T) { // THR-1, THR-4
+func TestFiveFailuresShutAnAccountKnownOrNot(t *testing.T) { // THR-1
 	t.Parallel()
 	r := newRig(t)
 	session, _ := r.member(t, ada)
@@ -92,6 +92,62 @@ func TestFiveFailuresShutAnAccountKnownOrNot(t *testing.T) { // THR-1, THR-4
 	require.Equal(t, sweep.Unauthenticated, code(err), "the gate is open")
 	_, err = r.Authenticate(t.Context(), session.AccessToken, r.client)
 	require.NoError(t, err, "a lock must not end sessions")
+}
+
+// THR-4: whoever has signed in on a device before is not kept out by what strangers do, from whatever address.
+func TestStrangersFailuresKeepNoOwnerOut(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	session, a := r.member(t, ada)
+	eves, _ := r.member(t, "eve@example.com")
+	home := account.Client{IP: netip.MustParseAddr("198.51.100.1"), Device: session.Device}
+	attack := func(c account.Client) {
+		for i := range 30 {
+			_, err := r.Login(t.Context(), ada, "wrong password "+numbered(i), "", c)
+			require.Equal(t, sweep.Unauthenticated, code(err))
+		}
+	}
+	stranger := account.Client{IP: home.IP}
+	attack(stranger)
+	_, err := r.Login(t.Context(), ada, good, "", stranger)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+	again, err := r.Login(t.Context(), ada, good, "", home)
+	require.NoError(t, err)
+	require.NotEmpty(t, again.Device)
+	_, err = r.prove(t, a, good)
+	require.NoError(t, err, "a person who is signed in can still prove it")
+
+	for what, device := range map[string]string{"another person's": eves.Device, "an access token": session.AccessToken, "made up": "x", "cut": session.Device[:len(session.Device)-1]} {
+		_, err := r.Login(t.Context(), ada, good, "", account.Client{IP: home.IP, Device: device})
+		require.Equal(t, sweep.Unauthenticated, code(err), what)
+	}
+	attack(account.Client{IP: home.IP, Device: again.Device}) // a device that was stolen has an allowance, not a licence
+	_, err = r.Login(t.Context(), ada, good, "", account.Client{IP: home.IP, Device: again.Device})
+	require.Equal(t, sweep.Unauthenticated, code(err))
+	_, err = r.Login(t.Context(), ada, good, "", home)
+	require.NoError(t, err, "the other device has its own")
+	_, err = r.Authenticate(t.Context(), session.Device, r.client)
+	require.Equal(t, sweep.Unauthenticated, code(err), "a device opens nothing")
+}
+
+// A stolen session guesses the password no faster than a stranger does.
+func TestASessionProvesItsPasswordFiveTimes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, a := r.member(t, ada)
+	for range 5 {
+		_, err := r.prove(t, a, "not the password")
+		require.ErrorContains(t, err, "password is wrong")
+	}
+	_, err := r.prove(t, a, good)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+	_, err = r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err, "signing in is another matter")
+}
+
+// prove asks for the password as what needs it does.
+func (r *rig) prove(t *testing.T, a sweep.Actor, password string) (account.FactorOffer, error) {
+	return r.OfferFactor(t.Context(), a, password, r.client)
 }
 
 func TestOnePasswordSprayedFromOneAddressIsStopped(t *testing.T) { // THR-2

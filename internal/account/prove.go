@@ -8,8 +8,8 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// prove asks a person who is signed in for their password, before what a stolen session must not do. A wrong one counts as a failed
-// sign-in. Unauthenticated; Forbidden for what is no person.
+// prove asks a person who is signed in for their password, before what a stolen session must not do. Wrong ones are counted
+// for the person. Unauthenticated; Forbidden for what is no person.
 func (s *Service) prove(ctx context.Context, a sweep.Actor, password string, c Client) (u store.User, err error) {
 	if a.Kind != sweep.ByToken {
 		return u, sweep.Errorf(sweep.Forbidden, "only a person can do this")
@@ -21,7 +21,7 @@ func (s *Service) prove(ctx context.Context, a sweep.Actor, password string, c C
 	if err != nil {
 		return u, err
 	}
-	gates := s.gates(u.Email, c)
+	gates := s.proofs(u.ID)
 	leave, err := s.turns.take(ctx, gates[0].key)
 	if err != nil {
 		return u, err

@@ -46,7 +46,7 @@ type Consent interface {
 // Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.
 type Limits struct {
 	SignupsPerHourPerIP int // 5
-	LoginFailures       int // 5, of one account, whoever tries
+	LoginFailures       int // 5, of one account, whoever tries from where it is not known; of one device that is; of one session
 	LoginFailuresPerIP  int // 20
 	LoginFailuresPerNet int // 100, of a /24 or /64
 }
@@ -56,6 +56,7 @@ type Client struct {
 	IP        netip.Addr
 	UserAgent string
 	RequestID string
+	Device    string // of an earlier Session, where the caller has one
 }
 
 // Me is a person with the customer they work for.
@@ -75,6 +76,7 @@ type Session struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int    `json:"expires_in"`
+	Device      string `json:"device" doc:"Keep it on this device and send it with the next sign-in: failures of strangers do not stop it then. It opens nothing by itself; 180 days"`
 	Customer    Me     `json:"customer"`
 }
 

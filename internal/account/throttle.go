@@ -17,19 +17,44 @@ type gate struct {
 	per   time.Duration
 }
 
-// gates are all that must be open for a sign-in. Those of the account come first; they widen slower than time does, so that the
-// waits grow: three minutes from the sixth failure on, six from the eleventh, eighteen from the twenty-first. An account that
-// does not exist has them too. They stop passwords only: who is signed in stays so.
-func (s *Service) gates(email string, c Client) []gate {
-	account := hex.EncodeToString(s.Pseudonym.Of("email", email))
-	n := or(s.Limits.LoginFailures, 5)
-	return []gate{
-		{"login:" + account, n, 15 * time.Minute},
-		{"login:" + account + ":hour", 2 * n, time.Hour},
-		{"login:" + account + ":day", 4 * n, 6 * time.Hour},
-		{"login:ip:" + s.network(c, 32, 128), or(s.Limits.LoginFailuresPerIP, 20), 15 * time.Minute},
-		{"login:net:" + s.network(c, 24, 64), or(s.Limits.LoginFailuresPerNet, 100), 15 * time.Minute},
+// A device on which a person has signed in before carries a token that says so. It is no credential: it only has an allowance of its own.
+const (
+	deviceType = "device"
+	deviceLife = 180 * 24 * time.Hour
+)
+
+// gates are all that must be open for a sign-in. Who comes from a device on which the user has signed in before is counted by that
+// device alone: no failures of strangers keep an owner out. Everybody else is counted by account, known or not, by address and by
+// network. They stop passwords only: who is signed in stays so.
+func (s *Service) gates(email string, user sweep.ID, c Client) []gate {
+	if id := s.device(user, c); id != "" {
+		return s.widening("login:device:" + id)
 	}
+	return append(s.widening("login:"+hex.EncodeToString(s.Pseudonym.Of("email", email))),
+		gate{"login:ip:" + s.network(c, 32, 128), or(s.Limits.LoginFailuresPerIP, 20), 15 * time.Minute},
+		gate{"login:net:" + s.network(c, 24, 64), or(s.Limits.LoginFailuresPerNet, 100), 15 * time.Minute})
+}
+
+// widening gates widen slower than time does, so that the waits grow: three minutes from the sixth failure on, six from the eleventh,
+// eighteen from the twenty-first.
+func (s *Service) widening(key string) []gate {
+	n := or(s.Limits.LoginFailures, 5)
+	return []gate{{key, n, 15 * time.Minute}, {key + ":hour", 2 * n, time.Hour}, {key + ":day", 4 * n, 6 * time.Hour}}
+}
+
+// proofs are the gates of a person who is signed in and proves something again: a stolen session must not guess.
+func (s *Service) proofs(user sweep.ID) []gate { return s.widening("proof:" + user.String()) }
+
+// device is the id of the caller's device if the user has signed in there before.
+func (s *Service) device(user sweep.ID, c Client) string {
+	if c.Device == "" || !plausible(c.Device) {
+		return ""
+	}
+	who, id, err := s.Signer.verifyAs(deviceType, deviceLife, c.Device)
+	if err != nil || user.IsZero() || who.User != user {
+		return ""
+	}
+	return id
 }
 
 // shut says whether one of the gates has no failure left to allow.

@@ -89,7 +89,11 @@ func (s *Service) begin(tx *store.Tx, user sweep.ID, c Client, action string) (S
 	if err != nil {
 		return Session{}, err
 	}
-	session := Session{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(tokenLife.Seconds()), Customer: s.me(customer, u, tx.Now)}
+	device, err := s.Signer.signAs(deviceType, deviceLife, claimed{Customer: customer.ID, User: u.ID})
+	if err != nil {
+		return Session{}, err
+	}
+	session := Session{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(tokenLife.Seconds()), Device: device, Customer: s.me(customer, u, tx.Now)}
 	return session, tx.Audit(store.AuditEntry{Actor: s.actor(customer.ID, u.ID, u.Role, c), Action: action, Object: sweep.UserID.Show(u.ID)})
 }
 

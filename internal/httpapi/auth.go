@@ -34,7 +34,8 @@ type loginInput struct {
 	Body struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
-		TOTP     string `json:"totp,omitempty" doc:"The code of the second factor, where one is set up"`
+		TOTP     string `json:"totp,omitempty" maxLength:"40" doc:"The code of the second factor, where one is set up"`
+		Device   string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
 	} `nameHint:"Login"`
 }
 
@@ -83,7 +84,7 @@ func (s *server) verifyEmail(ctx context.Context, in *verifyInput) (*sessionOutp
 }
 
 func (s *server) login(ctx context.Context, in *loginInput) (*sessionOutput, error) {
-	session, err := s.Account.Login(ctx, in.Body.Email, in.Body.Password, in.Body.TOTP, caller(ctx))
+	session, err := s.Account.Login(ctx, in.Body.Email, in.Body.Password, in.Body.TOTP, callerOn(ctx, in.Body.Device))
 	return &sessionOutput{Body: s.session(session)}, err
 }
 

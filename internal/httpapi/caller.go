@@ -40,6 +40,13 @@ func caller(ctx context.Context) account.Client {
 	return c
 }
 
+// callerOn is the caller with the device that a body names.
+func callerOn(ctx context.Context, device string) account.Client {
+	c := caller(ctx)
+	c.Device = device
+	return c
+}
+
 // actorOf is who is calling. Operations that declare no security have the zero actor, which belongs to no customer.
 func actorOf(ctx context.Context) sweep.Actor {
 	a, _ := ctx.Value(actorKey).(sweep.Actor)

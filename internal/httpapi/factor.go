@@ -32,6 +32,7 @@ type challengeInput struct {
 	Body struct {
 		Challenge string `json:"challenge" maxLength:"100" doc:"Of the answer totp_required"`
 		Code      string `json:"code" maxLength:"40" doc:"Six digits of the app, or a recovery code"`
+		Device    string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
 	} `nameHint:"Challenge"`
 }
 
@@ -73,7 +74,7 @@ func (s *server) confirmFactor(ctx context.Context, in *codeInput) (*factorOutpu
 }
 
 func (s *server) answerChallenge(ctx context.Context, in *challengeInput) (*sessionOutput, error) {
-	session, err := s.Account.AnswerChallenge(ctx, in.Body.Challenge, in.Body.Code, caller(ctx))
+	session, err := s.Account.AnswerChallenge(ctx, in.Body.Challenge, in.Body.Code, callerOn(ctx, in.Body.Device))
 	return &sessionOutput{Body: s.session(session)}, err
 }
 
