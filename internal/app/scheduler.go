@@ -20,7 +20,7 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 	}
 	defer p.close()
 	p.figures.MustRegister(p.whole())
-	due := &rollover.Service{DB: p.db, Plans: p.plans, Post: p.mailer().Post, Keep: cfg.DB.RetentionMonths, Log: log}
+	due := &rollover.Service{DB: p.db, Plans: p.plans, Post: p.mailer().Post, Keep: cfg.DB.RetentionMonths, Head: keepHead(cfg.DB.AuditHeads), Log: log}
 	hands := &queue.Worker{Redis: p.redis, Concurrency: 1, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log, Duty: due.Do}
 	return runStages(ctx, log,
 		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}},

@@ -30,7 +30,8 @@ func VerifyJobs(ctx context.Context, cfg config.Config, _ *slog.Logger) error {
 	return verify(ctx, cfg, os.Stdout, "jobs", func(tx *store.Tx) ([]store.Discrepancy, error) { return tx.JobBreaches(deadSlack) })
 }
 
-func verify(ctx context.Context, cfg config.Config, out io.Writer, what string, look func(*store.Tx) ([]store.Discrepancy, error)) error {
+// verify prints what look finds wrong with each customer, then what after finds wrong with none of them.
+func verify(ctx context.Context, cfg config.Config, out io.Writer, what string, look func(*store.Tx) ([]store.Discrepancy, error), after ...func(io.Writer) int) error {
 	db, err := store.Open(ctx, store.Options{URL: cfg.DB.For(cfg.Process).Reveal(), Process: "verify", MaxConns: 4, ClockOffset: cfg.ClockOffset})
 	if err != nil {
 		return err
@@ -50,6 +51,9 @@ func verify(ctx context.Context, cfg config.Config, out io.Writer, what string, 
 	})
 	if err != nil {
 		return err
+	}
+	for _, more := range after {
+		wrong += more(out)
 	}
 	fmt.Fprintf(out, "%s verify: %d customers, %d discrepancies\n", what, customers, wrong)
 	if wrong > 0 {

@@ -28,6 +28,8 @@ type Service struct {
 	// Post puts a mail to a user (zero: the customer's owner) into the outbox, within the transaction.
 	Post func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error
 	Keep int // full months that stay in reach before they are archived; 0: 13
+	// Head keeps the end of a customer's audit chain where nobody who writes the database reaches it; nil: it goes to the log.
+	Head func(customer sweep.ID, head store.AuditHead) error
 	Log  *slog.Logger
 }
 
@@ -48,6 +50,7 @@ func duties() []duty {
 		{"trials", "*/5 * * * *", atOnce, every(5 * time.Minute), (*Service).trials},
 		{"books", "*/15 * * * *", atOnce, every(15 * time.Minute), (*Service).books},
 		{"plans", "43 3 * * *", atOnce, every(day), (*Service).plans},
+		{"heads", "29 3 * * *", atOnce, every(day), (*Service).heads},
 		{"retention", "11 4 * * *", atOnce, every(day), (*Service).retention},
 	}
 }

@@ -32,7 +32,7 @@ var catalogue = []struct{ rule, query string }{
 	{"TEN-2 a view asks with its reader's rights, and none is materialized", `SELECT relname FROM pg_class WHERE relkind IN ('v','m') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
 		AND NOT (relkind = 'v' AND coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}')`},
 	{"TEN-2 a SECURITY DEFINER function is a known one of a known owner, and fixes its search_path", `SELECT name || ' of ' || owner FROM function WHERE prosecdef AND NOT (
-		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'),
+		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'), ('mailsweep_owner','audit'), ('mailsweep_owner','anchor_audit'),
 		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'),
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.dispatch_line'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
@@ -54,6 +54,10 @@ var catalogue = []struct{ rule, query string }{
 	{"TEN-3 only the worker and the API read the index", `SELECT r FROM unnest(servants()) r WHERE r NOT IN ('mailsweep_worker','mailsweep_app')
 		AND (has_column_privilege(r, 'mailbox_indexes', 'sealed', 'SELECT') OR has_column_privilege(r, 'cleanup_plans', 'ids', 'SELECT') OR has_column_privilege(r, 'batches', 'ids', 'SELECT'))`},
 	{"TEN-3 ops see no tenant's table", `SELECT relname FROM tenant_table WHERE has_any_column_privilege('mailsweep_ops', oid, 'SELECT, INSERT, UPDATE')`},
+	{"AUD-1 no process writes the audit log, its heads or its anchors but through its functions", `SELECT r || ' on ' || t FROM unnest(servants()) r, unnest('{audit_logs,audit_heads,audit_anchors}'::text[]) t
+		WHERE has_any_column_privilege(r, t, 'INSERT, UPDATE') OR has_table_privilege(r, t, 'DELETE')`},
+	{"AUD-1 every month of the audit log refuses to be emptied", `SELECT c.oid::regclass::text FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+		WHERE (c.oid = 'audit_logs'::regclass OR i.inhparent = 'audit_logs'::regclass) AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgtype & 32 <> 0 AND t.tgenabled = 'O')`},
 	{"TEN-3 nobody rewrites the audit log or the ledger", `SELECT r || ' on ' || t FROM unnest(servants()) r, unnest('{audit_logs,audit_anchors,usage_ledger,ops_log}'::text[]) t
 		WHERE has_any_column_privilege(r, t, 'UPDATE') OR has_table_privilege(r, t, 'DELETE')`},
 	{"TEN-4 a unique index of a tenant's table begins with customer_id", `SELECT i.indexrelid::regclass::text FROM pg_index i JOIN tenant_table t ON t.oid = i.indrelid
@@ -149,7 +153,10 @@ func TestAHoleInTheFenceIsNoticed(t *testing.T) {
 		"CREATE MATERIALIZED VIEW all_jobs AS SELECT * FROM jobs":                                                      "TEN-2",
 		"ALTER FUNCTION sys.dispatch RESET search_path":                                                                "TEN-2",
 		"ALTER FUNCTION sys.dispatch OWNER TO CURRENT_USER":                                                            "TEN-2",
-		"ALTER FUNCTION audit SECURITY DEFINER":                                                                        "TEN-2",
+		"ALTER FUNCTION audit_text SECURITY DEFINER":                                                                   "TEN-2",
+		"GRANT INSERT ON audit_logs TO mailsweep_app":                                                                  "AUD-1",
+		"GRANT UPDATE (hash) ON audit_heads TO mailsweep_worker":                                                       "AUD-1",
+		"DROP TRIGGER audit_not_emptied ON audit_logs":                                                                 "AUD-1",
 		"GRANT EXECUTE ON FUNCTION sys.job_counts TO PUBLIC":                                                           "TEN-2",
 		"ALTER ROLE mailsweep_ops BYPASSRLS":                                                                           "TEN-3",
 		"GRANT mailsweep_system TO mailsweep_app":                                                                      "TEN-3",

@@ -73,12 +73,7 @@ func (db *DB) DetachMonth(ctx context.Context, month time.Time) (unfinished map[
 // AnchorAudit keeps what the customer's audit chain needs to be verified once the month's entries are detached. Doing it again changes
 // nothing.
 func (tx *Tx) AnchorAudit(month time.Time) error {
-	err := tx.Exec(`INSERT INTO audit_anchors (customer_id, month, seq, hash)
-		SELECT customer_id, ?::date, seq, hash FROM (
-		  SELECT customer_id, seq, hash, lead(seq) OVER (ORDER BY seq) AS next FROM audit_logs
-		  WHERE customer_id = ? AND id >= uuid_floor(?::timestamptz) AND id < uuid_floor(?::timestamptz)) m
-		WHERE next IS DISTINCT FROM seq + 1 ON CONFLICT DO NOTHING`,
-		month.Format(time.DateOnly), dbID(tx.Customer), month, month.AddDate(0, 1, 0)).Error
+	err := tx.Exec("SELECT anchor_audit(?, ?::date)", dbID(tx.Customer), month.Format(time.DateOnly)).Error
 	return doing(err, "anchor audit log")
 }
 

@@ -62,7 +62,7 @@ func (p *past) cleanup(who place, at time.Time, state string, emails int) sweep.
 }
 
 func (p *past) audit(who place, at time.Time) {
-	p.exec("SELECT audit($1, $2, $3, 'user', 'job.execute', 'o', 'r', NULL, '{\"n\": 1}')", who.customer.String(), p.idOf(at).String(), at)
+	p.exec("SELECT audit($1::uuid, $2, $3, 'user', 'job.execute', 'o', 'r', NULL, '{\"n\": 1}') WHERE set_config('app.customer_id', $1::text, true) IS NOT NULL", who.customer.String(), p.idOf(at).String(), at)
 }
 
 func (p *past) tables(schema string, month time.Time) int64 {

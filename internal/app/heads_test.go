@@ -1,0 +1,48 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+func TestHeadsAreReadFromTheirFileAndFromALog(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "heads")
+	a, b := sweep.ID{15: 1}, sweep.ID{15: 2}
+	keep := keepHead(path)
+	for _, h := range []struct {
+		who sweep.ID
+		seq int64
+	}{{a, 1}, {b, 7}, {a, 3}} {
+		require.NoError(t, keep(h.who, store.AuditHead{Seq: h.seq, Hash: "00ff"}))
+	}
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString("not JSON\n" + `{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"duty done","duty":"heads"}` + "\n" +
+		`{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"audit head","process":"scheduler","customer":"` + sweep.CustomerID.Show(b) + `","seq":9,"hash":"aa"}` + "\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	kept, err := readHeads(path)
+	require.NoError(t, err)
+	seqs := map[sweep.ID][]int64{}
+	for who, heads := range kept {
+		for _, h := range heads {
+			seqs[who] = append(seqs[who], h.Seq)
+		}
+	}
+	require.Equal(t, map[sweep.ID][]int64{a: {1, 3}, b: {7, 9}}, seqs)
+	require.Nil(t, keepHead(""), "the log has them")
+	empty := filepath.Join(t.TempDir(), "none")
+	require.NoError(t, os.WriteFile(empty, []byte("{}\n"), 0o600))
+	_, err = readHeads(empty)
+	require.Equal(t, sweep.Invalid, sweep.CodeOf(err), "a file without heads would verify nothing")
+}
