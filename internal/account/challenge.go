@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 
+	"mailsweep/internal/mail"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -11,7 +12,7 @@ import (
 // second asks for the second factor of a person who has one: every way in goes through it, in the transaction that begins the session.
 // owes is nil when there is none or the code is right; TOTPRequired with a challenge when no code came; Unauthenticated when it is
 // wrong, which the caller counts as a failed sign-in. What it wrote stays, whatever it owes: commit.
-func (s *Service) second(tx *store.Tx, u store.User, code string) (owes, err error) {
+func (s *Service) second(tx *store.Tx, u store.User, code string, c Client) (owes, err error) {
 	f, err := tx.SecondFactor(u.ID)
 	if err != nil || !f.On {
 		return nil, err
@@ -20,10 +21,16 @@ func (s *Service) second(tx *store.Tx, u store.User, code string) (owes, err err
 		return s.challenge(tx, u)
 	}
 	ok, err := s.takeCode(tx, u.ID, f, code)
-	if err == nil && !ok {
-		owes = wrongCode()
+	if err != nil {
+		return nil, err
 	}
-	return owes, err
+	if !ok {
+		return wrongCode(), nil
+	}
+	if !secret.IsTOTP(code) {
+		return nil, s.notify(tx, u, mail.CodeUsed, c)
+	}
+	return nil, nil
 }
 
 func (s *Service) challenge(tx *store.Tx, u store.User) (owes, err error) {
@@ -60,10 +67,13 @@ func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c
 			return err
 		}
 		gates = s.gates(u.Email, u.ID, c)
-		if owes, err = s.answered(tx, u, code); err != nil || owes != nil {
+		if owes, err = s.answered(tx, u, code, c); err != nil || owes != nil {
 			return err
 		}
 		if err := tx.EndChallenge(id); err != nil {
+			return err
+		}
+		if err := s.recognize(tx, u, c, false); err != nil {
 			return err
 		}
 		session, err = s.begin(tx, user, c, "user.signed_in")
@@ -77,9 +87,9 @@ func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c
 }
 
 // answered compares a code that must be there.
-func (s *Service) answered(tx *store.Tx, u store.User, code string) (owes, err error) {
+func (s *Service) answered(tx *store.Tx, u store.User, code string, c Client) (owes, err error) {
 	if code == "" {
 		return wrongCode(), nil
 	}
-	return s.second(tx, u, code)
+	return s.second(tx, u, code, c)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mailsweep/internal/mail"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -93,7 +94,7 @@ func (s *Service) ConfirmFactor(ctx context.Context, a sweep.Actor, code string,
 		if on.RecoveryCodes, err = s.keepCodes(tx, a.User); err != nil {
 			return false, err
 		}
-		session, err := s.anew(tx, a, c, "second_factor.on")
+		session, err := s.anew(tx, a, c, "second_factor.on", mail.FactorOn)
 		on.Session = &session
 		return true, err
 	})
@@ -103,7 +104,8 @@ func (s *Service) ConfirmFactor(ctx context.Context, a sweep.Actor, code string,
 // RenewRecoveryCodes voids the recovery codes of a person who proves password and code, and makes new ones. Unauthenticated; Conflict
 // without a second factor.
 func (s *Service) RenewRecoveryCodes(ctx context.Context, a sweep.Actor, password, code string, c Client) (on FactorOn, err error) {
-	if _, err := s.prove(ctx, a, password, c); err != nil {
+	u, err := s.prove(ctx, a, password, c)
+	if err != nil {
 		return FactorOn{}, err
 	}
 	err = s.guarded(ctx, a, c, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
@@ -112,6 +114,9 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, a sweep.Actor, passwor
 			return false, err
 		}
 		if on.RecoveryCodes, err = s.keepCodes(tx, a.User); err != nil {
+			return false, err
+		}
+		if err := s.notify(tx, u, mail.CodesMade, c); err != nil {
 			return false, err
 		}
 		return true, tx.Audit(store.AuditEntry{Actor: a, Action: "recovery_codes.made", Object: sweep.UserID.Show(a.User)})
@@ -140,7 +145,7 @@ func (s *Service) DropFactor(ctx context.Context, a sweep.Actor, password, code 
 		if err := tx.DropSecondFactor(a.User); err != nil {
 			return false, err
 		}
-		session, err = s.anew(tx, a, c, "second_factor.off")
+		session, err = s.anew(tx, a, c, "second_factor.off", mail.FactorOff)
 		return true, err
 	})
 	return session, err
@@ -212,9 +217,16 @@ func (s *Service) keepCodes(tx *store.Tx, user sweep.ID) ([]string, error) {
 	return codes, tx.KeepRecoveryCodes(user, hashes, salt)
 }
 
-// anew ends every token of the actor and begins a session in their place.
-func (s *Service) anew(tx *store.Tx, a sweep.Actor, c Client, action string) (Session, error) {
+// anew ends every token of the actor, tells them why, and begins a session in their place.
+func (s *Service) anew(tx *store.Tx, a sweep.Actor, c Client, action string, event mail.Event) (Session, error) {
 	if err := tx.EndTokens(a.User); err != nil {
+		return Session{}, err
+	}
+	u, err := tx.User(a.User)
+	if err != nil {
+		return Session{}, err
+	}
+	if err := s.notify(tx, u, event, c); err != nil {
 		return Session{}, err
 	}
 	return s.begin(tx, a.User, c, action)

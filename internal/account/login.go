@@ -42,6 +42,9 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	}
 	if !ok {
 		s.failed(ctx, gates, c)
+		if shut, err := s.shut(ctx, gates[:1]); err == nil && shut {
+			s.shutOut(ctx, customer, user, c)
+		}
 		return Session{}, refused()
 	}
 	if user.VerifiedAt.IsZero() {
@@ -101,7 +104,10 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 		if err := tx.SignedIn(u.ID, u.Password, renew); err != nil {
 			return err
 		}
-		if owes, err = s.second(tx, u, totp); err != nil || owes != nil {
+		if owes, err = s.second(tx, u, totp, c); err != nil || owes != nil {
+			return err
+		}
+		if err := s.recognize(tx, u, c, false); err != nil {
 			return err
 		}
 		session, err = s.begin(tx, u.ID, c, "user.signed_in")

@@ -46,6 +46,7 @@ type Consent interface {
 // Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.
 type Limits struct {
 	SignupsPerHourPerIP int // 5
+	ResetsPerHourPerIP  int // 10 mails for new passwords
 	LoginFailures       int // 5, of one account, whoever tries from where it is not known; of one device that is; of one session
 	LoginFailuresPerIP  int // 20
 	LoginFailuresPerNet int // 100, of a /24 or /64
@@ -140,7 +141,7 @@ func (s *Service) actor(customer, user sweep.ID, role sweep.Role, c Client) swee
 
 // hideAfter is longer than what follows a hash takes in the database, so that the time of an answer does not tell which of
 // several paths was taken.
-const hideAfter = 50 * time.Millisecond
+const hideAfter = 100 * time.Millisecond
 
 // hide waits until hideAfter has passed since then.
 func hide(ctx context.Context, since time.Time) {

@@ -41,6 +41,9 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string, c Cli
 		if !ok {
 			return badLink()
 		}
+		if err := s.recognize(tx, store.User{ID: user}, c, true); err != nil {
+			return err
+		}
 		session, err = s.begin(tx, user, c, "user.verified")
 		return err
 	})

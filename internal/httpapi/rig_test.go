@@ -215,14 +215,20 @@ func problem(t *testing.T, a answer, status int, code string) map[string]any {
 
 var tokenInLink = regexp.MustCompile(`verify-email\?token=([A-Za-z0-9_-]{43})`)
 
-// mailedToken delivers what is posted and gives the newest verification token.
-func (r *rig) mailedToken(t *testing.T, to string) string {
+// deliverAll sends what is posted.
+func (r *rig) deliverAll(t *testing.T) {
 	t.Helper()
 	due, err := r.Account.DB.OutboxDue(t.Context(), 1000)
 	require.NoError(t, err)
 	for _, p := range due {
 		require.NoError(t, r.mailer.Deliver(t.Context(), p.Customer, p.Post, p.Epoch))
 	}
+}
+
+// mailedToken delivers what is posted and gives the newest verification token.
+func (r *rig) mailedToken(t *testing.T, to string) string {
+	t.Helper()
+	r.deliverAll(t)
 	m, err := r.sink.WaitFor(t.Context(), to, string(mail.VerifyEmail))
 	require.NoError(t, err)
 	found := tokenInLink.FindStringSubmatch(m.Text)

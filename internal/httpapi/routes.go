@@ -5,6 +5,7 @@ import "github.com/danielgtaylor/huma/v2"
 // routes registers every operation, resource by resource.
 func (s *server) routes(api huma.API) {
 	s.authRoutes(api)
+	s.passwordRoutes(api)
 	s.factorRoutes(api)
 	s.mailboxRoutes(api)
 	s.cleanupRoutes(api)

@@ -28,6 +28,22 @@ const (
 	QuotaWarning      Kind = "quota_warning" // once per period, at 80 %
 	QuotaFresh        Kind = "quota_fresh"   // a new period, for those who ran out in the last one
 	CleanupDone       Kind = "cleanup_done"
+	SecurityNotice    Kind = "security_notice" // what happened to the ways into an account
+)
+
+// Event is what a SecurityNotice tells.
+type Event string
+
+// The events, each a few lines of the template.
+const (
+	PasswordChanged Event = "password_changed"
+	FactorOn        Event = "factor_on"
+	FactorOff       Event = "factor_off"
+	CodesMade       Event = "codes_made"
+	CodeUsed        Event = "code_used"
+	NewDevice       Event = "new_device"
+	Locked          Event = "locked"
+	KeyCreated      Event = "key_created"
 )
 
 // Data is what the kinds speak of; each needs only some of it. It fits an outbox row as JSON. Token is a secret: the row
@@ -44,6 +60,9 @@ type Data struct {
 	Limit     int       `json:"limit,omitempty"`
 	Cleaned   int       `json:"cleaned,omitempty"`
 	Skipped   int       `json:"skipped,omitempty"`
+	Event     Event     `json:"event,omitempty"`
+	Device    string    `json:"device,omitempty"` // as a browser or program calls itself
+	At        time.Time `json:"at,omitzero"`
 	EndsAt    time.Time `json:"ends_at,omitzero"`
 	ResetsAt  time.Time `json:"resets_at,omitzero"`
 	UndoUntil time.Time `json:"undo_until,omitzero"`
@@ -79,6 +98,7 @@ func specs() map[Kind]spec {
 		QuotaWarning:      {[]string{"limit", "resets_at"}, to("/billing")},
 		QuotaFresh:        {[]string{"limit"}, to("/mailboxes")},
 		CleanupDone:       {[]string{"mailbox", "action", "job_id", "undo_until"}, func(d Data) string { return "/history/" + url.PathEscape(d.JobID) }},
+		SecurityNotice:    {[]string{"event", "at"}, to("/settings/security")},
 	}
 }
 
@@ -92,13 +112,13 @@ func (s *Sender) Render(m Message) (Letter, error) {
 		return Letter{}, fmt.Errorf("%s needs %s: %w", m.Kind, strings.Join(missing, ", "), errPermanent)
 	}
 	data := m.Data
-	data.Name, data.Mailbox, data.Plan = oneLine(data.Name), oneLine(data.Mailbox), oneLine(data.Plan)
+	data.Name, data.Mailbox, data.Plan, data.Device = oneLine(data.Name), oneLine(data.Mailbox), oneLine(data.Plan), oneLine(data.Device)
 	return compose(m.Kind, data, strings.TrimRight(s.BaseURL, "/")+spec.link(data))
 }
 
 func missing(d Data, needs []string) []string {
 	given := map[string]bool{
-		"token": d.Token != "", "mailbox": d.Mailbox != "", "action": d.Action != "", "job_id": d.JobID != "",
+		"token": d.Token != "", "mailbox": d.Mailbox != "", "action": d.Action != "", "event": d.Event != "", "at": !d.At.IsZero(), "job_id": d.JobID != "",
 		"days_left": d.DaysLeft > 0, "limit": d.Limit > 0,
 		"ends_at": !d.EndsAt.IsZero(), "resets_at": !d.ResetsAt.IsZero(), "undo_until": !d.UndoUntil.IsZero(),
 	}
@@ -129,7 +149,7 @@ type body struct {
 }
 
 func compose(kind Kind, data Data, link string) (Letter, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"count": count, "day": day, "plural": plural}).
+	t, err := template.New("").Funcs(template.FuncMap{"count": count, "day": day, "instant": instant, "plural": plural}).
 		ParseFS(templates, "templates/"+string(kind)+".tmpl")
 	if err != nil {
 		return Letter{}, fmt.Errorf("read template: %w", err)
@@ -186,5 +206,7 @@ func plural(n int, one, many string) string {
 	}
 	return count(n) + " " + many
 }
+
+func instant(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }
 
 func day(t time.Time) string { return t.UTC().Format("2 January 2006") }

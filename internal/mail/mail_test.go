@@ -20,17 +20,25 @@ var update = flag.Bool("update", false, "write the golden files")
 var (
 	may   = time.Date(2027, 5, 1, 0, 0, 0, 0, time.UTC)
 	cases = map[string]Message{
-		"verify_email":        {Kind: VerifyEmail, Data: Data{Token: "tok-en_1"}},
-		"already_registered":  {Kind: AlreadyRegistered},
-		"password_reset":      {Kind: PasswordReset, Data: Data{Token: "tok-en_2"}},
-		"needs_reconnect":     {Kind: NeedsReconnect, Data: Data{Name: "Ana", Mailbox: "ana@mail.example"}},
-		"trial_ending_3":      {Kind: TrialEnding, Data: Data{Name: "Ana", DaysLeft: 3, EndsAt: may}},
-		"trial_ending_1":      {Kind: TrialEnding, Data: Data{DaysLeft: 1, EndsAt: may}},
-		"trial_ended":         {Kind: TrialEnded, Data: Data{Name: "Ana"}},
-		"quota_warning":       {Kind: QuotaWarning, Data: Data{Name: "Ana", Used: 4000, Limit: 5000, ResetsAt: may}},
-		"quota_fresh":         {Kind: QuotaFresh, Data: Data{Name: "Ana", Limit: 5000, ResetsAt: may}},
-		"cleanup_done":        {Kind: CleanupDone, Data: Data{Name: "Ana", Mailbox: "ana@mail.example", Action: "trash", JobID: "job_1", Cleaned: 12345, Skipped: 2, UndoUntil: may}},
-		"cleanup_done_single": {Kind: CleanupDone, Data: Data{Mailbox: "ana@mail.example", Action: "archive", JobID: "job_1", Cleaned: 1, UndoUntil: may}},
+		"verify_email":              {Kind: VerifyEmail, Data: Data{Token: "tok-en_1"}},
+		"already_registered":        {Kind: AlreadyRegistered},
+		"password_reset":            {Kind: PasswordReset, Data: Data{Token: "tok-en_2"}},
+		"needs_reconnect":           {Kind: NeedsReconnect, Data: Data{Name: "Ana", Mailbox: "ana@mail.example"}},
+		"trial_ending_3":            {Kind: TrialEnding, Data: Data{Name: "Ana", DaysLeft: 3, EndsAt: may}},
+		"trial_ending_1":            {Kind: TrialEnding, Data: Data{DaysLeft: 1, EndsAt: may}},
+		"trial_ended":               {Kind: TrialEnded, Data: Data{Name: "Ana"}},
+		"quota_warning":             {Kind: QuotaWarning, Data: Data{Name: "Ana", Used: 4000, Limit: 5000, ResetsAt: may}},
+		"quota_fresh":               {Kind: QuotaFresh, Data: Data{Name: "Ana", Limit: 5000, ResetsAt: may}},
+		"cleanup_done":              {Kind: CleanupDone, Data: Data{Name: "Ana", Mailbox: "ana@mail.example", Action: "trash", JobID: "job_1", Cleaned: 12345, Skipped: 2, UndoUntil: may}},
+		"cleanup_done_single":       {Kind: CleanupDone, Data: Data{Mailbox: "ana@mail.example", Action: "archive", JobID: "job_1", Cleaned: 1, UndoUntil: may}},
+		"security_password_changed": {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: PasswordChanged, At: may, Device: "Mozilla/5.0 (X11; Linux x86_64)"}},
+		"security_factor_on":        {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: FactorOn, At: may}},
+		"security_factor_off":       {Kind: SecurityNotice, Data: Data{Event: FactorOff, At: may}},
+		"security_codes_made":       {Kind: SecurityNotice, Data: Data{Event: CodesMade, At: may}},
+		"security_code_used":        {Kind: SecurityNotice, Data: Data{Event: CodeUsed, At: may}},
+		"security_new_device":       {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: NewDevice, At: may, Device: "curl/8.1\r\nBcc: x"}},
+		"security_locked":           {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: Locked, At: may}},
+		"security_key_created":      {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: KeyCreated, At: may}},
 	}
 )
 

@@ -92,6 +92,9 @@ func TestWhatASuperuserDoesToTheAuditLogIsFoundAndLocated(t *testing.T) {
 		{"a deletion", []string{"DELETE FROM audit_logs WHERE seq = 4711"}, store.AuditProof{Rows: rows - 1, Broken: 4712}},
 		{"an insertion", []string{`INSERT INTO audit_logs SELECT customer_id, uuid_floor(now() + interval '1 minute'), 4711, at, actor, 'lie', object, request_id, address_hash, data, prev_hash,
 			hash, form FROM audit_logs WHERE seq = 4711`}, store.AuditProof{Rows: rows + 1, Broken: 4711}},
+		{"a fork", []string{`INSERT INTO audit_logs SELECT customer_id, uuid_floor(now() + interval '1 minute'), seq, at, actor, 'lie', object, request_id, address_hash, data, prev_hash,
+			hash, form FROM audit_logs WHERE seq = 4711`, `UPDATE audit_logs SET hash = sha256(prev_hash || audit_text(form, seq, customer_id, id, at, actor, action, object, request_id, address_hash, data)) WHERE action = 'lie'`},
+			store.AuditProof{Rows: rows + 1, Broken: 4711}},
 		{"an insertion at the end", []string{`INSERT INTO audit_logs SELECT customer_id, uuid_floor(now() + interval '1 minute'), seq + 1, at, actor, action, object, request_id, address_hash, data, hash, hash, form
 			FROM audit_logs WHERE seq = 10000`, `UPDATE audit_logs SET hash = sha256(prev_hash || audit_text(form, seq, customer_id, id, at, actor, action, object, request_id, address_hash, data)) WHERE seq = 10001`},
 			store.AuditProof{Rows: rows + 1, Broken: 10_001}},

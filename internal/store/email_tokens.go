@@ -69,3 +69,11 @@ func (tx *Tx) AwaitingPassword(token sweep.ID) (stored string, err error) {
 		WHERE e.customer_id = ? AND e.id = ? AND e.used_at IS NULL AND e.expires_at > ?`, dbID(tx.Customer), dbID(token), tx.Now).Scan(&stored).Error
 	return stored, doing(err, "read password of sign-up")
 }
+
+// EmailTokenHolder is whose a good token is; zero when it is used, late, or went to an address that is not theirs any more.
+func (tx *Tx) EmailTokenHolder(token sweep.ID) (sweep.ID, error) {
+	var row struct{ UserID dbID }
+	err := tx.Raw(`SELECT e.user_id FROM email_tokens e JOIN users u ON u.id = e.user_id AND u.email = e.email
+		WHERE e.customer_id = ? AND e.id = ? AND e.used_at IS NULL AND e.expires_at > ?`, dbID(tx.Customer), dbID(token), tx.Now).Scan(&row).Error
+	return sweep.ID(row.UserID), doing(err, "read holder of e-mail token")
+}

@@ -90,6 +90,14 @@ func (tx *Tx) SignUpAgain(id sweep.ID, name, password string) (bool, error) {
 	return done.RowsAffected == 1, doing(done.Error, "sign up again")
 }
 
+// SetPassword puts another password in force, proves the address and makes every token so far worthless; false when the address is not the
+// user's any more.
+func (tx *Tx) SetPassword(id sweep.ID, email, password string) (bool, error) {
+	done := tx.Exec("UPDATE users SET password = ?, token_version = token_version + 1, verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?",
+		password, tx.Now, dbID(id), email)
+	return done.RowsAffected == 1, doing(done.Error, "set password")
+}
+
 // SignedIn notes the time, and a renewed hash unless the password was changed meanwhile.
 func (tx *Tx) SignedIn(id sweep.ID, was, password string) error {
 	err := tx.Exec("UPDATE users SET last_login_at = ?, password = CASE WHEN password = ? THEN ? ELSE password END WHERE id = ?",
