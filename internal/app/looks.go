@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mailsweep/internal/queue"
+	"mailsweep/internal/ratelimit"
 )
 
 // mostCounted is where counts of jobs and posts stop: a look costs the same whatever has piled up.
@@ -54,6 +55,18 @@ func (l *looks) redis(p *parts) func(chan<- prometheus.Metric) {
 		total(c, waits, float64(s.WaitCount))
 		total(c, timeouts, float64(s.Timeouts))
 	}
+}
+
+// day tells what is booked of our Google project's day. Every worker tells the same of all together.
+func (p *parts) day(governor *ratelimit.Governor) prometheus.Collector {
+	l := &looks{}
+	booked := l.desc("mailsweep_gmail_day_units", "Gmail units that all workers have booked since midnight Pacific Time.")
+	bound := l.desc("mailsweep_gmail_day_budget", "GMAIL_DAY_UNITS; 0 means no bound.")
+	l.look = func(ctx context.Context, c chan<- prometheus.Metric) {
+		gauge(c, booked, float64(governor.Day(ctx).Units))
+		gauge(c, bound, float64(p.cfg.Gmail.DayUnits))
+	}
+	return l
 }
 
 // whole tells of the service as a whole, from PostgreSQL and Redis. Only the scheduler does, so that the figures stand once; where the

@@ -143,16 +143,22 @@ func (p *parts) oauth() *gmail.OAuth {
 }
 
 // gmailClient is the worker's door to Gmail, paced by one governor for all workers.
-func (p *parts) gmailClient() (*gmail.Client, error) {
+func (p *parts) gmailClient() (*gmail.Client, *ratelimit.Governor, error) {
 	tariff, err := gmail.TariffNamed(p.cfg.Gmail.Tariff)
 	if err != nil {
-		return nil, fmt.Errorf("read GMAIL_TARIFF: %w", err)
+		return nil, nil, fmt.Errorf("read GMAIL_TARIFF: %w", err)
 	}
 	scale := p.cfg.Gmail.TimeScale
-	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale,
-		Pacer: &ratelimit.Governor{Redis: p.redis, Account: accountRate(tariff, scale), Project: ratelimit.ProjectRate().Scale(scale),
-			Minute: time.Duration(float64(time.Minute) / scale), Log: p.log},
-		Observe: p.observeGmail(), OffTariff: p.figures.offTariff(p.log)}, nil
+	governor := &ratelimit.Governor{Redis: p.redis, Account: accountRate(tariff, scale), Project: ratelimit.ProjectRate().Scale(scale),
+		Minute: time.Duration(float64(time.Minute) / scale), Log: p.log}
+	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale, Pacer: governor,
+		Observe: p.observeGmail(), OffTariff: p.figures.offTariff(p.log)}, governor, nil
+}
+
+// dayBudget is what our Google project may spend in a day, and what is put off near it.
+func dayBudget(g config.Gmail) sweep.DayBudget {
+	s := g.DayShares
+	return sweep.DayBudget{Units: g.DayUnits, Shares: sweep.Shedding{FreeAnalyze: s[0], Analyze: s[1], DryRun: s[2], Execute: s[3]}}
 }
 
 func (p *parts) mailer() *account.Mailer {

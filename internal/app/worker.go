@@ -52,11 +52,17 @@ func (p *parts) runner(hint func()) (*cleanup.Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read TOKEN_KEYSET_PRIVATE: %w", err)
 	}
-	client, err := p.gmailClient()
+	client, governor, err := p.gmailClient()
 	if err != nil {
 		return nil, err
 	}
-	return &cleanup.Runner{DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: store.Worker{Name: workerName(), Build: telemetry.ReadBuild().Version}, Log: p.log,
+	p.figures.MustRegister(p.day(governor))
+	booked := func(ctx context.Context) (int64, time.Time) {
+		day := governor.Day(ctx)
+		return day.Units, day.Ends
+	}
+	return &cleanup.Runner{Booked: booked, Budget: dayBudget(p.cfg.Gmail),
+		DB: p.db, Vault: p.vault, Opener: opener, Gmail: client, Plans: p.plans, Worker: store.Worker{Name: workerName(), Build: telemetry.ReadBuild().Version}, Log: p.log,
 		Hint: hint, Post: p.mailer().Post, Watch: p.figures.claims()}, nil
 }
 

@@ -25,6 +25,7 @@ const (
 	halted     outcome = "halted"
 	handedBack outcome = "handed_back" // the worker stops
 	yielded    outcome = "yielded"     // to a writing job of the same mailbox
+	putOff     outcome = "put_off"     // to the next day of quota
 	told       outcome = "gmail_asked_to_wait"
 	unheard    outcome = "gmail_away"
 )
@@ -63,6 +64,8 @@ func (w *work) outcome(err error) outcome {
 		return stopped(cause)
 	case errors.Is(err, errYield):
 		return yielded
+	case errors.As(err, new(*putOffError)):
+		return putOff
 	case errors.As(err, new(*gmail.Wait)):
 		return told
 	case w.away(err):
@@ -101,6 +104,8 @@ func (w *work) conclude(ctx context.Context, err error) error {
 		return w.park(ctx, store.Parking{Event: sweep.HandBack, Phase: "handed back"})
 	case yielded:
 		return w.wait(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
+	case putOff:
+		return w.wait(ctx, untilNextDay(err), "put off: what we may ask of Gmail today is nearly used up")
 	case told:
 		return w.wait(ctx, asked(err), "Gmail asked us to wait")
 	case unheard:

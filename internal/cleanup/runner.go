@@ -26,6 +26,8 @@ type Runner struct {
 	Gmail  *gmail.Client
 	Plans  sweep.Plans
 	Worker store.Worker                                                            // this process, in the job row
+	Booked func(context.Context) (units int64, dayEnds time.Time)                  // of our Google project's day; nil: nobody counts
+	Budget sweep.DayBudget                                                         // of that day
 	Hint   func()                                                                  // tells the dispatcher that a lane may be free; never awaited
 	Post   func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error // a mail to the customer's owner, with the transaction
 	Watch  func(Moment)                                                            // told of what is worth counting, by several goroutines; nil: nobody counts
@@ -112,6 +114,9 @@ func (w *work) run(ctx context.Context) error {
 	}
 	if w.unusable != nil && w.c.Kind != sweep.Execute {
 		return w.unusable
+	}
+	if err := w.putOff(ctx); err != nil {
+		return err
 	}
 	switch w.c.Kind {
 	case sweep.Analyze:

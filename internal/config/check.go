@@ -66,6 +66,10 @@ func (c *Config) checkNumbers(found *problems) {
 	if c.Gmail.TimeScale <= 0 {
 		found.add("GMAIL_TIMESCALE", "must be above 0")
 	}
+	atLeast("GMAIL_DAY_UNITS", int(c.Gmail.DayUnits), 0)
+	if s := c.Gmail.DayShares; len(s) != 4 || !slices.IsSorted(s) || s[0] < 1 || s[3] > 100 {
+		found.add("GMAIL_DAY_SHARES", "must be four percents, none smaller than the one before")
+	}
 	if c.Shutdown < time.Second {
 		found.add("SHUTDOWN_TIMEOUT", "must be at least 1s")
 	}

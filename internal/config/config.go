@@ -166,6 +166,8 @@ type Gmail struct {
 	BaseURL   string  `env:"GMAIL_BASE_URL" desc:"Gmail API; empty means Google's"`
 	Tariff    string  `env:"GMAIL_TARIFF" envDefault:"total_query_cost" desc:"unit price list of our Google project: total_query_cost (6,000 units a minute) or default (15,000)"`
 	TimeScale float64 `env:"GMAIL_TIMESCALE" envDefault:"1" desc:"how many times faster than Google's the quota clock runs, for a simulated Google; refused in production unless 1"`
+	DayUnits  int64   `env:"GMAIL_DAY_UNITS" envDefault:"80000000" desc:"units that our Google project may spend in a day of Google's (midnight Pacific Time) before they cost; 0 means no bound"`
+	DayShares []int   `env:"GMAIL_DAY_SHARES" envDefault:"80,90,95,98" desc:"percents of GMAIL_DAY_UNITS from which on new work waits for the next day: analyses of who does not pay, other analyses, previews, executes; undo never waits"`
 }
 
 // Mail is the SMTP relay. An empty TLS means none on loopback and starttls elsewhere.

@@ -34,6 +34,8 @@ type booking struct {
 	account    bucket
 	project    bucket
 	places     float64 // that the account bears, as far as Redis knows; 0 = nobody asked
+	day        string  // Google's, in which it was booked
+	spent      float64 // units that the project has booked in it; 0 = nobody asked
 }
 
 // demand is a wish for units, and the rules of the two buckets that it is booked in.
@@ -93,6 +95,10 @@ func (g *Governor) bookAlone(account string, units int, maxWait time.Duration) b
 	d := g.demand(units, maxWait)
 	d.account, d.project = d.account.half(), d.project.half()
 	b := decide(g.known.now(), g.known.accounts[account].bucket, g.known.project, d)
+	if b.ok {
+		b.day, _ = dayOf(time.Now())
+		b.spent = g.known.spentOn(b.day) + d.units
+	}
 	g.known.keep(account, b, g.minute())
 	return b
 }

@@ -105,13 +105,14 @@ func (g *Governor) ask(ctx context.Context, account, id string, units int, maxWa
 		g.project().microsPerUnit(), g.project().microsPerUnit() * g.project().Capacity,
 		a.full, a.closed, a.share, a.learnt, p.full, p.closed, id, g.lease().Microseconds(), g.placesKnown(account)}
 	ids, well := g.takeBack(account)
-	args = append(append(args, well), ids...)
-	r, err := enterScript.Run(ctx, g.Redis, []string{accountKey(account), projectKey, slotsKey(account), flowKey(account)}, args...).Float64Slice()
+	day, spent := g.today()
+	args = append(append(args, well, spent), ids...)
+	r, err := enterScript.Run(ctx, g.Redis, []string{accountKey(account), projectKey, slotsKey(account), flowKey(account), dayKey(day)}, args...).Float64Slice()
 	if err != nil {
 		return booking{}, err
 	}
 	return booking{now: r[0], start: r[1], ok: r[2] == 1, full: r[2] == -1,
-		account: bucket{r[3], r[4], r[5], r[6]}, project: bucket{full: r[7], closed: r[8]}, places: r[9]}, nil
+		account: bucket{r[3], r[4], r[5], r[6]}, project: bucket{full: r[7], closed: r[8]}, places: r[9], day: day, spent: r[10]}, nil
 }
 
 // CloseUntil keeps the account's bucket shut until a time that Gmail told; it never opens it earlier than told

@@ -19,6 +19,8 @@ type memory struct {
 	ahead    float64 // Redis's clock less ours, microseconds
 	project  bucket
 	accounts map[string]seen
+	day      string // Google's
+	spent    float64
 }
 
 // seen is what is known of an account.
@@ -47,6 +49,7 @@ func (m *memory) keep(account string, b booking, minute float64) {
 		known.borne, known.borneAt = b.places, b.now
 	}
 	m.accounts[account] = known
+	m.spend(b.day, b.spent)
 	m.project = m.project.merge(b.project)
 }
 

@@ -12,6 +12,7 @@ const (
 func accountKey(account string) string { return keyPrefix + "account:" + account }
 func slotsKey(account string) string   { return keyPrefix + "slots:" + account }
 func flowKey(account string) string    { return keyPrefix + "flow:" + account }
+func dayKey(day string) string         { return keyPrefix + "day:" + day }
 
 // Bounds of the calls in flight at one account. Google refuses beyond a number that it does not tell; reports put it near 10,
 // shared by all programs that use the mailbox. Where nothing was refused placesStart is borne.
@@ -57,15 +58,17 @@ end
 
 // enterScript gives back places that this process no longer needs, and takes one place (unless no name for it is given) and the
 // units, or neither. What the caller remembers of both buckets counts because Redis may have been emptied or away since.
-// It answers the time, the start, 1 (booked), 0 (too long) or -1 (no place is left), both buckets and the places borne.
+// It answers the time, the start, 1 (booked), 0 (too long) or -1 (no place is left), both buckets, the places borne, and what the project has
+// booked of its day.
 var enterScript = redis.NewScript(prelude + `
 local units, longest, minute = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local a = load(KEYS[1], ARGV[8], ARGV[9], ARGV[10], ARGV[11])
 local p = load(KEYS[2], ARGV[12], ARGV[13], 0, 0)
 local id, lease = ARGV[14], tonumber(ARGV[15])
-local places = leave(KEYS[3], KEYS[4], ARGV[16], ARGV[17], 18)
+local places = leave(KEYS[3], KEYS[4], ARGV[16], ARGV[17], 19)
+local day = math.max(tonumber(redis.call('GET', KEYS[5]) or 0), tonumber(ARGV[18]))
 local function answer(start, ok)
-  return {text(now), text(start), ok, text(a.full), text(a.closed), tostring(a.share), text(a.learnt), text(p.full), text(p.closed), places}
+  return {text(now), text(start), ok, text(a.full), text(a.closed), tostring(a.share), text(a.learnt), text(p.full), text(p.closed), places, text(day)}
 end
 if id ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
@@ -79,6 +82,8 @@ if start - now > longest then return answer(start, 0) end
 a.full, p.full = math.max(start, a.full) + costA, math.max(startP, p.full) + costP
 save(KEYS[1], a, minute)
 save(KEYS[2], p, minute)
+day = day + units
+redis.call('SET', KEYS[5], text(day), 'PX', 172800000)
 if id ~= '' then
   redis.call('ZADD', KEYS[3], text(now + lease), id)
   local keep = math.ceil(lease / 1000) + 1000
