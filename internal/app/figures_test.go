@@ -13,6 +13,7 @@ import (
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/config"
 	"mailsweep/internal/queue"
+	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
@@ -35,6 +36,8 @@ func registries() map[string]*prometheus.Registry {
 	api.sweeper()
 	worker := of(config.Worker)
 	worker.figures.gmail()
+	worker.figures.offTariff(nil)
+	worker.figures.MustRegister(worker.day(&ratelimit.Governor{}))
 	worker.figures.claims()
 	scheduler := of(config.Scheduler)
 	scheduler.dispatcher()
@@ -97,7 +100,7 @@ func TestEachProcessTellsWhatOperatorsNeed(t *testing.T) {
 	rounds := []string{"dispatcher_leads", "dispatcher_round_seconds", "dispatched_total", "sweeper_leads", "sweeper_round_seconds", "repairs_total"}
 	want := map[string][]string{
 		config.API:       slices.Concat(everywhere, rounds, []string{"http_seconds", "streams_open"}),
-		config.Worker:    slices.Concat(everywhere, []string{"job_start_seconds", "claim_seconds", "claims_running", "batch_seconds", "job_retries_total", "fences_total", "gmail_units_total", "gmail_call_seconds"}),
+		config.Worker:    slices.Concat(everywhere, []string{"job_start_seconds", "claim_seconds", "claims_running", "batch_seconds", "job_retries_total", "fences_total", "gmail_units_total", "gmail_call_seconds", "gmail_day_units", "gmail_day_budget", "gmail_off_tariff_total"}),
 		config.Scheduler: slices.Concat(everywhere, rounds, []string{"jobs_open", "jobs_late_seconds", "outbox_unsent", "outbox_age_seconds", "duty_late_seconds", "queue_tasks"}),
 	}
 	for process, r := range registries() {
