@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
@@ -16,9 +17,12 @@ const (
 	cachedItems = 20_000      // of each kind; one costs about 150 bytes
 )
 
-// Authenticate tells who holds a bearer token. The signature is checked once per token, whether it was revoked or the customer
+// Authenticate tells who holds a bearer token or an API key. The signature is checked once per token, whether it was revoked or the customer
 // suspended at least every second; role and plan never come from the token. Unauthenticated; AccountSuspended.
 func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sweep.Actor, error) {
+	if secret.IsAPIKey(bearer) {
+		return s.authenticateKey(ctx, bearer, c)
+	}
 	who, ok := s.holder(bearer)
 	if !ok {
 		return sweep.Actor{}, noToken()
@@ -41,6 +45,10 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 
 // Plan is what a's customer may use, as of a second ago at most.
 func (s *Service) Plan(ctx context.Context, a sweep.Actor) (sweep.Plan, error) {
+	if a.Kind == sweep.ByKey {
+		k, err := s.keyStanding(ctx, a.Customer, a.User)
+		return s.Plans.PlanAt(k.Customer, k.Now), err
+	}
 	m, err := s.member(ctx, claimed{Customer: a.Customer, User: a.User})
 	return s.Plans.PlanAt(m.Customer, m.Now), err
 }

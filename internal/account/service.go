@@ -34,6 +34,7 @@ type Service struct {
 	Log       *slog.Logger
 
 	seen  cache
+	keys  keyCache
 	turns turns
 }
 

@@ -33,7 +33,7 @@ func (s *Service) SubmitAnalyze(ctx context.Context, a sweep.Actor, t Target, ke
 
 // SubmitDryRun checks the criteria and queues a preview. Free.
 func (s *Service) SubmitDryRun(ctx context.Context, a sweep.Actor, r DryRunRequest, key Idempotency) (sweep.JobView, error) {
-	if err := r.check(); err != nil {
+	if err := r.check(a); err != nil {
 		return sweep.JobView{}, err
 	}
 	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {
@@ -43,9 +43,11 @@ func (s *Service) SubmitDryRun(ctx context.Context, a sweep.Actor, r DryRunReque
 	})
 }
 
-// check finds what a request can get wrong beyond its criteria.
-func (r DryRunRequest) check() error {
+// check finds what a request can get wrong beyond its criteria. What has a star is out of reach for programs.
+func (r DryRunRequest) check(a sweep.Actor) error {
 	switch {
+	case a.Kind == sweep.ByKey && !r.Spec.Protect.Starred:
+		return sweep.Errorf(sweep.Forbidden, "an API key cannot switch the protection of starred mail off")
 	case !r.Spec.Action.Valid():
 		return sweep.Errorf(sweep.Invalid, "there is no such action").At("body.action", "must be trash, archive, mark_read or label")
 	case r.Spec.Action == sweep.AddLabel && r.Spec.Label == "":
@@ -87,7 +89,7 @@ func (s *Service) submitDirect(ctx context.Context, a sweep.Actor, r ExecuteRequ
 	if r.Direct == nil || r.MaxMessages < 1 {
 		return sweep.JobView{}, sweep.Errorf(sweep.Invalid, "an execute without a cleanup plan needs max_messages").At("body.max_messages", "must be at least 1")
 	}
-	if err := r.Direct.check(); err != nil {
+	if err := r.Direct.check(a); err != nil {
 		return sweep.JobView{}, err
 	}
 	return s.submit(ctx, a, key, func(ctx context.Context, o *order) (sub store.Submission, p params, err error) {

@@ -16,11 +16,16 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"mailsweep/internal/ratelimit"
+	"mailsweep/internal/secret"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
 )
 
-const bearerScheme = "bearer"
+const (
+	bearerScheme = "bearer"
+	keyScheme    = "key"
+	keyHeader    = "X-API-Key"
+)
 
 // admit lets a request through to its operation: signed in where the operation says so, and within its allowance.
 func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
@@ -30,7 +35,7 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	if err := s.enter(c, len(op.Security) > 0, op.Metadata[owing] == true); err != nil {
+	if err := s.enter(c, len(op.Security) > 0, op.Metadata); err != nil {
 		s.refuse(c, err)
 		return
 	}
@@ -39,12 +44,15 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 
 // enter finds the actor and takes one request from the customer's allowance, or from the address's when nobody is signed in.
 // A bad token counts against the address: guessing is not free.
-func (s *server) enter(c echo.Context, protected, owing bool) error {
+func (s *server) enter(c echo.Context, protected bool, op map[string]any) error {
 	ctx := c.Request().Context()
+	if err := s.keyInAddress(c); err != nil {
+		return err
+	}
 	if !protected {
 		return s.spendAddress(c)
 	}
-	token := bearer(c.Request().Header)
+	token := credential(c.Request().Header)
 	a, err := s.Account.Authenticate(ctx, token, caller(ctx))
 	if err != nil {
 		if over := s.spendAddress(c); over != nil {
@@ -58,7 +66,11 @@ func (s *server) enter(c echo.Context, protected, owing bool) error {
 	if err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
-	if err := s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute)); err != nil || owing {
+	if err := s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute)); err != nil {
+		return err
+	}
+	scope, _ := op[scoped].(sweep.Scope)
+	if err := a.MayUse(scope); err != nil || op[owing] == true {
 		return err
 	}
 	return s.settled(ctx, a)
@@ -74,6 +86,40 @@ func (s *server) settled(ctx context.Context, a sweep.Actor) error {
 		return sweep.Errorf(sweep.FactorRequired, "this account demands a second factor: set one up first")
 	}
 	return nil
+}
+
+// keyInAddress refuses a request whose address has an API key, and marks the key: logs, histories and caches keep addresses.
+func (s *server) keyInAddress(c echo.Context) error {
+	if !strings.Contains(c.Request().URL.RawQuery, "swp_") {
+		return nil
+	}
+	for _, values := range c.QueryParams() {
+		for _, v := range values {
+			if !secret.IsAPIKey(v) {
+				continue
+			}
+			if err := s.spendAddress(c); err != nil {
+				return err
+			}
+			if err := s.Account.SeenInAddress(c.Request().Context(), v, caller(c.Request().Context())); err != nil {
+				return err
+			}
+			return sweep.Errorf(sweep.BadRequest, "an API key belongs into a header, never into the address: rotate this one")
+		}
+	}
+	return nil
+}
+
+// credential is the one that the request shows, or "": with two of them nobody can tell who is meant.
+func credential(h http.Header) string {
+	keys, bearers := h.Values(keyHeader), h.Values("Authorization")
+	switch {
+	case len(keys) == 1 && len(bearers) == 0 && secret.IsAPIKey(keys[0]):
+		return keys[0]
+	case len(keys) == 0:
+		return bearer(h)
+	}
+	return ""
 }
 
 // bearer is the token of the one Authorization header, or "".

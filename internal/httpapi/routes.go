@@ -7,6 +7,7 @@ func (s *server) routes(api huma.API) {
 	s.authRoutes(api)
 	s.passwordRoutes(api)
 	s.factorRoutes(api)
+	s.keyRoutes(api)
 	s.mailboxRoutes(api)
 	s.cleanupRoutes(api)
 	s.planRoutes(api)

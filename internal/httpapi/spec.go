@@ -28,9 +28,10 @@ func (s *server) config() huma.Config {
 	c.Transformers = []huma.Transformer{s.complete}
 	c.Info.Description = description
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		keyScheme:    {Type: "apiKey", In: "header", Name: keyHeader, Description: "An API key of the account, also as Authorization: Bearer …; it needs the scope that the operation names"},
 		bearerScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of a login; 24 hours"},
 	}
-	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "service"}}
+	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "service"}}
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[sweep.Criteria](), reflect.TypeFor[Criteria]())
 	return c
 }
@@ -53,15 +54,17 @@ func spec(api huma.API) []byte {
 type operation struct {
 	method, path, name, summary, tag string
 	status                           int
-	open                             bool  // needs nobody signed in
-	errors                           []int // besides those that every such route can answer
-	unlimited                        bool  // not counted against any allowance
-	owing                            bool  // open to who owes a second factor that the customer demands
+	open                             bool        // needs nobody signed in
+	errors                           []int       // besides those that every such route can answer
+	unlimited                        bool        // not counted against any allowance
+	owing                            bool        // open to who owes a second factor that the customer demands
+	scope                            sweep.Scope // that an API key needs; "": no key may
 }
 
 const (
 	unlimited = "unlimited"
 	owing     = "owing"
+	scoped    = "scope"
 )
 
 // add registers an operation with a handler that returns coded errors.
@@ -73,7 +76,10 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	if !o.open {
 		op.Security = []map[string][]string{{bearerScheme: {}}}
 	}
-	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing}
+	if o.scope != "" {
+		op.Security = append(op.Security, map[string][]string{keyScheme: {string(o.scope)}})
+	}
+	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope}
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	op.Errors = o.statuses(takesBody)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
@@ -89,7 +95,7 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 func (o operation) statuses(takesBody bool) []int {
 	list := append([]int{http.StatusInternalServerError, http.StatusServiceUnavailable}, o.errors...)
 	if !o.unlimited {
-		list = append(list, http.StatusTooManyRequests)
+		list = append(list, http.StatusTooManyRequests, http.StatusBadRequest) // such as an API key in the address
 	}
 	if !o.open {
 		list = append(list, http.StatusUnauthorized, http.StatusForbidden)

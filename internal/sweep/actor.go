@@ -1,5 +1,7 @@
 package sweep
 
+import "slices"
+
 // Role is what a member may do in a customer.
 type Role string
 
@@ -21,13 +23,14 @@ const (
 	BySystem ActorKind = "system"
 )
 
-// Actor is who is calling, handed explicitly to every use case. AddressHash is a keyed hash of the caller's address, for the audit log.
+// Actor is who is calling, handed explicitly to every use case. Of a key User is the key's id and Role its maker's. AddressHash is a keyed hash of the caller's address, for the audit log.
 type Actor struct {
 	Kind        ActorKind
 	Customer    ID
 	User        ID
 	Role        Role
-	Name        string // ops only
+	Scopes      []Scope // of a key
+	Name        string  // ops only
 	RequestID   string
 	AddressHash []byte
 }
@@ -38,7 +41,7 @@ func (a Actor) String() string {
 	case ByToken:
 		return "user:" + UserID.Show(a.User)
 	case ByKey:
-		return "key:" + Kind("key_").Show(a.User)
+		return "key:" + KeyID.Show(a.User)
 	case ByOps:
 		return "ops:" + a.Name
 	}
@@ -47,8 +50,19 @@ func (a Actor) String() string {
 
 // MayRun says whether the actor may start or stop jobs and change settings; nil or Forbidden.
 func (a Actor) MayRun() error {
-	if a.Role == Viewer {
+	if a.Role != Owner && a.Role != Operator {
 		return Errorf(Forbidden, "a viewer can look, not change")
 	}
 	return nil
+}
+
+// MayUse says whether the actor may use what needs a scope; nil or Forbidden. "" is for people only; people need no scopes.
+func (a Actor) MayUse(s Scope) error {
+	switch {
+	case a.Kind != ByKey || s != "" && slices.Contains(a.Scopes, s):
+		return nil
+	case s == "":
+		return Errorf(Forbidden, "an API key cannot do this: sign in")
+	}
+	return Errorf(Forbidden, "this API key was not made for it: it lacks the scope %s", s)
 }

@@ -21,6 +21,7 @@ const (
 	MailboxID  Kind = "mbx_"
 	JobID      Kind = "job_"
 	PlanID     Kind = "pln_"
+	KeyID      Kind = "key_"
 	EventID    Kind = "evt_"
 )
 

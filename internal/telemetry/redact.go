@@ -42,7 +42,7 @@ var secretLooks = regexp.MustCompile(strings.Join([]string{
 	`eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*`,
 	`(?i:bearer|basic) [\w.~+/=-]{8,}`,
 	`ya29\.[\w.-]+`, `1//[\w-]{20,}`, `GOCSPX-[\w-]+`,
-	`swp_(?:live|test)_\w+`, `(?:sk|rk|pk)_(?:live|test)_\w+`, `whsec_\w+`,
+	`swp_(?:live|test)_[\w-]+`, `(?:sk|rk|pk)_(?:live|test)_\w+`, `whsec_\w+`,
 	`\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}`,
 	`://[^\s/:@"]*:[^\s/@"]+@`,
 	`(?i)[?&](?:token|code|state|key|secret|password|access_token|refresh_token)=[^\s&"\\]+`,

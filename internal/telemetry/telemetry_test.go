@@ -79,7 +79,7 @@ func TestSecretsNeverReachTheLog(t *testing.T) { // LOG-1
 	}
 	const jwt = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJlMTIz"
 	canaries := []string{
-		"canary", jwt, "ya29.a0Af_x-1", "1//0gabcdefghijklmnopqrstu", "GOCSPX-abc_1", "swp_live_abcdef12_zzz", "sk_test_4eC39H",
+		"canary", jwt, "ya29.a0Af_x-1", "1//0gabcdefghijklmnopqrstu", "GOCSPX-abc_1", "swp_live_abcdef12_zz-z_canary", "sk_test_4eC39H",
 		"whsec_1x", "$2a$12$" + strings.Repeat("a", 53),
 	}
 	for _, format := range []string{"json", "text"} {

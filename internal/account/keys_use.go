@@ -1,0 +1,156 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"mailsweep/internal/secret"
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// authenticateKey tells whose key it is: what its scopes, its networks and its maker's role allow is looked at every second at least, and
+// nothing about them stands in the key. Unauthenticated, also from where it may not be used; AccountSuspended; FeatureNotInPlan.
+func (s *Service) authenticateKey(ctx context.Context, key string, c Client) (sweep.Actor, error) {
+	bad := sweep.Errorf(sweep.Unauthenticated, "the API key is not valid, or not from this address")
+	customer, id, err := s.keyOwner(ctx, key)
+	if err != nil {
+		return sweep.Actor{}, err
+	}
+	if id.IsZero() {
+		return sweep.Actor{}, bad
+	}
+	k, err := s.keyStanding(ctx, customer, id)
+	if sweep.CodeOf(err) == sweep.NotFound {
+		return sweep.Actor{}, bad
+	}
+	if err != nil {
+		return sweep.Actor{}, err
+	}
+	if !k.InForce || !within(k.Networks, c.IP) {
+		return sweep.Actor{}, bad
+	}
+	if !k.Customer.SuspendedAt.IsZero() {
+		return sweep.Actor{}, suspended()
+	}
+	if err := s.Plans.PlanAt(k.Customer, k.Now).Require(sweep.APIKeys); err != nil {
+		return sweep.Actor{}, err
+	}
+	a := s.actor(customer, id, k.Role, c)
+	a.Kind, a.Scopes = sweep.ByKey, sweep.SplitScopes(k.Scopes)
+	return a, s.noteUse(ctx, a, k)
+}
+
+// keyOwner finds a key's customer; what is no sound key is not looked for.
+func (s *Service) keyOwner(ctx context.Context, key string) (customer, id sweep.ID, err error) {
+	if !secret.SoundAPIKey(key) {
+		return customer, id, nil
+	}
+	hash := sha256.Sum256([]byte(key))
+	if owner, ok := s.keys.owner(hash); ok {
+		return owner[0], owner[1], nil
+	}
+	customer, id, err = s.DB.APIKeyOwner(ctx, hash[:])
+	if err == nil && !id.IsZero() {
+		s.keys.keepOwner(hash, customer, id)
+	}
+	return customer, id, err
+}
+
+func (s *Service) keyStanding(ctx context.Context, customer, id sweep.ID) (store.KeyStanding, error) {
+	if k, ok := s.keys.standing(id); ok {
+		return k, nil
+	}
+	asked := time.Now()
+	k, err := s.DB.KeyStanding(ctx, customer, id)
+	if err == nil {
+		s.keys.keepStanding(id, k, asked)
+	}
+	return k, err
+}
+
+// noteUse writes the last use down once a minute.
+func (s *Service) noteUse(ctx context.Context, a sweep.Actor, k store.KeyStanding) error {
+	if k.Now.Sub(k.Used) < time.Minute {
+		return nil
+	}
+	s.keys.used(a.User, k.Now)
+	return s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error { return tx.UseAPIKey(a.User) })
+}
+
+// SeenInAddress marks a key that came in an address, where logs and caches keep it. Whose it is shows in nothing.
+func (s *Service) SeenInAddress(ctx context.Context, key string, c Client) error {
+	customer, id, err := s.keyOwner(ctx, key)
+	if err != nil || id.IsZero() {
+		return err
+	}
+	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		first, err := tx.FlagAPIKey(id)
+		if err != nil || !first {
+			return err
+		}
+		stranger := sweep.Actor{Kind: sweep.BySystem, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
+		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "api_key.flagged", Object: sweep.KeyID.Show(id)})
+	})
+}
+
+// keyCache remembers whose key a hash is, and for a second what the key may do.
+type keyCache struct {
+	mu     sync.Mutex
+	owners map[[32]byte][2]sweep.ID
+	known  map[sweep.ID]seenKey
+}
+
+type seenKey struct {
+	store.KeyStanding
+	at time.Time // before the database was asked
+}
+
+func (c *keyCache) owner(hash [32]byte) ([2]sweep.ID, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o, ok := c.owners[hash]
+	return o, ok
+}
+
+func (c *keyCache) keepOwner(hash [32]byte, customer, id sweep.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.owners == nil || len(c.owners) >= cachedItems {
+		c.owners = map[[32]byte][2]sweep.ID{}
+	}
+	c.owners[hash] = [2]sweep.ID{customer, id}
+}
+
+func (c *keyCache) standing(id sweep.ID) (store.KeyStanding, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.known[id]
+	return k.KeyStanding, ok && time.Since(k.at) < recheck
+}
+
+func (c *keyCache) keepStanding(id sweep.ID, k store.KeyStanding, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= cachedItems {
+		c.known = map[sweep.ID]seenKey{}
+	}
+	c.known[id] = seenKey{k, at}
+}
+
+func (c *keyCache) used(id sweep.ID, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k, ok := c.known[id]; ok {
+		k.Used = at
+		c.known[id] = k
+	}
+}
+
+func (c *keyCache) forget(id sweep.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, id)
+}
