@@ -18,7 +18,7 @@ const (
 )
 
 // Authenticate tells who holds a bearer token or an API key. The signature is checked once per token, whether it was revoked or the customer
-// suspended at least every second; role and plan never come from the token. Unauthenticated; AccountSuspended.
+// suspended at least every second; role and plan never come from the token. Unauthenticated; AccountSuspended; IPNotAllowed.
 func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sweep.Actor, error) {
 	if secret.IsAPIKey(bearer) {
 		return s.authenticateKey(ctx, bearer, c)
@@ -40,7 +40,7 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 	if !m.Customer.SuspendedAt.IsZero() {
 		return sweep.Actor{}, suspended()
 	}
-	return s.actor(who.Customer, who.User, m.Role, c), nil
+	return s.actor(who.Customer, who.User, m.Role, c), s.admitted(m.Customer, m.Allowlist, m.Now, c)
 }
 
 // Plan is what a's customer may use, as of a second ago at most.

@@ -38,6 +38,9 @@ func (s *Service) authenticateKey(ctx context.Context, key string, c Client) (sw
 	if err := s.Plans.PlanAt(k.Customer, k.Now).Require(sweep.APIKeys); err != nil {
 		return sweep.Actor{}, err
 	}
+	if err := s.admitted(k.Customer, k.Allowlist, k.Now, c); err != nil {
+		return sweep.Actor{}, err
+	}
 	a := s.actor(customer, id, k.Role, c)
 	a.Kind, a.Scopes = sweep.ByKey, sweep.SplitScopes(k.Scopes)
 	return a, s.noteUse(ctx, a, k)

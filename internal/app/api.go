@@ -86,7 +86,7 @@ func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*ht
 	cleanups.Changes = listener
 	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
 		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.figures.http(), Streams: p.figures.streams(),
-		Features: []sweep.Feature{sweep.APIKeys, sweep.Enforce2FA}, Trace: p.trace, Log: p.log}, nil
+		Features: []sweep.Feature{sweep.APIKeys, sweep.Enforce2FA, sweep.IPAllowlist}, Trace: p.trace, Log: p.log}, nil
 }
 
 // cleanups admits jobs; nobody waits for their changes unless the caller sets Changes.

@@ -32,6 +32,7 @@ func kinds() map[sweep.Code]kind {
 		sweep.FactorRequired:        {403, "Set up a second factor first", "", "This account demands one of everybody: POST /api/v1/auth/2fa/enrol begins."},
 		sweep.EmailUnverified:       {403, "The e-mail address is not verified", "", "Follow the link in the mail that was sent, or ask for another one."},
 		sweep.Forbidden:             {403, "Not allowed", "", "Your role in this account does not allow this."},
+		sweep.IPNotAllowed:          {403, "Not from this address", "", "The owner of the account has listed the addresses from which it may be used."},
 		sweep.AccountSuspended:      {403, "The account is suspended", "", "Write to support."},
 		sweep.FeatureNotInPlan:      {403, "Not part of the plan", "", "Choose a plan that has this feature."},
 		sweep.QuotaExceeded:         {402, "The monthly quota does not suffice", "", "The member quota has the numbers. Set partial to clean what fits, wait for resets_at, or upgrade."},

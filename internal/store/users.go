@@ -133,9 +133,10 @@ func (tx *Tx) Owner() (sweep.ID, error) {
 type Membership struct {
 	TokenVersion int
 	Role         sweep.Role
-	Verified     bool // the user's address
-	SecondFactor bool // the user has one
-	Require2FA   bool // the customer demands one of everybody, while the plan carries that
+	Verified     bool   // the user's address
+	SecondFactor bool   // the user has one
+	Require2FA   bool   // the customer demands one of everybody, while the plan carries that
+	Allowlist    string // prefixes joined by commas, while the plan carries that
 	Customer     sweep.Customer
 	Now          time.Time // when it was so
 }
@@ -144,12 +145,12 @@ type Membership struct {
 func (db *DB) Membership(ctx context.Context, customer, user sweep.ID) (m Membership, err error) {
 	found := false
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
-		q.Queue(`SELECT u.token_version, m.role, u.verified_at IS NOT NULL, c.require_2fa, now(),
+		q.Queue(`SELECT u.token_version, m.role, u.verified_at IS NOT NULL, c.require_2fa, c.ip_allowlist, now(),
 			EXISTS (SELECT FROM second_factors f WHERE f.customer_id = m.customer_id AND f.user_id = m.user_id AND f.on_at IS NOT NULL), `+standingColumns+`
 			FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id WHERE m.customer_id = $1 AND m.user_id = $2`, dbID(customer), dbID(user)).
 			QueryRow(func(row pgx.Row) error {
 				var r standingRow
-				err := row.Scan(append([]any{&m.TokenVersion, &m.Role, &m.Verified, &m.Require2FA, &m.Now, &m.SecondFactor}, r.fields()...)...)
+				err := row.Scan(append([]any{&m.TokenVersion, &m.Role, &m.Verified, &m.Require2FA, &m.Allowlist, &m.Now, &m.SecondFactor}, r.fields()...)...)
 				m.Customer, found = r.customer(customer), err == nil
 				return ignoreNoRows(err)
 			})

@@ -17,6 +17,7 @@ const (
 	FactorRequired        Code = "second_factor_required" // the customer demands a second factor, and this person has none yet
 	EmailUnverified       Code = "email_unverified"       // right password, address not yet proven
 	Forbidden             Code = "forbidden"              // known actor, not allowed
+	IPNotAllowed          Code = "ip_not_allowed"         // the account's owner has listed from where it may be used
 	AccountSuspended      Code = "account_suspended"      // ops stopped this customer
 	FeatureNotInPlan      Code = "feature_not_in_plan"
 	QuotaExceeded         Code = "quota_exceeded"
