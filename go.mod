@@ -19,6 +19,7 @@ require (
 	github.com/klauspost/compress v1.20.4 // gzip in the simulated Google
 	github.com/labstack/echo/v4 v4.16.0 // HTTP server and middleware
 	github.com/lmittmann/tint v1.2.1 // readable logs in development
+	github.com/pquerna/otp v1.5.0 // codes and QR picture of the second factor
 	github.com/pressly/goose/v3 v3.29.0 // migrations, embedded, locked
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/redis/go-redis/v9 v9.23.0 // Redis
@@ -44,8 +45,6 @@ require (
 	gorm.io/gorm v1.31.2 // ORM of the store
 	pgregory.net/rapid v1.3.0 // property tests
 )
-
-require github.com/pquerna/otp v1.5.0
 
 require (
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect

@@ -19,7 +19,7 @@ import (
 // Limits of a request body.
 const (
 	maxBody  = 64 << 10 // bytes
-	maxDepth = 40       // of nesting; criteria have a limit of their own
+	maxDepth = 32       // of nesting: what the deepest criteria need
 )
 
 // checkBody reads the body once, refuses what is not strict JSON of media type application/json, and hands it on. Operations

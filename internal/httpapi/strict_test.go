@@ -1,12 +1,15 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/sweep"
 )
 
 // hostile are bodies that two readers could understand in two ways, or that no reader should have to.
@@ -14,8 +17,8 @@ func hostile() map[string]string {
 	return map[string]string{
 		"nothing but blanks": " \n", "no JSON": "hello", "cut off": `{"email":"a@b.example"`, "trailing object": `{} {}`, "trailing text": `{}x`, "trailing bracket": `{}]`,
 		"two keys alike": `{"email":"a@b.example","email":"c@d.example"}`, "two keys alike, escaped": `{"email":"a","\u0065mail":"b"}`,
-		"two keys alike below": `{"protect":{"starred":true,"starred":false}}`, "deep lists": strings.Repeat("[", 60) + strings.Repeat("]", 60),
-		"deep objects": strings.Repeat(`{"a":`, 60) + "1" + strings.Repeat("}", 60), "NaN": `{"max_messages":NaN}`, "Infinity": `{"max_messages":-Infinity}`,
+		"two keys alike below": `{"protect":{"starred":true,"starred":false}}`, "deep lists": strings.Repeat("[", 33) + strings.Repeat("]", 33),
+		"deep objects": strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33), "NaN": `{"max_messages":NaN}`, "Infinity": `{"max_messages":-Infinity}`,
 		"hexadecimal": `{"max_messages":0x10}`, "leading zero": `{"max_messages":010}`, "huge number": `{"max_messages":1e999}`, "not UTF-8": "{\"email\":\"\xff\xfe\"}",
 		"overlong UTF-8": "{\"email\":\"\xc0\x80\"}", "NUL escaped": `{"email":"a\u0000b"}`, "NUL raw": "{\"email\":\"a\x00b\"}", "lone surrogate": `{"email":"\ud800"}`,
 		"comment": `{/* hi */}`, "trailing comma": `{"email":"a",}`, "single quotes": `{'email':'a'}`, "a list": `[]`, "a string": `"text"`, "a number": `7`,
@@ -105,4 +108,19 @@ func TestStrangersAreCountedByLineNotByAddress(t *testing.T) {
 	require.Equal(t, "203.0.113.9", network(netip.MustParseAddr("203.0.113.9")))
 	require.Equal(t, network(netip.MustParseAddr("2001:db8::1")), network(netip.MustParseAddr("2001:db8::ffff:1")))
 	require.NotEqual(t, network(netip.MustParseAddr("2001:db8::1")), network(netip.MustParseAddr("2001:db8:0:1::1")))
+}
+
+// ERR-4: 32 deep, no deeper, which is what the deepest criteria take.
+func TestNestingEndsWhereTheDeepestCriteriaDo(t *testing.T) {
+	t.Parallel()
+	deep := func(n int) string {
+		return `{"criteria":` + strings.Repeat(`{"all":[`, n-1) + `{"unread":true}` + strings.Repeat(`]}`, n-1) + `}`
+	}
+	require.NoError(t, checkJSON([]byte(deep(16))))
+	var c struct{ Criteria sweep.Criteria }
+	require.NoError(t, json.Unmarshal([]byte(deep(16)), &c))
+	require.Error(t, json.Unmarshal([]byte(deep(17)), &c))
+	require.Error(t, checkJSON([]byte(deep(17))))
+	require.NoError(t, checkJSON([]byte(strings.Repeat("[", 32)+strings.Repeat("]", 32))))
+	require.Error(t, checkJSON([]byte(strings.Repeat("[", 33)+strings.Repeat("]", 33))))
 }

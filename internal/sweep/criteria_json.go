@@ -48,7 +48,7 @@ func (p *parser) bad(at, format string, args ...any) Criteria {
 
 func (p *parser) node(raw []byte, at string, depth int) Criteria {
 	p.nodes++
-	if p.nodes > maxNodes || depth > maxDepth {
+	if p.nodes > maxNodes || depth >= maxDepth {
 		return p.bad(at, "too large: at most %d nodes, %d deep", maxNodes, maxDepth)
 	}
 	key, value, ok := onlyKey(raw)
