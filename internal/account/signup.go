@@ -59,7 +59,7 @@ func checkNewcomer(email, password, name string) (canonical, cleaned string, err
 	if err != nil {
 		bad = bad.At("email", "is not an e-mail address")
 	}
-	if err := secret.CheckPassword(password, canonical); err != nil {
+	if err := secret.CheckPassword(password, canonical, name); err != nil {
 		bad = bad.At("password", err.Error())
 	}
 	name = strings.TrimSpace(norm.NFKC.String(name))

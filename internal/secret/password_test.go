@@ -189,11 +189,42 @@ func TestPasswordRules(t *testing.T) { // PWD-1, PWD-2, PWD-5, PWD-6
 		"nul\x00nulnulnulnul":                    ErrPasswordText,
 		"broken \xff utf-8 text":                 ErrPasswordText,
 	} {
-		if got := CheckPassword(password, email); !errors.Is(got, want) || (want == nil && got != nil) {
+		if got := CheckPassword(password, email, ""); !errors.Is(got, want) || (want == nil && got != nil) {
 			t.Errorf("%q: %v, want %v", password, got, want)
 		}
 	}
-	if err := CheckPassword("quilted otters", ""); err != nil {
+	if err := CheckPassword("quilted otters", "", ""); err != nil {
 		t.Errorf("without address: %v", err)
+	}
+}
+
+// PWD-5: passwords that people put together of two words that everybody uses, ten thousand times over.
+func TestTenThousandPairsAndNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	parts := strings.Fields(commonParts)
+	refused := strings.Count(commonWords, "\n")
+	for i, a := range parts {
+		for _, b := range parts[i+1:] {
+			password := a + b + "1987!"
+			if len(password) < MinPassword {
+				continue
+			}
+			if err := CheckPassword(password, "", ""); !errors.Is(err, ErrPasswordCommon) {
+				t.Fatalf("%q is taken: %v", password, err)
+			}
+			refused++
+		}
+	}
+	if refused < 10_000 {
+		t.Errorf("%d are refused", refused)
+	}
+	for password, want := range map[string]error{
+		"Summer-Winter-2026": ErrPasswordCommon, "dr4g0n m0nk3y 99": ErrPasswordCommon, "iloveyou&chocolate": ErrPasswordCommon,
+		"Ada-Lovelace-1815": ErrPasswordName, "lovelace.lovelace": ErrPasswordName, "lovelaceada!!!": ErrPasswordName,
+		"ada loves old lace": nil, "lovelace and babbage": nil, "summer winter otters": nil, "a drag on monks": nil, "1815-1852-1815": nil,
+	} {
+		if err := CheckPassword(password, "", "Ada Lovelace"); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%q: %v, want %v", password, err, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package secret
 import (
 	_ "embed"
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -22,16 +23,20 @@ var (
 	ErrPasswordLong    = errors.New("use at most 128 characters")
 	ErrPasswordCommon  = errors.New("this password is among the first that others would try; choose another")
 	ErrPasswordAddress = errors.New("do not use your e-mail address as the password")
+	ErrPasswordName    = errors.New("do not use your name as the password")
 	ErrPasswordText    = errors.New("the password holds characters that cannot be typed")
 )
 
 //go:embed common.txt
 var commonWords string
 
-// CheckPassword says what is wrong with a new password, or nil. There is no rule on which characters it must hold. The
-// block list is compared with the whole password, also without the digits and signs around it and with a repeated
-// word taken once.
-func CheckPassword(password, email string) error {
+//go:embed parts.txt
+var commonParts string
+
+// CheckPassword says what is wrong with a new password of whom an address and a name belong to, or nil. There is no rule on which
+// characters it must hold. The block list, some thousand passwords and each pair of some hundred words, is compared with the whole
+// password, also without the digits and signs around and between, and with a repeated word taken once.
+func CheckPassword(password, email, name string) error {
 	if !utf8.ValidString(password) || strings.ContainsRune(password, 0) {
 		return ErrPasswordText
 	}
@@ -48,11 +53,51 @@ func CheckPassword(password, email string) error {
 	if local != "" && (whole == local+"@"+domain || core == coreWord(local) || core == coreWord(domain)) {
 		return ErrPasswordAddress
 	}
-	if isRun(whole) || isCommon(whole) || isCommon(core) || isCommon(plainLetters.Replace(core)) {
+	if isName(whole, strings.ToLower(norm.NFKC.String(name))) {
+		return ErrPasswordName
+	}
+	if isRun(whole) || isCommon(whole) || isCommon(core) || isCommon(plainLetters.Replace(core)) || isPair(lettersOf(whole)) || isPair(lettersOf(plainLetters.Replace(whole))) {
 		return ErrPasswordCommon
 	}
 	return nil
 }
+
+// isName says whether a password is nothing but a name's words, in any order but each once or the same again, among digits and signs.
+func isName(password, name string) bool {
+	left := lettersOf(password)
+	if left == "" {
+		return false
+	}
+	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) })
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) }) // the longest first: a short one may be its beginning
+	for _, w := range words {
+		if utf8.RuneCountInString(w) > 1 {
+			left = strings.ReplaceAll(left, w, "")
+		}
+	}
+	return left == ""
+}
+
+func lettersOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// isPair says whether a word is two of the parts that people put together.
+func isPair(word string) bool {
+	for i := 1; i < len(word); i++ {
+		if isPart(word[:i]) && isPart(word[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+func isPart(word string) bool { return strings.Contains("\n"+commonParts, "\n"+word+"\n") }
 
 // isCommon looks a word up; a scan of a few kilobytes is nothing beside the hash that follows.
 func isCommon(word string) bool {
