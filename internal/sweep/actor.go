@@ -48,9 +48,10 @@ func (a Actor) String() string {
 	return "system"
 }
 
-// MayRun says whether the actor may start or stop jobs and change settings; nil or Forbidden.
+// MayRun says whether the actor may start or stop jobs and change settings; nil or Forbidden. Who has no role may not, but for those who
+// run the service: what they may is asked where they sign in.
 func (a Actor) MayRun() error {
-	if a.Role != Owner && a.Role != Operator {
+	if a.Kind != ByOps && a.Role != Owner && a.Role != Operator {
 		return Errorf(Forbidden, "a viewer can look, not change")
 	}
 	return nil
