@@ -34,32 +34,20 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 	if ok, err := s.mayReset(ctx, email, c); err != nil || !ok {
 		return err
 	}
-	customer, user, err := s.DB.UserByEmail(ctx, email)
-	if err != nil || user.IsZero() {
-		return err
-	}
-	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		who, err := tx.LockCustomer() // two at once would leave two good links
-		if err != nil {
-			return err
-		}
-		u, err := tx.User(user)
-		if err != nil {
-			return err
-		}
-		if err := tx.VoidEmailTokens(user, "reset"); err != nil {
+	return s.atAddress(ctx, email, func(tx *store.Tx, who store.Customer, u store.User) error {
+		if err := tx.VoidEmailTokens(u.ID, "reset"); err != nil {
 			return err
 		}
 		token, hash := secret.NewToken()
-		err = tx.InsertEmailToken(store.EmailToken{ID: tx.NewID(), User: user, Kind: "reset", Hash: hash, Email: u.Email, ExpiresAt: tx.Now.Add(resetWithin)})
+		err := tx.InsertEmailToken(store.EmailToken{ID: tx.NewID(), User: u.ID, Kind: "reset", Hash: hash, Email: u.Email, ExpiresAt: tx.Now.Add(resetWithin)})
 		if err != nil {
 			return err
 		}
-		if err := s.post(tx, who.DataKey, user, mail.PasswordReset, mail.Data{Name: u.Name, Token: token}, c.RequestID); err != nil {
+		if err := s.post(tx, who.DataKey, u.ID, mail.PasswordReset, mail.Data{Name: u.Name, Token: token}, c.RequestID); err != nil {
 			return err
 		}
 		stranger := sweep.Actor{Kind: sweep.BySystem, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
-		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "password.forgotten", Object: sweep.UserID.Show(user)})
+		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "password.forgotten", Object: sweep.UserID.Show(u.ID)})
 	})
 }
 

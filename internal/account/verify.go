@@ -115,19 +115,29 @@ func (s *Service) ResendVerification(ctx context.Context, email string, c Client
 	if ok, err := s.mayMail(ctx, "verify", email); err != nil || !ok {
 		return err
 	}
+	return s.atAddress(ctx, email, func(tx *store.Tx, who store.Customer, u store.User) error {
+		if !u.VerifiedAt.IsZero() {
+			return nil
+		}
+		return s.verifyAnew(tx, who.DataKey, u, c.RequestID)
+	})
+}
+
+// atAddress does f for whoever an address belongs to, if anybody, under the customer's lock: two at once would leave two good links.
+func (s *Service) atAddress(ctx context.Context, email string, f func(*store.Tx, store.Customer, store.User) error) error {
 	customer, user, err := s.DB.UserByEmail(ctx, email)
 	if err != nil || user.IsZero() {
 		return err
 	}
 	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		who, err := tx.LockCustomer() // two at once would leave two good links
+		who, err := tx.LockCustomer()
 		if err != nil {
 			return err
 		}
 		u, err := tx.User(user)
-		if err != nil || !u.VerifiedAt.IsZero() {
+		if err != nil {
 			return err
 		}
-		return s.verifyAnew(tx, who.DataKey, u, c.RequestID)
+		return f(tx, who, u)
 	})
 }

@@ -3,7 +3,6 @@ package secret
 import (
 	"bytes"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -92,9 +91,7 @@ func (o *TokenOpener) Open(sealed []byte, c Context) ([]byte, error) {
 
 // NewToken makes a token for one reader (32 random bytes in base64url, 43 characters) and the hash to store for it.
 func NewToken() (plain string, hash []byte) {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails: the runtime ends the process instead
-	plain = base64.RawURLEncoding.EncodeToString(b[:])
+	plain = base64.RawURLEncoding.EncodeToString(random(32))
 	return plain, HashToken(plain)
 }
 
