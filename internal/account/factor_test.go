@@ -265,11 +265,11 @@ func TestAnEnterpriseCanDemandASecondFactor(t *testing.T) {
 	require.Eventually(t, func() bool {
 		owes, err := r.OwesFactor(t.Context(), owner)
 		return err == nil && owes
-	}, 3*time.Second, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 	require.Equal(t, sweep.Conflict, code(r.Demand(t.Context(), owner, account.Demands{Require2FA: true})), "an owner must have one first")
 	r.exec(t, "UPDATE customers SET plan = 'pro', plan_version = plan_version + 1")
 	require.Eventually(t, func() bool {
 		owes, err := r.OwesFactor(t.Context(), owner)
 		return err == nil && !owes
-	}, 3*time.Second, 50*time.Millisecond, "a plan without it demands nothing")
+	}, patience, 50*time.Millisecond, "a plan without it demands nothing")
 }

@@ -1,9 +1,9 @@
 package account_test
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,6 +15,9 @@ import (
 	"mailsweep/internal/secret"
 	"mailsweep/internal/sweep"
 )
+
+// patience is how long a test waits for what a second or two must bring, on a machine that is busy with others.
+const patience = 15 * time.Second
 
 func wish(scopes ...sweep.Scope) account.KeyRequest {
 	return account.KeyRequest{Name: "nightly", Scopes: scopes, Password: good}
@@ -33,7 +36,7 @@ func (r *rig) refusedSoon(t *testing.T, key string, want sweep.Code) {
 	require.Eventually(t, func() bool {
 		_, err := r.Authenticate(t.Context(), key, r.client)
 		return code(err) == want
-	}, 3*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 }
 
 // KEY-1
@@ -67,10 +70,10 @@ func TestAMillionRandomKeysAreRefused(t *testing.T) {
 	_, a := r.member(t, ada)
 	made := r.key(t, a, wish(sweep.ScopeRead))
 	sound := 0
+	chance := rand.NewChaCha8([32]byte{1})
 	for range 1_000_000 {
 		var b [35]byte
-		_, err := rand.Read(b[:])
-		require.NoError(t, err)
+		_, _ = chance.Read(b[:])
 		key := "swp_live_" + hex.EncodeToString(b[:4]) + "_" + hex.EncodeToString(b[4:])[:43] + hex.EncodeToString(b[32:])
 		if secret.SoundAPIKey(key) {
 			sound++
@@ -105,10 +108,13 @@ func TestAKeyEndsByRevocationExpiryRotationAndPlan(t *testing.T) {
 	require.NoError(t, r.RevokeKey(t.Context(), a, id))
 	_, err = r.Authenticate(t.Context(), revoked.Key, r.client)
 	require.Equal(t, sweep.Unauthenticated, code(err), "at once where it was revoked")
+	at := time.Now()
 	require.Eventually(t, func() bool {
+		late := time.Since(at) > time.Second
 		_, err := other.Authenticate(t.Context(), revoked.Key, r.client)
+		require.False(t, late && err == nil, "a call that began a second after is let in elsewhere")
 		return code(err) == sweep.Unauthenticated
-	}, 1500*time.Millisecond, 10*time.Millisecond, "within a second elsewhere")
+	}, patience, 10*time.Millisecond)
 	require.Equal(t, sweep.NotFound, code(r.RevokeKey(t.Context(), a, id)), "it is not in force any more")
 
 	old := r.key(t, a, wish(sweep.ScopeRead, sweep.ScopeAnalyze))
@@ -163,7 +169,7 @@ func TestAKeyIsBoundToItsNetworksAndToItsMakersRole(t *testing.T) {
 	require.Eventually(t, func() bool {
 		who, err := r.Authenticate(t.Context(), made.Key, account.Client{IP: netip.MustParseAddr("198.51.100.7")})
 		return err == nil && who.Role == sweep.Viewer
-	}, 3*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 	r.exec(t, "DELETE FROM members")
 	require.Zero(t, r.count(t, "SELECT count(*) FROM api_keys"), "who leaves takes their keys along")
 }

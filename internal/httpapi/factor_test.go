@@ -51,7 +51,7 @@ func TestASecondFactorFromEnrolmentToDemand(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		return r.call(t, "GET", "/api/v1/gmail/usage", session, "").StatusCode == 403
-	}, 3*time.Second, 50*time.Millisecond)
+	}, 15*time.Second, 50*time.Millisecond)
 	require.Equal(t, "second_factor_required", r.call(t, "GET", "/api/v1/gmail/usage", session, "").object(t)["code"])
 	require.Equal(t, 200, r.call(t, "GET", "/api/v1/auth/me", session, "").StatusCode, "who owes it may see who they are")
 	require.Equal(t, 200, r.call(t, "POST", "/api/v1/auth/2fa/enrol", session, `{"password":"`+good+`"}`).StatusCode)
