@@ -27,7 +27,8 @@ func (o *OAuth) identity(ctx context.Context, raw string) (sub, email string, er
 		return "", "", errors.New("the id token is of another issuer")
 	}
 	email, _ = payload.Claims["email"].(string)
-	if verified, told := payload.Claims["email_verified"].(bool); payload.Subject == "" || email == "" || told && !verified {
+	verified, told := payload.Claims["email_verified"]
+	if payload.Subject == "" || email == "" || told && verified != true && verified != "true" { // some of Google's answers write it as text
 		return "", "", errors.New("the id token names no verified address")
 	}
 	return payload.Subject, email, nil

@@ -132,6 +132,7 @@ func TestAForgedOrForeignIDTokenIsRefused(t *testing.T) {
 		"audience": i.sign(i.key, "RS256", with("aud", "other")), "issuer": i.sign(i.key, "RS256", with("iss", "https://evil.example")),
 		"expired": i.sign(i.key, "RS256", with("exp", time.Now().Add(-time.Minute).Unix())), "no subject": i.sign(i.key, "RS256", with("sub", "")),
 		"no address": i.sign(i.key, "RS256", with("email", "")), "unverified": i.sign(i.key, "RS256", with("email_verified", false)),
+		"unverified, as text": i.sign(i.key, "RS256", with("email_verified", "false")), "unverified, as a number": i.sign(i.key, "RS256", with("email_verified", 0)),
 	} {
 		i.token["id_token"] = raw
 		if g, err := i.oauth().Exchange(t.Context(), "c", "v"); err == nil || g.Sub != "" {
