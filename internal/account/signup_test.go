@@ -42,6 +42,7 @@ func TestFiftySignUpsOfOneAddressMakeOneCustomer(t *testing.T) { // REG-6
 	for _, table := range []string{"customers", "users", "members", "email_tokens"} {
 		require.Equal(t, 1, r.count(t, "SELECT count(*) FROM "+table), table)
 	}
+	require.Equal(t, 1, r.count(t, "SELECT count(trial_ends_at) FROM customers"), "trials")
 	require.Len(t, r.deliver(t, mail.VerifyEmail), 1)
 	require.Empty(t, r.deliver(t, mail.AlreadyRegistered))
 }
