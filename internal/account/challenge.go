@@ -66,7 +66,7 @@ func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c
 		if err != nil {
 			return err
 		}
-		gates = s.gates(u.Email, u.ID, c)
+		gates = s.gates(u.Email, u, c)
 		if owes, err = s.answered(tx, u, code, c); err != nil || owes != nil {
 			return err
 		}

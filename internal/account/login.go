@@ -27,7 +27,7 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if err != nil {
 		return Session{}, err
 	}
-	gates := s.gates(email, user.ID, c)
+	gates := s.gates(email, user, c)
 	leave, err := s.turns.take(ctx, gates[0].key)
 	if err != nil {
 		return Session{}, err
@@ -41,6 +41,7 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 		return Session{}, err
 	}
 	if !ok {
+		defer hide(ctx, time.Now()) // what follows differs for whom there is
 		s.failed(ctx, gates, c)
 		if shut, err := s.shut(ctx, gates[:1]); err == nil && shut {
 			s.shutOut(ctx, customer, user, c)

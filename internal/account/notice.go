@@ -22,7 +22,7 @@ func (s *Service) notify(tx *store.Tx, u store.User, event mail.Event, c Client)
 // recognize tells a person once of a device that they have not signed in from before: one that brings no token of ours, in a network and
 // by a program that were not seen together. At the first sign-in of all there is nothing to tell.
 func (s *Service) recognize(tx *store.Tx, u store.User, c Client, first bool) error {
-	if s.device(u.ID, c) != "" {
+	if s.device(u, c) != "" {
 		return nil
 	}
 	key := fmt.Sprintf("%x", s.Pseudonym.Of("device", u.ID.String()+"|"+s.network(c, 24, 48)+"|"+c.UserAgent))

@@ -104,7 +104,8 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string, c C
 		return Reset{}, err
 	}
 	s.seen.forget(customer, u.ID)
-	device, err := s.Signer.signAs(deviceType, deviceLife, claimed{Customer: customer, User: u.ID})
+	u.PasswordVersion++ // as SetPassword left it
+	device, err := s.newDevice(customer, u)
 	return Reset{Device: device}, err
 }
 

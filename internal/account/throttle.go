@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
 
@@ -17,7 +18,8 @@ type gate struct {
 	per   time.Duration
 }
 
-// A device on which a person has signed in before carries a token that says so. It is no credential: it only has an allowance of its own.
+// A device on which a person has signed in before carries a token that says so. It is no credential: it only has an allowance of its own,
+// until the person sets another password: who once knew the old one must not guess at the new one with the devices of those days.
 const (
 	deviceType = "device"
 	deviceLife = 180 * 24 * time.Hour
@@ -26,8 +28,8 @@ const (
 // gates are all that must be open for a sign-in. Who comes from a device on which the user has signed in before is counted by that
 // device alone: no failures of strangers keep an owner out. Everybody else is counted by account, known or not, by address and by
 // network. They stop passwords only: who is signed in stays so.
-func (s *Service) gates(email string, user sweep.ID, c Client) []gate {
-	if id := s.device(user, c); id != "" {
+func (s *Service) gates(email string, u store.User, c Client) []gate {
+	if id := s.device(u, c); id != "" {
 		return s.widening("login:device:" + id)
 	}
 	return append(s.widening("login:"+hex.EncodeToString(s.Pseudonym.Of("email", email))),
@@ -45,16 +47,21 @@ func (s *Service) widening(key string) []gate {
 // proofs are the gates of a person who is signed in and proves something again: a stolen session must not guess.
 func (s *Service) proofs(user sweep.ID) []gate { return s.widening("proof:" + user.String()) }
 
-// device is the id of the caller's device if the user has signed in there before.
-func (s *Service) device(user sweep.ID, c Client) string {
+// device is the id of the caller's device if the user has signed in there before, with the password that is in force.
+func (s *Service) device(u store.User, c Client) string {
 	if c.Device == "" || !plausible(c.Device) {
 		return ""
 	}
 	who, id, err := s.Signer.verifyAs(deviceType, deviceLife, c.Device)
-	if err != nil || user.IsZero() || who.User != user {
+	if err != nil || u.ID.IsZero() || who.User != u.ID || who.Version != u.PasswordVersion {
 		return ""
 	}
 	return id
+}
+
+// newDevice makes the token by which a user's device is known from now on.
+func (s *Service) newDevice(customer sweep.ID, u store.User) (string, error) {
+	return s.Signer.signAs(deviceType, deviceLife, claimed{Customer: customer, User: u.ID, Version: u.PasswordVersion})
 }
 
 // shut says whether one of the gates has no failure left to allow.

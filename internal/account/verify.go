@@ -92,7 +92,7 @@ func (s *Service) begin(tx *store.Tx, user sweep.ID, c Client, action string) (S
 	if err != nil {
 		return Session{}, err
 	}
-	device, err := s.Signer.signAs(deviceType, deviceLife, claimed{Customer: customer.ID, User: u.ID})
+	device, err := s.newDevice(customer.ID, u)
 	if err != nil {
 		return Session{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -90,24 +91,21 @@ func (s *server) settled(ctx context.Context, a sweep.Actor) error {
 
 // keyInAddress refuses a request whose address has an API key, and marks the key: logs, histories and caches keep addresses.
 func (s *server) keyInAddress(c echo.Context) error {
-	if !strings.Contains(c.Request().URL.RawQuery, "swp_") {
+	query := c.Request().URL.RawQuery
+	if plain, err := url.QueryUnescape(query); err == nil {
+		query = plain // also in a name, behind other letters, or written with percents
+	}
+	key := secret.FindAPIKey(query)
+	if key == "" {
 		return nil
 	}
-	for _, values := range c.QueryParams() {
-		for _, v := range values {
-			if !secret.IsAPIKey(v) {
-				continue
-			}
-			if err := s.spendAddress(c); err != nil {
-				return err
-			}
-			if err := s.Account.SeenInAddress(c.Request().Context(), v, caller(c.Request().Context())); err != nil {
-				return err
-			}
-			return sweep.Errorf(sweep.BadRequest, "an API key belongs into a header, never into the address: rotate this one")
-		}
+	if err := s.spendAddress(c); err != nil {
+		return err
 	}
-	return nil
+	if err := s.Account.SeenInAddress(c.Request().Context(), key, caller(c.Request().Context())); err != nil {
+		return err
+	}
+	return sweep.Errorf(sweep.BadRequest, "an API key belongs into a header, never into the address: rotate this one")
 }
 
 // credential is the one that the request shows, or "": with two of them nobody can tell who is meant.

@@ -49,6 +49,8 @@ func TestAKeyDoesWhatItsScopesAllowAndNothingElse(t *testing.T) {
 			call := func(key string) string {
 				filled := strings.NewReplacer("{id}", "job_00000000000000000000000000000000").Replace(path)
 				a := r.call(t, strings.ToUpper(method), filled, key, map[bool]string{true: "{}"}[method == "post" || method == "put"])
+				require.NotEqual(t, 401, a.StatusCode, "%s %s", method, path)
+				require.Less(t, a.StatusCode, 500, "%s %s", method, path)
 				if a.StatusCode != 403 {
 					return ""
 				}
@@ -83,10 +85,14 @@ func TestARequestShowsOneCredentialAndNoneInItsAddress(t *testing.T) { // KEY-5
 		return r.call(t, "GET", "/api/v1/api-keys", token, "").object(t)["items"].([]any)[0].(map[string]any)["flagged_at"]
 	}
 	require.Nil(t, flagged())
-	for _, path := range []string{usage + "?api_key=" + key, "/api/v1/billing/plans?x=1&token=" + key} {
-		problem(t, r.call(t, "GET", path, "", ""), 400, "invalid_request")
+	for _, query := range []string{"api_key=" + key, "x=1&token=" + key, "s=" + strings.Replace(key, "swp", "s%77p", 1), key, key + "=1", "k=x" + key, "k=" + key + ";y"} {
+		_, err := r.root.Exec(t.Context(), "UPDATE api_keys SET flagged_at = NULL")
+		require.NoError(t, err)
+		problem(t, r.call(t, "GET", usage+"?"+query, "", ""), 400, "invalid_request")
+		problem(t, r.call(t, "GET", "/api/v1/billing/plans?"+query, "", ""), 400, "invalid_request")
+		require.NotNil(t, flagged(), query)
 	}
-	require.NotNil(t, flagged())
+	problem(t, r.call(t, "GET", usage+"?k="+key[:30], "", ""), 400, "invalid_request")
 	require.NotContains(t, r.log.String(), key)
 	require.Equal(t, 200, r.call(t, "GET", usage, key, "").StatusCode, "it is for its owner to end it")
 	require.Equal(t, 204, r.call(t, "DELETE", "/api/v1/api-keys/"+id, token, "").StatusCode)

@@ -25,6 +25,15 @@ func NewAPIKey() (key, id8 string, hash []byte) {
 // IsAPIKey says whether a text claims to be a key of ours, whole or not.
 func IsAPIKey(text string) bool { return strings.HasPrefix(text, apiKeyPrefix) }
 
+// FindAPIKey gives what looks like a key in a text, whole or cut; "" when nothing does.
+func FindAPIKey(text string) string {
+	i := strings.Index(text, apiKeyPrefix)
+	if i < 0 {
+		return ""
+	}
+	return text[i:min(len(text), i+apiKeyLength)]
+}
+
 // SoundAPIKey says whether a text is a key whose checksum is right: what is mistyped or made up is refused without a look at the database,
 // and scanners of repositories recognize what leaked.
 func SoundAPIKey(text string) bool {

@@ -16,9 +16,11 @@ type User struct {
 	Email, Name  string
 	Password     string // stored form
 	TokenVersion int
-	VerifiedAt   time.Time // zero: not yet
-	Role         sweep.Role
-	CreatedAt    time.Time
+	// PasswordVersion grows with each password that is set, and with nothing else.
+	PasswordVersion int
+	VerifiedAt      time.Time // zero: not yet
+	Role            sweep.Role
+	CreatedAt       time.Time
 }
 
 // UserByEmail finds whom a canonical address belongs to, before the tenant is known; zero ids when nobody.
@@ -49,10 +51,11 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 		ID                          dbID
 		Email, Name, Password, Role string
 		TokenVersion                int
+		PasswordVersion             int
 		VerifiedAt                  *time.Time
 		CreatedAt                   time.Time
 	}
-	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.verified_at, u.created_at, m.role
+	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.password_version, u.verified_at, u.created_at, m.role
 		FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = ? AND u.id = ?`, dbID(tx.Customer), dbID(id)).Scan(&r)
 	if found.Error != nil {
 		return User{}, fmt.Errorf("read user: %w", found.Error)
@@ -60,7 +63,7 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 	if found.RowsAffected == 0 {
 		return User{}, sweep.Errorf(sweep.NotFound, "there is no such user")
 	}
-	return User{ID: sweep.ID(r.ID), Email: r.Email, Name: r.Name, Password: r.Password, TokenVersion: r.TokenVersion,
+	return User{ID: sweep.ID(r.ID), Email: r.Email, Name: r.Name, Password: r.Password, TokenVersion: r.TokenVersion, PasswordVersion: r.PasswordVersion,
 		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), CreatedAt: r.CreatedAt.UTC()}, nil
 }
 
@@ -86,14 +89,14 @@ func (tx *Tx) VerifyUser(id sweep.ID, email, password string) (bool, error) {
 
 // SignUpAgain puts a later sign-up with an address that nobody has proven in the place of the first; false when somebody has.
 func (tx *Tx) SignUpAgain(id sweep.ID, name, password string) (bool, error) {
-	done := tx.Exec("UPDATE users SET name = ?, password = ?, token_version = token_version + 1 WHERE id = ? AND verified_at IS NULL", name, password, dbID(id))
+	done := tx.Exec("UPDATE users SET name = ?, password = ?, password_version = password_version + 1, token_version = token_version + 1 WHERE id = ? AND verified_at IS NULL", name, password, dbID(id))
 	return done.RowsAffected == 1, doing(done.Error, "sign up again")
 }
 
 // SetPassword puts another password in force, proves the address and makes every token so far worthless; false when the address is not the
 // user's any more.
 func (tx *Tx) SetPassword(id sweep.ID, email, password string) (bool, error) {
-	done := tx.Exec("UPDATE users SET password = ?, token_version = token_version + 1, verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?",
+	done := tx.Exec("UPDATE users SET password = ?, password_version = password_version + 1, token_version = token_version + 1, verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?",
 		password, tx.Now, dbID(id), email)
 	return done.RowsAffected == 1, doing(done.Error, "set password")
 }
