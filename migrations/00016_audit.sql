@@ -4,8 +4,8 @@
 -- character from one to the next and keep their hash. Rows from before keep the form (1) that they were hashed in.
 SET LOCAL lock_timeout = '500ms';
 
-ALTER TABLE audit_logs ADD COLUMN form smallint NOT NULL DEFAULT 1;
-ALTER TABLE ops_log ADD COLUMN form smallint NOT NULL DEFAULT 1;
+ALTER TABLE audit_logs ADD COLUMN IF NOT EXISTS form smallint NOT NULL DEFAULT 1;
+ALTER TABLE ops_log ADD COLUMN IF NOT EXISTS form smallint NOT NULL DEFAULT 1;
 COMMENT ON COLUMN audit_logs.form IS 'how hash is made of the row: 1 joined with bars, 2 a JSON array';
 
 -- What is hashed of a row, behind the hash before it. For VerifyAudit too.
@@ -133,5 +133,4 @@ GRANT INSERT ON audit_logs TO mailsweep_app, mailsweep_worker, mailsweep_schedul
 GRANT INSERT ON audit_anchors TO mailsweep_scheduler;
 DROP FUNCTION anchor_audit(uuid, date);
 DROP FUNCTION audit_text(int, bigint, uuid, uuid, timestamptz, text, text, text, text, bytea, jsonb);
-ALTER TABLE audit_logs DROP COLUMN form;
-ALTER TABLE ops_log DROP COLUMN form;
+-- The columns stay: rows that were hashed in the second form would verify as broken after the next Up.

@@ -32,7 +32,7 @@ func allowlist(joined string) Allowlist {
 	return list
 }
 
-// PutAllowlist replaces it and gives it as stored: at once in this process, within a second in the others. Forbidden but for owners;
+// PutAllowlist replaces it and gives it as stored: it holds within a second. Forbidden but for owners;
 // FeatureNotInPlan; Invalid; Conflict for a list that would keep its author out, unless force.
 func (s *Service) PutAllowlist(ctx context.Context, a sweep.Actor, list Allowlist, force bool, c Client) (Allowlist, error) {
 	if a.Kind != sweep.ByToken || a.Role != sweep.Owner {

@@ -40,50 +40,88 @@ func (s *Service) challenge(tx *store.Tx, u store.User) (owes, err error) {
 }
 
 // AnswerChallenge signs a person in who gave a right password and was asked for the second factor: within five minutes and five tries,
-// unless the password was changed since. Unauthenticated.
+// unless the password was changed since. Of one person one is compared at a time, and wrong ones are counted over all challenges.
+// Unauthenticated.
 func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c Client) (Session, error) {
-	over := sweep.Errorf(sweep.Unauthenticated, "sign in with your password again")
 	customer, id, err := s.DB.ChallengeOwner(ctx, secret.HashToken(challenge))
 	if err != nil {
 		return Session{}, err
 	}
 	if id.IsZero() {
-		return Session{}, over
+		return Session{}, challengeOver()
 	}
-	var session Session
-	var gates []gate
-	var owes error
+	u, err := s.tried(ctx, customer, id)
+	if err != nil {
+		return Session{}, err
+	}
+	return s.guess(ctx, u, c, func() (session Session, owes, err error) {
+		err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+			if owes, err = s.answered(tx, u, code, c); err != nil || owes != nil {
+				return err
+			}
+			if err := tx.EndChallenge(id); err != nil {
+				return err
+			}
+			if err := s.recognize(tx, u, c, false); err != nil {
+				return err
+			}
+			session, err = s.begin(tx, u.ID, c, "user.signed_in")
+			return err
+		})
+		return session, owes, err
+	})
+}
+
+func challengeOver() error {
+	return sweep.Errorf(sweep.Unauthenticated, "sign in with your password again")
+}
+
+// tried counts a try of a challenge, whatever comes of it, and gives whose it is.
+func (s *Service) tried(ctx context.Context, customer, id sweep.ID) (u store.User, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		user, ok, err := tx.TryChallenge(id, challengeTries)
+		if err == nil && !ok {
+			err = challengeOver()
+		}
 		if err != nil {
 			return err
 		}
-		if !ok {
-			owes = over
-			return nil
-		}
-		u, err := tx.User(user)
-		if err != nil {
-			return err
-		}
-		gates = s.gates(u.Email, u, c)
-		if owes, err = s.answered(tx, u, code, c); err != nil || owes != nil {
-			return err
-		}
-		if err := tx.EndChallenge(id); err != nil {
-			return err
-		}
-		if err := s.recognize(tx, u, c, false); err != nil {
-			return err
-		}
-		session, err = s.begin(tx, user, c, "user.signed_in")
+		u, err = tx.User(user)
 		return err
 	})
-	if err == nil && owes != nil {
-		s.failed(ctx, gates, c)
-		return Session{}, owes
+	return u, err
+}
+
+// guess does f, which compares a code, under the gates of the person's second factor: one at a time, so that no two pass a gate that the
+// first shuts. A wrong code counts there and as a failed sign-in.
+func (s *Service) guess(ctx context.Context, u store.User, c Client, f func() (Session, error, error)) (Session, error) {
+	leave, gates, err := s.atCodes(ctx, u.ID)
+	if err != nil {
+		return Session{}, err
+	}
+	defer leave()
+	session, owes, err := f()
+	if err == nil && sweep.CodeOf(owes) == sweep.Unauthenticated {
+		s.failed(ctx, append(gates, s.gates(u.Email, u, c)...), c)
+	}
+	if err == nil {
+		err = owes
 	}
 	return session, err
+}
+
+// atCodes waits for the turn to compare a code of a person's, and gives the gates at which a wrong one counts.
+func (s *Service) atCodes(ctx context.Context, user sweep.ID) (leave func(), gates []gate, err error) {
+	gates = s.codes(user)
+	if leave, err = s.turns.take(ctx, gates[0].key); err != nil {
+		return nil, nil, err
+	}
+	shut, err := s.shut(ctx, gates)
+	if err != nil || shut {
+		leave()
+		return nil, nil, orRefused(err)
+	}
+	return leave, gates, nil
 }
 
 // answered compares a code that must be there.

@@ -59,8 +59,8 @@ func (s *Service) mayDemand(tx *store.Tx, customer store.Customer, user sweep.ID
 	return err
 }
 
-// OwesFactor says whether the actor's customer demands a second factor that the actor does not have, as of a second ago at most. It is
-// nothing to machines: a key was made by somebody who had one.
+// OwesFactor says whether the actor's customer demands a second factor that the actor does not have, as of a second ago at most. Of a
+// key Authenticate asks that of its maker.
 func (s *Service) OwesFactor(ctx context.Context, a sweep.Actor) (bool, error) {
 	if a.Kind != sweep.ByToken {
 		return false, nil

@@ -159,12 +159,13 @@ func (s *Service) demanded(tx *store.Tx) (bool, error) {
 
 // guarded runs f, which says whether a code was right, and counts for the person when it was not.
 func (s *Service) guarded(ctx context.Context, a sweep.Actor, c Client, f func(*store.Tx, store.SecondFactor) (bool, error)) error {
-	gates := s.proofs(a.User)
-	if shut, err := s.shut(ctx, gates); err != nil || shut {
-		return orRefused(err)
+	leave, gates, err := s.atCodes(ctx, a.User)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	right := false
-	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
 		factor, err := tx.SecondFactor(a.User)
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,37 @@ func TestFiveWrongCodesEndAChallengeAndCountAsFailures(t *testing.T) {
 	_, err = r.AnswerChallenge(t.Context(), challenge, p.codes[0], r.client)
 	require.ErrorContains(t, err, "password again", "recovery codes do not go around it")
 	require.Equal(t, 10, r.count(t, "SELECT count(*) FROM recovery_codes"))
+}
+
+// MFA-3: whoever has the password has five tries in all, however often they sign in for another challenge.
+func TestWrongCodesAreCountedOverAllChallenges(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p, session := r.withFactor(t, ada)
+	p.again(t)
+	first := p.challenged(t)
+	newest := p.challenged(t)
+	_, err := r.AnswerChallenge(t.Context(), first, p.code(t, 0), r.client)
+	require.ErrorContains(t, err, "password again", "a newer challenge takes the place of the older")
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			_, err := r.AnswerChallenge(t.Context(), newest, fmt.Sprintf("00000%d", i), r.client)
+			if code(err) != sweep.Unauthenticated {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	stranger := account.Client{IP: netip.MustParseAddr("198.51.100.77")}
+	_, err = r.Login(t.Context(), ada, good, "000009", stranger)
+	require.Equal(t, sweep.Unauthenticated, code(err), "the fifth, with the sign-in itself")
+	home := account.Client{IP: netip.MustParseAddr("192.0.2.44"), Device: session.Device}
+	_, err = r.Login(t.Context(), ada, good, p.code(t, 0), home)
+	require.Equal(t, sweep.Unauthenticated, code(err), "the gate is shut for right codes too")
+	r.afterAMinute(t)
+	_, err = r.Login(t.Context(), ada, good, p.code(t, 0), home)
+	require.NoError(t, err)
 }
 
 func TestAChallengeIsAnsweredOnceInTimeAndUnderTheSamePassword(t *testing.T) { // MFA-5

@@ -206,15 +206,30 @@ func (s *Service) proven(ctx context.Context, a sweep.Actor, password, code stri
 	if err != nil {
 		return err
 	}
+	leave, gates, err := s.atCodes(ctx, a.User)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var owes error
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := unchanged(tx, u); err != nil {
+			return err
+		}
+		factor, err := tx.SecondFactor(u.ID)
+		if err == nil && factor.On && code == "" {
+			err = sweep.Errorf(sweep.TOTPRequired, "give the code of your authenticator app too")
+		}
+		if err != nil {
+			return err
+		}
 		if owes, err = s.second(tx, u, code, c); err != nil || owes != nil {
 			return err
 		}
 		return f(tx, u)
 	})
 	if err == nil && sweep.CodeOf(owes) == sweep.Unauthenticated {
-		s.failed(ctx, s.proofs(a.User), c)
+		s.failed(ctx, gates, c)
 	}
 	if err == nil {
 		err = owes

@@ -203,6 +203,18 @@ func TestMakingAKeyNeedsAPersonTheirPasswordAndTheirSecondFactor(t *testing.T) {
 	require.Equal(t, sweep.Forbidden, code(r.Demand(t.Context(), machine, account.Demands{})))
 }
 
+// MFA-6: a demand is not got round with a key.
+func TestAKeyWhoseMakerOwesASecondFactorRests(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, a := r.member(t, ada)
+	made := r.key(t, a, wish(sweep.ScopeRead))
+	r.exec(t, "UPDATE customers SET plan = 'enterprise', require_2fa = true, plan_version = plan_version + 1")
+	r.refusedSoon(t, made.Key, sweep.FactorRequired)
+	r.exec(t, "UPDATE customers SET plan = 'pro', plan_version = plan_version + 1")
+	r.refusedSoon(t, made.Key, "")
+}
+
 func TestBadKeysAreRefusedWithTheirFields(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -51,9 +51,13 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if user.VerifiedAt.IsZero() {
 		return Session{}, sweep.Errorf(sweep.EmailUnverified, "please confirm your e-mail address first: the link is in your mail")
 	}
-	session, err := s.enter(ctx, customer, user, renew, totp, c)
-	if sweep.CodeOf(err) == sweep.Unauthenticated {
-		s.failed(ctx, gates, c)
+	enter := func() (Session, error, error) { return s.enter(ctx, customer, user, renew, totp, c) }
+	if totp != "" {
+		return s.guess(ctx, user, c, enter)
+	}
+	session, owes, err := enter()
+	if err == nil {
+		err = owes
 	}
 	return session, err
 }
@@ -99,8 +103,7 @@ func (s *Service) check(ctx context.Context, u store.User, password string) (ren
 	return renew, true, err
 }
 
-func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client) (session Session, err error) {
-	var owes error
+func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client) (session Session, owes, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if err := tx.SignedIn(u.ID, u.Password, renew); err != nil {
 			return err
@@ -114,10 +117,7 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 		session, err = s.begin(tx, u.ID, c, "user.signed_in")
 		return err
 	})
-	if err == nil {
-		err = owes
-	}
-	return session, err
+	return session, owes, err
 }
 
 // Logout makes every token of the user worthless: at once in this process, within a second in the others.

@@ -44,3 +44,13 @@ func (s *Service) prove(ctx context.Context, a sweep.Actor, password string, c C
 func wrongPassword() error {
 	return sweep.Errorf(sweep.Unauthenticated, "the password is wrong")
 }
+
+// unchanged refuses what was proven with a password that has been changed since. It locks the user's row, so that none is while the
+// transaction lasts.
+func unchanged(tx *store.Tx, proven store.User) error {
+	version, err := tx.LockUser(proven.ID)
+	if err == nil && version != proven.TokenVersion {
+		err = sweep.Errorf(sweep.Unauthenticated, "you were signed out meanwhile: please sign in again")
+	}
+	return err
+}

@@ -155,6 +155,9 @@ func (s *Service) ChangePassword(ctx context.Context, a sweep.Actor, current, pa
 		return Session{}, err
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := unchanged(tx, u); err != nil {
+			return err
+		}
 		ok, err := tx.SetPassword(u.ID, u.Email, hash)
 		if err != nil {
 			return err

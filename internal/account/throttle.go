@@ -47,6 +47,9 @@ func (s *Service) widening(key string) []gate {
 // proofs are the gates of a person who is signed in and proves something again: a stolen session must not guess.
 func (s *Service) proofs(user sweep.ID) []gate { return s.widening("proof:" + user.String()) }
 
+// codes are the gates of a person's second factor. Only who has the password comes there, so they shut nobody else out.
+func (s *Service) codes(user sweep.ID) []gate { return s.widening("code:" + user.String()) }
+
 // device is the id of the caller's device if the user has signed in there before, with the password that is in force.
 func (s *Service) device(u store.User, c Client) string {
 	if c.Device == "" || !plausible(c.Device) {

@@ -105,7 +105,7 @@ func (w *work) conclude(ctx context.Context, err error) error {
 	case yielded:
 		return w.wait(ctx, 2*time.Second, "waiting for a cleanup of this mailbox")
 	case putOff:
-		return w.wait(ctx, untilNextDay(err), "put off: what we may ask of Gmail today is nearly used up")
+		return w.rest(ctx, err)
 	case told:
 		return w.wait(ctx, asked(err), "Gmail asked us to wait")
 	case unheard:

@@ -23,7 +23,7 @@ func (r *rig) day(percent int64) (ends time.Time) {
 // putOffIs runs a job once and wants it to wait for the next day, with nothing asked of Gmail and nobody charged.
 func (c *customer) putOffIs(t *testing.T, v sweep.JobView, ends time.Time) {
 	t.Helper()
-	before := c.unitsCharged(t)
+	before, used := c.unitsCharged(t), c.usage(t).Used
 	for _, d := range c.take(t) {
 		c.run(t, d)
 	}
@@ -34,7 +34,7 @@ func (c *customer) putOffIs(t *testing.T, v sweep.JobView, ends time.Time) {
 	require.WithinDuration(t, ends, *v.WaitingUntil, 5*time.Second)
 	require.Equal(t, before, c.unitsCharged(t), "Gmail was asked")
 	require.Empty(t, c.take(t), "it is handed out before its time")
-	require.Zero(t, c.usage(t).Used)
+	require.Equal(t, used, c.usage(t).Used)
 }
 
 func TestNearTheDaysEndNewWorkWaitsForTheNextAndUndoDoesNot(t *testing.T) {
@@ -48,7 +48,10 @@ func TestNearTheDaysEndNewWorkWaitsForTheNextAndUndoDoesNot(t *testing.T) {
 	require.NoError(t, err)
 	c.putOffIs(t, analysis, r.day(90))
 	c.due(t)
-	require.Equal(t, sweep.Succeeded, c.finished(t, analysis).State, "the next day it is done, whatever is booked by then")
+	c.putOffIs(t, analysis, r.day(99)) // a day later there is no room either
+	c.due(t)
+	r.day(0)
+	require.Equal(t, sweep.Succeeded, c.finished(t, analysis).State)
 
 	dry, err := c.SubmitDryRun(t.Context(), c.Actor, wanted(t, sweep.Trash, everything), cleanup.Idempotency{})
 	require.NoError(t, err)
@@ -58,10 +61,17 @@ func TestNearTheDaysEndNewWorkWaitsForTheNextAndUndoDoesNot(t *testing.T) {
 	var plan sweep.DryRunResult
 	c.succeeded(t, dry, &plan)
 
+	earlier := c.preview(t, wanted(t, sweep.MarkRead, everything))
+	marked, _ := c.executed(t, earlier.CleanupPlanID)
 	run := c.submit(t, plan.CleanupPlanID)
+	used := c.usage(t).Used
 	c.putOffIs(t, run, r.day(98))
+	c.undone(t, marked) // the lane is free for it
+	require.Less(t, c.usage(t).Used, used)
+	require.Equal(t, sweep.Waiting, c.job(t, run.ID).State)
 	require.Equal(t, plan.ToClean, c.usage(t).Reserved, "what is promised stays promised")
 	c.due(t)
+	r.day(0)
 	before := c.digest(t)
 	var res sweep.ExecuteResult
 	c.succeeded(t, run, &res)

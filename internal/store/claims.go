@@ -144,11 +144,12 @@ type Parking struct {
 	Away  bool          // Gmail does not answer
 	Anew  bool          // with Away: it did, earlier in this claim
 	Units int64         // spent on the job so far
+	Lane  bool          // with Wait: the lane goes back too, because nothing was begun
 
 	Canceled bool // the worker knows that the job is to be canceled, and still has to wait
 }
 
-// Park gives the worker's slot back. A writing job keeps its lane. What the customer asked for meanwhile comes first: a job to be
+// Park gives the worker's slot back. A writing job keeps its lane unless Lane says otherwise. What the customer asked for meanwhile comes first: a job to be
 // canceled goes to a worker at once, one to be paused rests, and one whose pause was taken back goes on.
 func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
 	return db.Fenced(ctx, c, func(tx *Tx) error {
@@ -159,6 +160,12 @@ func (db *DB) Park(ctx context.Context, c *Claim, p Parking) error {
 		p := p.after(cancel, pause)
 		if _, err := sweep.Running.After(p.Event); err != nil {
 			return err
+		}
+		if p.Lane && c.Kind.Writes() {
+			err := tx.Exec("SELECT sys.release_lane(account, id) FROM jobs WHERE customer_id = ? AND id = ?", dbID(tx.Customer), dbID(c.ID)).Error
+			if err != nil {
+				return doing(err, "give lane back")
+			}
 		}
 		return tx.touch(c.ID, "park job", `state = ?, phase = ?, lease_until = NULL, pause_requested = false, units = greatest(units, ?),
 			run_at = clock_timestamp() + make_interval(secs => ?),

@@ -236,6 +236,9 @@ func (tx *Tx) untouched(id sweep.ID) bool {
 	return err == nil && n == 0
 }
 
+// Begun says whether a batch of the job was begun: something at Gmail may have changed.
+func (tx *Tx) Begun(id sweep.ID) bool { return !tx.untouched(id) }
+
 // CancelMailboxJobs asks every open job of a mailbox to stop. It locks all of them before it moves what any has reserved.
 func (tx *Tx) CancelMailboxJobs(mailbox sweep.ID) error {
 	var ids []dbID

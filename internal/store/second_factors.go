@@ -78,10 +78,10 @@ type Challenge struct {
 	ExpiresAt    time.Time
 }
 
-// InsertChallenge adds one and forgets the user's that have expired.
+// InsertChallenge adds one in the place of the user's others.
 func (tx *Tx) InsertChallenge(c Challenge) error {
-	if err := tx.Exec("DELETE FROM login_challenges WHERE customer_id = ? AND user_id = ? AND expires_at <= ?", dbID(tx.Customer), dbID(c.User), tx.Now).Error; err != nil {
-		return doing(err, "forget old challenges")
+	if err := tx.Exec("DELETE FROM login_challenges WHERE customer_id = ? AND user_id = ?", dbID(tx.Customer), dbID(c.User)).Error; err != nil {
+		return doing(err, "forget other challenges")
 	}
 	err := tx.Exec("INSERT INTO login_challenges (customer_id, id, user_id, hash, token_version, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
 		dbID(tx.Customer), dbID(c.ID), dbID(c.User), dbBytes(c.Hash), c.TokenVersion, c.ExpiresAt).Error

@@ -67,6 +67,15 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), CreatedAt: r.CreatedAt.UTC()}, nil
 }
 
+// LockUser holds a user's row until the transaction ends, and gives the version of their tokens. NotFound.
+func (tx *Tx) LockUser(id sweep.ID) (tokenVersion int, err error) {
+	found := tx.Raw("SELECT token_version FROM users WHERE id = ? FOR UPDATE", dbID(id)).Scan(&tokenVersion)
+	if found.Error == nil && found.RowsAffected == 0 {
+		return 0, sweep.Errorf(sweep.NotFound, "there is no such user")
+	}
+	return tokenVersion, doing(found.Error, "lock user")
+}
+
 // Address is where a member's mail goes: what the worker may know of a person. NotFound.
 func (tx *Tx) Address(id sweep.ID) (email string, err error) {
 	found := tx.Raw("SELECT u.email FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = ? AND u.id = ?", dbID(tx.Customer), dbID(id)).Scan(&email)
