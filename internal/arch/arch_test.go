@@ -29,6 +29,7 @@ var may = map[string][]string{
 	"internal/gmail":       {"internal/sweep", "internal/mailindex"},
 	"internal/gmail/probe": {},
 	"internal/mail":        {"internal/sweep"},
+	"internal/outbound":    {"internal/sweep"},
 	"internal/secret":      {"internal/sweep"},
 	"internal/ratelimit":   {"internal/sweep"},
 	"internal/queue":       {"internal/sweep", "internal/store", "internal/telemetry"},
