@@ -126,8 +126,8 @@ var rules = []struct{ name, query string }{
 	{"one run per cleanup plan", `SELECT plan_id::text FROM jobs WHERE kind = 'execute' AND plan_id IS NOT NULL GROUP BY plan_id HAVING count(*) FILTER (WHERE settled > 0 OR state = 'succeeded') > 1`},
 	{"audit chain", `SELECT customer_id || ' ' || seq FROM (
 		SELECT *, lag(hash, 1, ''::bytea) OVER w AS before, row_number() OVER w AS n FROM audit_logs WINDOW w AS (PARTITION BY customer_id ORDER BY seq)) a
-		WHERE seq <> n OR prev_hash <> before OR hash <> sha256(prev_hash || convert_to(concat_ws('|', seq, customer_id, id, extract(epoch FROM at), actor, action, object,
-		  request_id, encode(address_hash, 'hex'), data::text), 'UTF8'))
+		WHERE seq <> n OR prev_hash <> before OR hash <> sha256(prev_hash || convert_to(jsonb_build_array(2, seq, customer_id, id, extract(epoch FROM at), actor, action, object,
+		  request_id, encode(address_hash, 'hex'), data)::text, 'UTF8'))
 		UNION ALL SELECT customer_id::text FROM audit_heads h WHERE seq <> (SELECT count(*) FROM audit_logs l WHERE l.customer_id = h.customer_id)`},
 	{"lanes are free", `SELECT encode(account, 'hex') FROM google_accounts g WHERE active_job_id IS NOT NULL
 		AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = g.active_job_id AND j.state NOT IN ('succeeded','failed','canceled'))`},
