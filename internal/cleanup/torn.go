@@ -70,13 +70,13 @@ func (l *listing) forget(lost losses) (torn []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, found := range l.kept.Ranges {
-		if lost.all && len(found) >= gmail.PageSize {
+		if lost.all && found.Len() >= gmail.PageSize {
 			delete(l.kept.Ranges, i)
 			torn = append(torn, "")
 		}
 	}
 	for name, found := range l.kept.Dimensions {
-		if lost.of(name) && len(found) >= gmail.PageSize {
+		if lost.of(name) && found.Listed() >= gmail.PageSize {
 			delete(l.kept.Dimensions, name)
 			torn = append(torn, name)
 		}
