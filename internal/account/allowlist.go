@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"mailsweep/internal/store"
@@ -18,18 +17,10 @@ type Allowlist struct {
 func (s *Service) Allowlist(ctx context.Context, a sweep.Actor) (list Allowlist, err error) {
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
 		joined, err := tx.Allowlist()
-		list = allowlist(joined)
+		list.Networks = splitNetworks(joined)
 		return err
 	})
 	return list, err
-}
-
-func allowlist(joined string) Allowlist {
-	list := Allowlist{Networks: []string{}}
-	if joined != "" {
-		list.Networks = strings.Split(joined, ",")
-	}
-	return list
 }
 
 // PutAllowlist replaces it and gives it as stored: it holds within a second. Forbidden but for owners;
@@ -63,10 +54,10 @@ func (s *Service) PutAllowlist(ctx context.Context, a sweep.Actor, list Allowlis
 			return err
 		}
 		return tx.Audit(store.AuditEntry{Actor: a, Action: "ip_allowlist.replaced", Object: sweep.CustomerID.Show(a.Customer),
-			Data: map[string]any{"networks": len(allowlist(joined).Networks), "had": len(allowlist(was).Networks), "forced": force}})
+			Data: map[string]any{"networks": len(splitNetworks(joined)), "had": len(splitNetworks(was)), "forced": force}})
 	})
 	s.seen.forget(a.Customer, a.User)
-	return allowlist(joined), err
+	return Allowlist{Networks: splitNetworks(joined)}, err
 }
 
 // admitted refuses who is outside the customer's allowlist, while the plan carries one. now is when the customer was so.

@@ -56,6 +56,9 @@ func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c
 	}
 	return s.guess(ctx, u, c, func() (session Session, owes, err error) {
 		err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+			if err := unchanged(tx, u); err != nil {
+				return err
+			}
 			if owes, err = s.answered(tx, u, code, c); err != nil || owes != nil {
 				return err
 			}

@@ -50,6 +50,9 @@ func (s *Service) OfferFactor(ctx context.Context, a sweep.Actor, password strin
 		return FactorOffer{}, err
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := unchanged(tx, u); err != nil {
+			return err
+		}
 		box, err := s.box(tx)
 		if err != nil {
 			return err
@@ -166,6 +169,9 @@ func (s *Service) guarded(ctx context.Context, a sweep.Actor, c Client, f func(*
 	defer leave()
 	right := false
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if _, err := tx.LockUser(a.User); err != nil { // as whoever offers a secret or signs in: the user's row first, then the factor's
+			return err
+		}
 		factor, err := tx.SecondFactor(a.User)
 		if err != nil {
 			return err

@@ -70,11 +70,7 @@ func (s *Service) Keys(ctx context.Context, a sweep.Actor) ([]KeyView, error) {
 }
 
 func keyView(k store.APIKey) KeyView {
-	networks := []string{}
-	if k.Networks != "" {
-		networks = strings.Split(k.Networks, ",")
-	}
-	return KeyView{ID: sweep.KeyID.Show(k.ID), Name: k.Name, Prefix: "swp_live_" + k.ID8, Scopes: sweep.SplitScopes(k.Scopes), Networks: networks, MadeBy: sweep.UserID.Show(k.User),
+	return KeyView{ID: sweep.KeyID.Show(k.ID), Name: k.Name, Prefix: "swp_live_" + k.ID8, Scopes: sweep.SplitScopes(k.Scopes), Networks: splitNetworks(k.Networks), MadeBy: sweep.UserID.Show(k.User),
 		CreatedAt: k.CreatedAt, ExpiresAt: orNil(k.ExpiresAt), RevokedAt: orNil(k.RevokedAt), LastUsedAt: orNil(k.LastUsedAt), FlaggedAt: orNil(k.FlaggedAt)}
 }
 
@@ -274,6 +270,14 @@ func joinNetworks(list []string) (string, error) {
 	}
 	slices.Sort(words)
 	return strings.Join(slices.Compact(words), ","), nil
+}
+
+// splitNetworks reads what joinNetworks wrote.
+func splitNetworks(joined string) []string {
+	if joined == "" {
+		return []string{}
+	}
+	return strings.Split(joined, ",")
 }
 
 // within says whether an address is in one of the joined networks; in none at all everybody is.

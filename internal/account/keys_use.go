@@ -12,7 +12,8 @@ import (
 )
 
 // authenticateKey tells whose key it is: what its scopes, its networks and its maker's role allow is looked at every second at least, and
-// nothing about them stands in the key. Unauthenticated, also from where it may not be used; AccountSuspended; FeatureNotInPlan.
+// nothing about them stands in the key. Unauthenticated, also from where it may not be used; AccountSuspended; FeatureNotInPlan;
+// IPNotAllowed; FactorRequired.
 func (s *Service) authenticateKey(ctx context.Context, key string, c Client) (sweep.Actor, error) {
 	bad := sweep.Errorf(sweep.Unauthenticated, "the API key is not valid, or not from this address")
 	customer, id, err := s.keyOwner(ctx, key)

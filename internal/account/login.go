@@ -105,6 +105,9 @@ func (s *Service) check(ctx context.Context, u store.User, password string) (ren
 
 func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client) (session Session, owes, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		if err := unchanged(tx, u); err != nil {
+			return err
+		}
 		if err := tx.SignedIn(u.ID, u.Password, renew); err != nil {
 			return err
 		}

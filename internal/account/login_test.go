@@ -159,6 +159,31 @@ func TestANewPasswordForgetsAllDevices(t *testing.T) { // THR-1, RST-4
 	require.NoError(t, err, "the device of the reset is known")
 }
 
+// A sign-in that was on its way with the old password gets no session of the new one's time.
+func TestASignInThatAResetOvertakesIsRefused(t *testing.T) { // RST-4
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	tx, err := r.root.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT FROM users FOR UPDATE")
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.Login(t.Context(), ada, good, "", r.client)
+		ended <- err
+	}()
+	testkit.Eventually(t, 10*time.Second, func() bool { // the password was compared, and the transaction waits for the row
+		var waits int
+		err := tx.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waits)
+		return err == nil && waits == 1
+	}, "the sign-in waits")
+	_, err = tx.Exec(t.Context(), "UPDATE users SET password = 'v2$p1$another', token_version = token_version + 1")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, sweep.Unauthenticated, code(<-ended))
+}
+
 // A stolen session guesses the password no faster than a stranger does.
 func TestASessionProvesItsPasswordFiveTimes(t *testing.T) {
 	t.Parallel()
