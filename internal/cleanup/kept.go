@@ -3,9 +3,6 @@ package cleanup
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"io"
-	"slices"
 	"sync"
 	"time"
 
@@ -18,11 +15,12 @@ const listEvery = 2_000
 
 // kept is what a listing has found so far, and a later claim of the job goes on from: whole date ranges and dimensions, never a page.
 type kept struct {
-	At         time.Time      `json:"at"`         // when the listing began
-	HistoryID  uint64         `json:"history_id"` // of before it
-	Bounds     []time.Time    `json:"bounds"`
-	Ranges     map[int]refs   `json:"ranges"`
-	Dimensions map[string]ids `json:"dimensions"`
+	At         time.Time                   `json:"at"`         // when the listing began
+	HistoryID  uint64                      `json:"history_id"` // of before it
+	Bounds     []time.Time                 `json:"bounds"`
+	Ranges     map[int]mailindex.Packed    `json:"packed"`
+	Rows       uint64                      `json:"rows"` // of the index that the ranges make: the sets are of them
+	Dimensions map[string]*mailindex.Found `json:"sets"`
 }
 
 // listing is the mailbox being listed. Sealed, what is kept of it is the job's checkpoint.
@@ -37,18 +35,28 @@ type listing struct {
 // listing goes on with what an earlier claim has kept, or begins. What this build cannot read counts as nothing.
 func (w *work) listing(historyID uint64) (l *listing, resumed bool) {
 	l = &listing{work: w, saved: w.beat.spent()}
-	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "listing"), &l.kept) == nil {
+	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "listing"), &l.kept) == nil && l.kept.Ranges != nil && l.kept.Dimensions != nil {
 		return l, true
 	}
-	l.kept = kept{At: w.c.Now, HistoryID: historyID, Bounds: sliceBounds(w.c.Now), Ranges: map[int]refs{}, Dimensions: map[string]ids{}}
+	l.kept = kept{At: w.c.Now, HistoryID: historyID, Bounds: sliceBounds(w.c.Now), Ranges: map[int]mailindex.Packed{}, Dimensions: map[string]*mailindex.Found{}}
 	return l, false
+}
+
+// onRows drops the sets that are kept of other rows than these.
+func (l *listing) onRows(rows uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.kept.Rows != rows {
+		l.kept.Rows = rows
+		clear(l.kept.Dimensions)
+	}
 }
 
 // missing are those of n ranges that are not kept; the others are shown as done.
 func (l *listing) missing(n int) (list []int) {
 	for i := range n {
 		if found, have := l.kept.Ranges[i]; have {
-			l.beat.advance(len(found))
+			l.beat.advance(found.Len())
 		} else {
 			list = append(list, i)
 		}
@@ -90,14 +98,8 @@ func (l *listing) leave(ctx context.Context) {
 	}
 }
 
-// refs is a list of messages with their threads; in JSON two lists of ids.
+// refs is a list of messages with their threads.
 type refs []mailindex.Ref
-
-// sorted puts the list in the order of ids, each once.
-func (l refs) sorted() refs {
-	slices.SortFunc(l, func(a, b mailindex.Ref) int { return cmp.Compare(a.ID, b.ID) })
-	return slices.CompactFunc(l, func(a, b mailindex.Ref) bool { return a.ID == b.ID })
-}
 
 // ids are the messages alone.
 func (l refs) ids() []sweep.MessageID {
@@ -106,29 +108,4 @@ func (l refs) ids() []sweep.MessageID {
 		list[i] = r.ID
 	}
 	return list
-}
-
-// MarshalJSON writes the two lists.
-func (l refs) MarshalJSON() ([]byte, error) {
-	var lists [2]ids
-	for _, r := range l {
-		lists[0], lists[1] = append(lists[0], r.ID), append(lists[1], sweep.MessageID(r.Thread))
-	}
-	return json.Marshal(lists)
-}
-
-// UnmarshalJSON reads them.
-func (l *refs) UnmarshalJSON(raw []byte) error {
-	var lists [2]ids
-	if err := json.Unmarshal(raw, &lists); err != nil {
-		return err
-	}
-	if len(lists[0]) != len(lists[1]) {
-		return io.ErrUnexpectedEOF
-	}
-	*l = (*l)[:0]
-	for i, id := range lists[0] {
-		*l = append(*l, mailindex.Ref{ID: id, Thread: sweep.ThreadID(lists[1][i])})
-	}
-	return nil
 }

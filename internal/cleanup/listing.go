@@ -117,6 +117,7 @@ func (l *listing) index(ctx context.Context, messages int, labels []gmail.Label)
 		return nil, err
 	}
 	ix := b.Finish(l.kept.At, l.kept.HistoryID)
+	l.onRows(ix.RowsID())
 	if err := l.readAll(ctx, ix, sample(b.Torn(), maxEdges)); err != nil {
 		return nil, err
 	}
@@ -157,24 +158,15 @@ func (w *work) known(labels []gmail.Label) []mailindex.Label {
 	return out
 }
 
-// sweep lists parts side by side and gives take each that is whole.
-func (w *work) sweep(ctx context.Context, parts []gmail.Part, oldest time.Time, page func(found int), take func(part int, found refs) error) error {
+// sweep lists parts side by side, gives page what each finds, one page at a time, and tells take of each that is whole.
+func (w *work) sweep(ctx context.Context, parts []gmail.Part, oldest time.Time, page func(part int, found []mailindex.Ref), take func(part int) error) error {
 	var mu sync.Mutex
-	found := make([]refs, len(parts))
-	s := &gmail.Sweep{Mailbox: w.mbox, Parts: parts, Oldest: oldest,
-		Page: func(part int, more []mailindex.Ref) error {
+	s := &gmail.Sweep{Mailbox: w.mbox, Parts: parts, Oldest: oldest, Whole: take,
+		Page: func(part int, found []mailindex.Ref) error {
 			mu.Lock()
 			defer mu.Unlock()
-			found[part] = append(found[part], more...)
-			page(len(more))
+			page(part, found)
 			return nil
-		},
-		Whole: func(part int) error {
-			mu.Lock()
-			whole := found[part]
-			found[part] = nil
-			mu.Unlock()
-			return take(part, whole.sorted())
 		}}
 	g, ctx := errgroup.WithContext(ctx)
 	for range parallel {
@@ -195,14 +187,21 @@ func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
 			parts[p].To = time.Time{}
 		}
 	}
-	err := l.sweep(ctx, parts, time.Time{}, l.beat.advance, func(p int, found refs) error {
-		return l.keep(ctx, func(k *kept) { k.Ranges[missing[p]] = found })
+	found := make([]mailindex.Packed, len(parts))
+	page := func(p int, more []mailindex.Ref) {
+		found[p].Append(more...)
+		l.beat.advance(len(more))
+	}
+	err := l.sweep(ctx, parts, time.Time{}, page, func(p int) error {
+		whole := found[p].Sorted()
+		found[p] = mailindex.Packed{}
+		return l.keep(ctx, func(k *kept) { k.Ranges[missing[p]] = whole })
 	})
 	if err != nil {
 		return err
 	}
 	for i := range n {
-		if err := b.AddSlice(i, l.kept.Ranges[i]); err != nil {
+		if err := b.AddPacked(i, l.kept.Ranges[i]); err != nil {
 			return err
 		}
 	}
@@ -272,11 +271,12 @@ func edges(steps []int64) gmail.Search {
 }
 
 // whole is what a dimension holds by the listings of it and of those within it.
-func whole(d dimension, dims []dimension, found map[string]ids) []sweep.MessageID {
-	all := slices.Clone(found[d.name])
+func whole(d dimension, dims []dimension, found map[string]*mailindex.Found) *mailindex.Found {
+	all := mailindex.NewFound()
+	all.Join(found[d.name])
 	for d.holds != "" {
 		d = dims[slices.IndexFunc(dims, func(o dimension) bool { return o.name == d.holds })]
-		all = append(all, found[d.name]...)
+		all.Join(found[d.name])
 	}
 	return all
 }
@@ -285,32 +285,32 @@ func whole(d dimension, dims []dimension, found map[string]ids) []sweep.MessageI
 func (l *listing) sets(ctx context.Context, ix *mailindex.Index, dims []dimension) error {
 	var missing []dimension
 	for _, d := range dims {
-		if _, have := l.kept.Dimensions[d.name]; !have {
+		if l.kept.Dimensions[d.name] == nil {
 			missing = append(missing, d)
 		}
 	}
-	err := l.listSets(ctx, missing, ix.Begins(), func(name string, found ids) error {
+	err := l.listSets(ctx, ix, missing, ix.Begins(), func(name string, found *mailindex.Found) error {
 		return l.keep(ctx, func(k *kept) { k.Dimensions[name] = found })
 	})
 	if err != nil {
 		return err
 	}
 	for _, d := range dims {
-		ix.SetDimension(d.name, whole(d, dims, l.kept.Dimensions))
+		ix.SetFound(d.name, whole(d, dims, l.kept.Dimensions))
 	}
 	return nil
 }
 
-// listDimensions hands what it finds to take, one after the other.
-func (w *work) listDimensions(ctx context.Context, dims []dimension, take func(name string, found ids) error) error {
-	return w.listSets(ctx, dims, time.Time{}, take)
+// listDimensions hands what it finds of the index's messages to take, one after the other.
+func (w *work) listDimensions(ctx context.Context, ix *mailindex.Index, dims []dimension, take func(name string, found *mailindex.Found) error) error {
+	return w.listSets(ctx, ix, dims, time.Time{}, take)
 }
 
 // listSets does so for mail of which hardly any is older than oldest, if that is known.
-func (w *work) listSets(ctx context.Context, dims []dimension, oldest time.Time, take func(name string, found ids) error) error {
+func (w *work) listSets(ctx context.Context, ix *mailindex.Index, dims []dimension, oldest time.Time, take func(name string, found *mailindex.Found) error) error {
 	w.beat.phase("sorting by label and size", len(dims))
 	var mu sync.Mutex
-	one := func(name string, found ids) error {
+	one := func(name string, found *mailindex.Found) error {
 		mu.Lock()
 		defer mu.Unlock()
 		w.beat.advance(1)
@@ -318,14 +318,16 @@ func (w *work) listSets(ctx context.Context, dims []dimension, oldest time.Time,
 	}
 	var parts []gmail.Part
 	var asked []string
+	var found []*mailindex.Found
 	for _, d := range dims {
 		if d.search.Q == "" && len(d.search.LabelIDs) == 0 {
-			if err := one(d.name, nil); err != nil {
+			if err := one(d.name, mailindex.NewFound()); err != nil {
 				return err
 			}
 			continue
 		}
-		parts, asked = append(parts, gmail.Part{Search: d.search}), append(asked, d.name)
+		parts, asked, found = append(parts, gmail.Part{Search: d.search}), append(asked, d.name), append(found, mailindex.NewFound())
 	}
-	return w.sweep(ctx, parts, oldest, func(int) {}, func(p int, found refs) error { return one(asked[p], found.ids()) })
+	page := func(p int, more []mailindex.Ref) { found[p].Add(ix, more) }
+	return w.sweep(ctx, parts, oldest, page, func(p int) error { return one(asked[p], found[p]) })
 }

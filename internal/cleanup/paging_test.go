@@ -70,3 +70,33 @@ func TestNoStarIsMissedWhileStarsAreTakenAway(t *testing.T) {
 		})
 	}
 }
+
+// Mail that is deleted while labels are listed makes the dates be listed anew: what was found before is not taken for other mail's.
+func TestNoStarIsTakenForAnothersOnceDatesWereListedAnew(t *testing.T) {
+	t.Parallel()
+	c := newRig(t, google.Quirks{PageTokens: "offset"}).customer(t, "one@gmail.example", google.Generate{Messages: 4000, Seed: 262})
+	var listed []string
+	for _, m := range c.messages(t) {
+		if !labelled(m, sweep.LabelTrash) && !labelled(m, sweep.LabelSpam) {
+			listed = append(listed, m.ID)
+		}
+	}
+	slices.Sort(listed) // by age
+	var starred, deleted []string
+	for i := 10; i < len(listed); i += 20 {
+		starred, deleted = append(starred, listed[i]), append(deleted, listed[i-5])
+	}
+	require.NoError(t, c.google.Relabel(c.email, starred, []string{sweep.LabelStarred}, nil))
+	c.wire.next = &between{next: c.wire.next, label: sweep.LabelInbox, times: 1, do: func() {
+		require.NoError(t, c.google.Delete(c.email, deleted))
+	}}
+	r := wanted(t, sweep.Trash, everything)
+	r.Spec.Protect.Starred = true
+	asked := c.asked("/messages")
+	plan := c.members(t, c.preview(t, r).CleanupPlanID)
+	require.NotEmpty(t, plan)
+	require.Positive(t, asked.again(), "dates were listed anew")
+	for _, id := range starred {
+		require.NotContains(t, plan, id)
+	}
+}

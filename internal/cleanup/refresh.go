@@ -96,8 +96,8 @@ func (w *work) newLabels(ctx context.Context, ix *mailindex.Index, labels []gmai
 	if len(missing) == 0 {
 		return nil
 	}
-	return w.listDimensions(ctx, missing, func(name string, found ids) error {
-		ix.SetDimension(name, found)
+	return w.listDimensions(ctx, ix, missing, func(name string, found *mailindex.Found) error {
+		ix.SetFound(name, found)
 		return nil
 	})
 }
@@ -185,16 +185,16 @@ func (w *work) placeFresh(ctx context.Context, ix *mailindex.Index, now time.Tim
 		return err
 	}
 	fresh.AndNot(ix.Fresh())
-	return w.sizes(ctx, since, func(name string, found []sweep.MessageID) { ix.RefineDimension(name, fresh, found) })
+	return w.sizes(ctx, ix, since, func(name string, found *mailindex.Found) { ix.RefineFound(name, fresh, found) })
 }
 
 // sizes lists what is never told by history, of the mail that within finds.
-func (w *work) sizes(ctx context.Context, within gmail.Search, take func(name string, found []sweep.MessageID)) error {
-	dims, found := sizeDimensions(), map[string]ids{}
+func (w *work) sizes(ctx context.Context, ix *mailindex.Index, within gmail.Search, take func(name string, found *mailindex.Found)) error {
+	dims, found := sizeDimensions(), map[string]*mailindex.Found{}
 	for i := range dims {
 		dims[i].search = dims[i].search.And(within)
 	}
-	err := w.listDimensions(ctx, dims, func(name string, list ids) error {
+	err := w.listDimensions(ctx, ix, dims, func(name string, list *mailindex.Found) error {
 		found[name] = list
 		return nil
 	})
@@ -213,7 +213,7 @@ func (w *work) ladder(ctx context.Context, ix *mailindex.Index) error {
 	if !slices.ContainsFunc(sizeDimensions(), func(d dimension) bool { return !ix.HasDimension(d.name) }) {
 		return nil
 	}
-	return w.sizes(ctx, gmail.Search{}, func(name string, found []sweep.MessageID) { ix.SetDimension(name, found) })
+	return w.sizes(ctx, ix, gmail.Search{}, ix.SetFound)
 }
 
 // maxEdges is how many messages are read at most to tell on which side of a step or a bound they are.

@@ -13,7 +13,7 @@ import (
 // settled is the listing once nothing that it lists over several pages has lost a message meanwhile: where Gmail counts pages anew, each
 // message that leaves a result lets the listing pass over another. What loses messages all the time stays in doubt.
 func (l *listing) settled(ctx context.Context, messages int, labels []gmail.Label) (*mailindex.Index, error) {
-	since := l.kept.HistoryID
+	since, gone := l.kept.HistoryID, []mailindex.Change(nil)
 	for try := 1; ; try++ {
 		ix, err := l.index(ctx, messages, labels)
 		if err != nil {
@@ -23,6 +23,8 @@ func (l *listing) settled(ctx context.Context, messages int, labels []gmail.Labe
 		if err != nil {
 			return nil, err
 		}
+		gone = append(gone, lost.gone...)
+		ix.Apply(gone) // the labels that they had were perhaps not listed any more: nothing protects them
 		torn := l.forget(lost)
 		if torn == nil {
 			return ix, nil
@@ -35,10 +37,11 @@ func (l *listing) settled(ctx context.Context, messages int, labels []gmail.Labe
 	}
 }
 
-// losses are the labels that messages lost, and whether one left all listings.
+// losses are the labels that messages lost, whether one left all listings, and what was deleted.
 type losses struct {
 	labels map[string]bool
 	all    bool
+	gone   []mailindex.Change
 }
 
 func (w *work) lost(ctx context.Context, since uint64) (lost losses, end uint64, err error) {
@@ -46,6 +49,9 @@ func (w *work) lost(ctx context.Context, since uint64) (lost losses, end uint64,
 	end, err = w.mbox.History(ctx, since, func(changes []mailindex.Change) error {
 		for _, c := range changes {
 			lost.all = lost.all || c.Kind == mailindex.Deleted || slices.Contains(c.Added, sweep.LabelTrash) || slices.Contains(c.Added, sweep.LabelSpam)
+			if c.Kind == mailindex.Deleted {
+				lost.gone = append(lost.gone, c)
+			}
 			for _, label := range c.Removed {
 				lost.labels[label] = true
 			}
@@ -70,13 +76,13 @@ func (l *listing) forget(lost losses) (torn []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i, found := range l.kept.Ranges {
-		if lost.all && len(found) >= gmail.PageSize {
+		if lost.all && found.Len() >= gmail.PageSize {
 			delete(l.kept.Ranges, i)
 			torn = append(torn, "")
 		}
 	}
 	for name, found := range l.kept.Dimensions {
-		if lost.of(name) && len(found) >= gmail.PageSize {
+		if lost.of(name) && found.Listed() >= gmail.PageSize {
 			delete(l.kept.Dimensions, name)
 			torn = append(torn, name)
 		}

@@ -172,3 +172,47 @@ func TestBuildingTakesLittleMemory(t *testing.T) {
 		t.Fatalf("%d messages", ix.Len())
 	}
 }
+
+// What a listing of a million messages keeps until it is an index: all ids with their threads, and 25 sets of which each holds a third.
+func TestAListingKeepsLittle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a million messages")
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	ix := bigBuilder(1_000_000, r).Finish(modelNow, 1)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var p Packed
+	sets := make([]*Found, 25)
+	for i := range sets {
+		sets[i] = NewFound()
+	}
+	page := make([]Ref, 0, 500)
+	for row, id := range ix.ids {
+		if page = append(page, Ref{id, ix.threads[row]}); len(page) == cap(page) {
+			p.Append(page...)
+			for i := range sets {
+				rows := make([]Ref, 0, 500)
+				for _, ref := range page {
+					if r.IntN(3) == 0 {
+						rows = append(rows, ref)
+					}
+				}
+				sets[i].Add(ix, rows)
+			}
+			page = page[:0]
+		}
+	}
+	p = p.Sorted()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	kept := (after.HeapAlloc - before.HeapAlloc) >> 10
+	t.Logf("%d KiB are kept", kept)
+	if kept > 12<<10 {
+		t.Errorf("%d KiB are kept", kept)
+	}
+	runtime.KeepAlive(ix)
+	runtime.KeepAlive(sets)
+	runtime.KeepAlive(p)
+}

@@ -1,7 +1,6 @@
 package mailindex
 
 import (
-	"cmp"
 	"container/heap"
 	"fmt"
 	"slices"
@@ -17,9 +16,10 @@ type Builder struct {
 	torn   []sweep.MessageID
 }
 
-// run is one page of results, in the order of ids.
+// run is results in the order of ids: the next one, and the rest.
 type run struct {
-	refs  []Ref
+	unpacker
+	n     int
 	slice uint16
 	order int // of arrival: the first listing of an id wins
 }
@@ -38,15 +38,20 @@ func utc(times []time.Time) []time.Time {
 // AddSlice adds results of listing slice i; pages may come in any order and the refs are copied. An id that two slices list
 // (Gmail's seconds overlap at the edges) counts where it came first.
 func (b *Builder) AddSlice(i int, refs []Ref) error {
+	var p Packed
+	p.Append(refs...)
+	return b.AddPacked(i, p.Sorted())
+}
+
+// AddPacked is AddSlice for results in the order of ids.
+func (b *Builder) AddPacked(i int, p Packed) error {
 	if i < 0 || i >= len(b.bounds)-1 || i > maxSlice {
 		return fmt.Errorf("mailindex: there is no date slice %d", i)
 	}
-	if len(refs) == 0 {
-		return nil
+	r := run{unpacker: unpacker{b: p.b}, n: p.n, slice: uint16(i), order: len(b.runs)}
+	if r.next() {
+		b.runs = append(b.runs, r)
 	}
-	refs = slices.Clone(refs)
-	slices.SortStableFunc(refs, func(a, b Ref) int { return cmp.Compare(a.ID, b.ID) })
-	b.runs = append(b.runs, run{refs: refs, slice: uint16(i), order: len(b.runs)})
 	return nil
 }
 
@@ -56,7 +61,7 @@ func (b *Builder) AddSlice(i int, refs []Ref) error {
 func (b *Builder) Finish(asOf time.Time, historyID uint64) *Index {
 	total := 0
 	for _, r := range b.runs {
-		total += len(r.refs)
+		total += r.n
 	}
 	ix := newIndex(b.bounds, total)
 	ix.AsOf, ix.HistoryID = asOf.UTC(), historyID
@@ -78,7 +83,7 @@ func (b *Builder) merge(ix *Index) {
 	heap.Init(&h)
 	for len(h) > 0 {
 		top := &h[0]
-		ref := top.refs[0]
+		ref := top.head
 		switch n := len(ix.ids); {
 		case n == 0 || ix.ids[n-1] != ref.ID:
 			ix.ids, ix.threads = append(ix.ids, ref.ID), append(ix.threads, ref.Thread)
@@ -86,11 +91,11 @@ func (b *Builder) merge(ix *Index) {
 		case ix.slices[n-1] != top.slice:
 			b.torn = append(b.torn, ref.ID)
 		}
-		if top.refs = top.refs[1:]; len(top.refs) == 0 {
+		if top.next() {
+			heap.Fix(&h, 0)
+		} else {
 			heap.Pop(&h)
-			continue
 		}
-		heap.Fix(&h, 0)
 	}
 }
 
@@ -99,7 +104,7 @@ type runHeap []run
 func (h runHeap) Len() int { return len(h) }
 func (h runHeap) Less(i, j int) bool {
 	a, b := h[i], h[j]
-	return a.refs0() < b.refs0() || a.refs0() == b.refs0() && a.order < b.order
+	return a.head.ID < b.head.ID || a.head.ID == b.head.ID && a.order < b.order
 }
 func (h runHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *runHeap) Push(x any)   { *h = append(*h, x.(run)) }
@@ -107,12 +112,4 @@ func (h *runHeap) Pop() any {
 	last := (*h)[len(*h)-1]
 	*h = (*h)[:len(*h)-1]
 	return last
-}
-
-// refs0 is the id at the head of the run; an emptied run is on its way out and sorts last.
-func (r run) refs0() sweep.MessageID {
-	if len(r.refs) == 0 {
-		return ^sweep.MessageID(0)
-	}
-	return r.refs[0].ID
 }

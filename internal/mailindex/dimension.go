@@ -42,10 +42,14 @@ func FromDimension(pattern string) string { return fromPrefix + foldPattern(patt
 // SetDimension says that exactly ids are in the set. Ids that the index does not hold are ignored and counted. Messages in spam and
 // trash keep what was known of them, as listings leave them out.
 func (ix *Index) SetDimension(name string, ids []sweep.MessageID) (ignored int) {
+	found, ignored := ix.find(ids)
+	ix.setRows(name, found)
+	return ignored
+}
+
+func (ix *Index) setRows(name string, found *roaring.Bitmap) {
 	ix.learned = true
-	d := newDimension()
-	d.yes, ignored = ix.find(ids)
-	hidden := ix.hidden()
+	d, hidden := &dimension{yes: found, unknown: roaring.New()}, ix.hidden()
 	if old := ix.dims[name]; old != nil {
 		d.yes.Or(roaring.And(old.yes, hidden))
 		d.unknown = roaring.And(old.unknown, hidden)
@@ -54,21 +58,24 @@ func (ix *Index) SetDimension(name string, ids []sweep.MessageID) (ignored int) 
 	}
 	d.yes.RunOptimize()
 	ix.dims[name] = d
-	return ignored
 }
 
 // RefineDimension is SetDimension for the rows in among only; the rest stays as it was. The dimension must exist.
 func (ix *Index) RefineDimension(name string, among *roaring.Bitmap, ids []sweep.MessageID) (ignored int) {
-	d := ix.dims[name]
-	if d == nil {
+	if ix.dims[name] == nil {
 		return len(ids)
 	}
-	ix.learned = true
 	found, ignored := ix.find(ids)
+	ix.refine(name, among, found)
+	return ignored
+}
+
+func (ix *Index) refine(name string, among, found *roaring.Bitmap) {
+	d := ix.dims[name]
+	ix.learned = true
 	d.yes.AndNot(among)
 	d.yes.Or(roaring.And(found, among))
 	d.unknown.AndNot(among)
-	return ignored
 }
 
 // Doubt says of sets that more may be in them than was listed.

@@ -94,7 +94,7 @@ func (m *mailboxRig) connect(ctx context.Context, email string, g google.Generat
 	if _, err := m.Sim.AddGenerated(email, g); err != nil {
 		return "", fmt.Errorf("fill the mailbox: %w", err)
 	}
-	if err := m.c.Connect(ctx, email); err != nil {
+	if _, err := until(ctx, 2*time.Minute, "the API takes another consent from this address", func() (bool, error) { return m.c.Connect(ctx, email) == nil, nil }); err != nil {
 		return "", err
 	}
 	return m.mailboxOf(ctx, email)
