@@ -20,7 +20,7 @@ func client(t *testing.T, url string) *redis.Client {
 		t.Fatal(err)
 	}
 	options.ContextTimeoutEnabled = true
-	options.DialTimeout, options.MaxRetries, options.DialerRetries = 200*time.Millisecond, -1, 1
+	options.MaxRetries, options.DialerRetries = -1, 1
 	c := redis.NewClient(options)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
