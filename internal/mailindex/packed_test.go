@@ -87,6 +87,11 @@ func TestWhatIsFoundIsTheSetThatItsIDsMake(t *testing.T) {
 		f.Add(byRows, page)
 		f.Add(byRows, page)
 		f = again(t, f)
+		if len(b.letters) > 0 {
+			gone := []Change{{Kind: Deleted, ID: b.letters[0].id, Thread: b.letters[0].thread}}
+			byIDs.Apply(gone)
+			byRows.Apply(gone)
+		}
 		byIDs.SetDimension(name, ids)
 		byRows.SetFound(name, f)
 		if want := byIDs.dims[name]; !byRows.dims[name].yes.Equals(want.yes) || !byRows.dims[name].unknown.Equals(want.unknown) {
@@ -95,9 +100,17 @@ func TestWhatIsFoundIsTheSetThatItsIDsMake(t *testing.T) {
 		if f.Listed() != 2*len(page) || byIDs.RowsID() != byRows.RowsID() {
 			t.Fatal("not all is counted, or the same rows are called others")
 		}
-		byRows.add(1<<62, 1)
-		if byIDs.RowsID() == byRows.RowsID() {
+		for _, ix := range []*Index{byIDs, byRows} {
+			ix.add(1<<62, 1)
+		}
+		same := byIDs.RowsID()
+		byIDs.ids[len(byIDs.ids)-1]++
+		if byRows.RowsID() != same || byIDs.RowsID() == same {
 			t.Fatal("other rows are called the same")
+		}
+		byRows.add(1<<63, 1)
+		if byRows.RowsID() == same {
+			t.Fatal("more rows are called the same")
 		}
 	})
 }
