@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"mailsweep/internal/account"
+	"mailsweep/internal/sweep"
 )
 
 type allowlistInput struct {
@@ -19,8 +20,8 @@ type allowlistInput struct {
 type allowlistOutput struct{ Body account.Allowlist }
 
 func (s *server) allowlistRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/ip-allowlist", name: "get-ip-allowlist", tag: "keys", summary: "From where the account may be used"}, s.allowlist)
-	add(s, api, operation{method: http.MethodPut, path: "/api/v1/ip-allowlist", name: "put-ip-allowlist", tag: "keys", errors: []int{409},
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/ip-allowlist", name: "get-ip-allowlist", role: sweep.Viewer, tag: "keys", summary: "From where the account may be used"}, s.allowlist)
+	add(s, api, operation{method: http.MethodPut, path: "/api/v1/ip-allowlist", name: "put-ip-allowlist", role: sweep.Owner, tag: "keys", errors: []int{409},
 		summary: "Say from where the account may be used, by people and by keys (enterprise)"}, s.putAllowlist)
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"mailsweep/internal/account"
+	"mailsweep/internal/sweep"
 )
 
 type signupInput struct {
@@ -65,9 +66,9 @@ func (s *server) authRoutes(api huma.API) {
 		summary: "Ask for the verification mail again"}, s.resend)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/login", name: "login", tag: "auth", open: true, errors: []int{401, 403},
 		summary: "Sign in: an access token for 24 hours"}, s.login)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/logout", name: "logout", tag: "auth", owing: true,
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/logout", name: "logout", role: sweep.Viewer, tag: "auth", owing: true,
 		summary: "Sign out: every token of the person ends"}, s.logout)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/me", name: "me", tag: "auth", owing: true, summary: "Who is signed in, with plan and features"}, s.me)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/me", name: "me", role: sweep.Viewer, tag: "auth", owing: true, summary: "Who is signed in, with plan and features"}, s.me)
 }
 
 func (s *server) signup(ctx context.Context, in *signupInput) (*mailedOutput, error) {

@@ -86,13 +86,13 @@ func accepted(job sweep.JobView, err error) (*acceptedOutput, error) {
 }
 
 func (s *server) cleanupRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/analyze", name: "analyze", scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/analyze", name: "analyze", role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
 		summary: "Analyze a mailbox; free. While one is open, that job is answered"}, s.analyze)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/dry-run", name: "dry-run", scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/dry-run", name: "dry-run", role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
 		summary: "Preview a cleanup: freezes the set of messages; free, changes nothing"}, s.dryRun)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/execute", name: "execute", scope: sweep.ScopeExecute, tag: "cleanup", status: 202, errors: []int{402, 404, 409, 410},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/execute", name: "execute", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "cleanup", status: 202, errors: []int{402, 404, 409, 410},
 		summary: "Execute a cleanup plan: those messages or fewer, never one more"}, s.execute)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/count", name: "count", scope: sweep.ScopeAnalyze, tag: "cleanup", errors: []int{404},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/count", name: "count", role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", errors: []int{404},
 		summary: "Count matches from the index, live; costs no Gmail units"}, s.count)
 }
 

@@ -70,11 +70,26 @@ func (s *server) enter(c echo.Context, protected bool, op map[string]any) error 
 	if err := s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute)); err != nil {
 		return err
 	}
-	scope, _ := op[scoped].(sweep.Scope)
-	if err := a.MayUse(scope); err != nil || op[owing] == true {
+	if err := mayAsDeclared(a, plan, op); err != nil || op[owing] == true {
 		return err
 	}
 	return s.settled(ctx, a)
+}
+
+// mayAsDeclared compares who calls with what the operation declares: a key's scope, a role, a feature of the plan.
+func mayAsDeclared(a sweep.Actor, plan sweep.Plan, op map[string]any) error {
+	scope, _ := op[scoped].(sweep.Scope)
+	if err := a.MayUse(scope); err != nil {
+		return err
+	}
+	role, _ := op[needing].(sweep.Role)
+	if err := a.MayAs(role); err != nil {
+		return err
+	}
+	if feature, _ := op[featured].(sweep.Feature); feature != "" {
+		return plan.Require(feature)
+	}
+	return nil
 }
 
 // settled refuses who owes the second factor that the customer demands.

@@ -50,18 +50,18 @@ type undoInput struct {
 }
 
 func (s *server) jobRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs", name: "list-jobs", scope: sweep.ScopeRead, tag: "jobs", errors: []int{422}, summary: "Jobs, newest first"}, s.jobs)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs/{id}", name: "get-job", scope: sweep.ScopeRead, tag: "jobs", errors: []int{422},
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs", name: "list-jobs", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "jobs", errors: []int{422}, summary: "Jobs, newest first"}, s.jobs)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs/{id}", name: "get-job", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "jobs", errors: []int{422},
 		summary: "A job; with wait, as soon as it changes"}, s.job)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs/{id}/events", name: "follow-job", scope: sweep.ScopeRead, tag: "jobs",
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs/{id}/events", name: "follow-job", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "jobs",
 		summary: "Server-sent events: job at each change, then end"}, s.follow)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", name: "cancel-job", scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/cancel", name: "cancel-job", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
 		summary: "Stop a job at its next batch's edge; what was done can be undone"}, s.cancel)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/pause", name: "pause-job", scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/pause", name: "pause-job", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
 		summary: "Let a job rest at its next batch's edge; it keeps its quota and its mailbox, for a week at most"}, s.pause)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/resume", name: "resume-job", scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/resume", name: "resume-job", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
 		summary: "Let a paused job go on where it was"}, s.resume)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/undo", name: "undo-job", scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409, 410, 422},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/undo", name: "undo-job", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409, 410, 422},
 		summary: "Restore the labels of every message that an execute changed"}, s.undo)
 }
 

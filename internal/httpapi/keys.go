@@ -35,11 +35,11 @@ type keysOutput struct {
 }
 
 func (s *server) keyRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/api-keys", name: "list-api-keys", tag: "keys", summary: "The account's API keys, the newest first"}, s.listKeys)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/api-keys", name: "make-api-key", tag: "keys", status: 201, errors: []int{409},
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/api-keys", name: "list-api-keys", role: sweep.Viewer, tag: "keys", summary: "The account's API keys, the newest first"}, s.listKeys)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/api-keys", name: "make-api-key", role: sweep.Operator, feature: sweep.APIKeys, tag: "keys", status: 201, errors: []int{409},
 		summary: "Make an API key: it is shown this once"}, s.makeKey)
-	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/api-keys/{id}", name: "revoke-api-key", tag: "keys", summary: "End an API key"}, s.revokeKey)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/api-keys/{id}/rotate", name: "rotate-api-key", tag: "keys", status: 201, errors: []int{409},
+	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/api-keys/{id}", name: "revoke-api-key", role: sweep.Operator, tag: "keys", summary: "End an API key"}, s.revokeKey)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/api-keys/{id}/rotate", name: "rotate-api-key", role: sweep.Operator, feature: sweep.APIKeys, tag: "keys", status: 201, errors: []int{409},
 		summary: "Make a key in the place of another, which ends after an overlap"}, s.rotateKey)
 }
 

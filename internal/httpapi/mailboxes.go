@@ -74,15 +74,15 @@ type sendersOutput struct {
 }
 
 func (s *server) mailboxRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes", name: "list-mailboxes", scope: sweep.ScopeRead, tag: "mailboxes", summary: "The connected mailboxes, oldest first"}, s.mailboxes)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect", name: "connect-mailbox", tag: "mailboxes", errors: []int{402, 404},
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes", name: "list-mailboxes", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "The connected mailboxes, oldest first"}, s.mailboxes)
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect", name: "connect-mailbox", role: sweep.Operator, tag: "mailboxes", errors: []int{402, 404},
 		summary: "Begin to connect a Gmail account: open authorize_url in a browser"}, s.connect)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect/complete", name: "complete-connect", tag: "mailboxes", errors: []int{402, 404, 409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect/complete", name: "complete-connect", role: sweep.Operator, tag: "mailboxes", errors: []int{402, 404, 409},
 		summary: "Attach the account that was consented to; only whoever began can"}, s.completeConnect)
-	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/mailboxes/{id}", name: "disconnect-mailbox", tag: "mailboxes", status: 204,
+	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/mailboxes/{id}", name: "disconnect-mailbox", role: sweep.Operator, tag: "mailboxes", status: 204,
 		summary: "Disconnect: disabled now, revoked at Google within a minute"}, s.disconnect)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/analysis", name: "get-analysis", scope: sweep.ScopeRead, tag: "mailboxes", summary: "The latest analysis"}, s.analysis)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/senders", name: "list-senders", scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All senders of a mailbox"}, s.senders)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/analysis", name: "get-analysis", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "The latest analysis"}, s.analysis)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/senders", name: "list-senders", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All senders of a mailbox"}, s.senders)
 	add(s, api, operation{method: http.MethodGet, path: "/oauth/google/callback", name: "google-callback", tag: "mailboxes", status: 302, open: true, errors: []int{422},
 		summary: "Where Google sends the browser after consent"}, s.callback)
 }

@@ -52,9 +52,9 @@ type plansOutput struct {
 }
 
 func (s *server) planRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/cleanup-plans/{id}", name: "get-cleanup-plan", scope: sweep.ScopeRead, tag: "cleanup", errors: []int{410},
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/cleanup-plans/{id}", name: "get-cleanup-plan", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "cleanup", errors: []int{410},
 		summary: "A cleanup plan: the frozen set of a preview"}, s.cleanupPlan)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/cleanup-plans/{id}/messages", name: "list-plan-messages", scope: sweep.ScopeRead, tag: "cleanup", errors: []int{410, 422},
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/cleanup-plans/{id}/messages", name: "list-plan-messages", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "cleanup", errors: []int{410, 422},
 		summary: "Every message of the set, or what was kept back and why"}, s.planMessages)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/billing/plans", name: "list-plans", tag: "usage", open: true, summary: "The plans on offer"}, s.plansOnOffer)
 }

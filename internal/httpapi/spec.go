@@ -54,17 +54,21 @@ func spec(api huma.API) []byte {
 type operation struct {
 	method, path, name, summary, tag string
 	status                           int
-	open                             bool        // needs nobody signed in
-	errors                           []int       // besides those that every such route can answer
-	unlimited                        bool        // not counted against any allowance
-	owing                            bool        // open to who owes a second factor that the customer demands
-	scope                            sweep.Scope // that an API key needs; "": no key may
+	open                             bool          // needs nobody signed in
+	errors                           []int         // besides those that every such route can answer
+	unlimited                        bool          // not counted against any allowance
+	owing                            bool          // open to who owes a second factor that the customer demands
+	scope                            sweep.Scope   // that an API key needs; "": no key may
+	role                             sweep.Role    // that whoever is signed in has at least; "": nobody may, so each route says it
+	feature                          sweep.Feature // that the plan has to carry; "": every plan's
 }
 
 const (
 	unlimited = "unlimited"
 	owing     = "owing"
 	scoped    = "scope"
+	needing   = "role"
+	featured  = "feature"
 )
 
 // add registers an operation with a handler that returns coded errors.
@@ -79,7 +83,8 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	if o.scope != "" {
 		op.Security = append(op.Security, map[string][]string{keyScheme: {string(o.scope)}})
 	}
-	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope}
+	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope, needing: o.role, featured: o.feature}
+	op.Extensions = o.told()
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	op.Errors = o.statuses(takesBody)
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
@@ -89,6 +94,18 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 		}
 		return out, nil
 	})
+}
+
+// told is what the document says of who may.
+func (o operation) told() map[string]any {
+	words := map[string]any{}
+	if !o.open {
+		words["x-role"] = o.role
+	}
+	if o.feature != "" {
+		words["x-feature"] = o.feature
+	}
+	return words
 }
 
 // statuses lists what can go wrong with every operation of this sort.

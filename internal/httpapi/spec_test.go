@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/httpapi"
+	"mailsweep/internal/sweep"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -38,6 +39,7 @@ type document struct {
 
 type described struct {
 	OperationID string
+	Role        sweep.Role `json:"x-role"`
 	Security    []map[string][]string
 	RequestBody *struct{ Required bool }
 	Responses   map[string]struct{ Content map[string]any }

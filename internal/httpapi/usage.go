@@ -37,10 +37,10 @@ type keepListOutput struct {
 }
 
 func (s *server) usageRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/gmail/history", name: "history", scope: sweep.ScopeRead, tag: "usage", errors: []int{422}, summary: "What was cleaned, newest first, with totals"}, s.history)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/gmail/usage", name: "usage", scope: sweep.ScopeRead, tag: "usage", summary: "What this month's quota holds"}, s.usage)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/keep-list", name: "get-keep-list", scope: sweep.ScopeRead, tag: "mailboxes", summary: "Senders and domains that are never cleaned"}, s.keepList)
-	add(s, api, operation{method: http.MethodPut, path: "/api/v1/keep-list", name: "put-keep-list", tag: "mailboxes", summary: "Replace the keep list"}, s.putKeepList)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/gmail/history", name: "history", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "usage", errors: []int{422}, summary: "What was cleaned, newest first, with totals"}, s.history)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/gmail/usage", name: "usage", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "usage", summary: "What this month's quota holds"}, s.usage)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/keep-list", name: "get-keep-list", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "Senders and domains that are never cleaned"}, s.keepList)
+	add(s, api, operation{method: http.MethodPut, path: "/api/v1/keep-list", name: "put-keep-list", role: sweep.Operator, tag: "mailboxes", summary: "Replace the keep list"}, s.putKeepList)
 }
 
 func (s *server) history(ctx context.Context, in *historyInput) (*historyOutput, error) {

@@ -57,6 +57,18 @@ func (a Actor) MayRun() error {
 	return nil
 }
 
+// MayAs says whether the actor's role is the one that a route declares, or a greater; nil or Forbidden. What declares no role, or one that
+// nobody knows, is for nobody.
+func (a Actor) MayAs(needs Role) error {
+	if least := needs.rank(); least > 0 && a.Role.rank() >= least {
+		return nil
+	}
+	return Errorf(Forbidden, "your role in this account does not allow this")
+}
+
+// rank orders the roles: each may what those below it may; 0 for what is no role.
+func (r Role) rank() int { return slices.Index([]Role{Viewer, Operator, Owner}, r) + 1 }
+
 // MayUse says whether the actor may use what needs a scope; nil or Forbidden. "" is for people only; people need no scopes.
 func (a Actor) MayUse(s Scope) error {
 	switch {

@@ -25,3 +25,20 @@ func TestOnlyAKnownRoleRunsAndOnlyAScopeOfItsOwnLetsAKey(t *testing.T) {
 		}
 	}
 }
+
+func TestARoleMayWhatThoseBelowItMayAndNobodyWhatIsNotDeclared(t *testing.T) {
+	t.Parallel()
+	roles := []Role{Viewer, Operator, Owner}
+	for i, has := range roles {
+		for j, needs := range roles {
+			if got := (Actor{Role: has}).MayAs(needs) == nil; got != (i >= j) {
+				t.Errorf("%s as %s: %v", has, needs, got)
+			}
+		}
+		for _, nobodys := range []Role{"", "admin"} {
+			if (Actor{Role: has}).MayAs(nobodys) == nil || (Actor{Role: nobodys}).MayAs(has) == nil || (Actor{Role: nobodys}).MayAs(nobodys) == nil {
+				t.Errorf("%q is a role", nobodys)
+			}
+		}
+	}
+}

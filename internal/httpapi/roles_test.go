@@ -1,0 +1,95 @@
+package httpapi_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"mailsweep/internal/sweep"
+)
+
+// What takes more than a viewer, by operation: written here once more, so that a declaration cannot be wrong and its test with it.
+var (
+	forOperators = []string{"analyze", "dry-run", "execute", "count", "cancel-job", "pause-job", "resume-job", "undo-job", "connect-mailbox", "complete-connect", "disconnect-mailbox",
+		"put-keep-list", "make-api-key", "revoke-api-key", "rotate-api-key"}
+	forOwners = []string{"put-demands", "put-ip-allowlist"}
+)
+
+// patience is how long a test waits for what a second must bring, on a machine that is busy with others.
+const patience = 15 * time.Second
+
+func neededBy(operation string) sweep.Role {
+	switch {
+	case slices.Contains(forOwners, operation):
+		return sweep.Owner
+	case slices.Contains(forOperators, operation):
+		return sweep.Operator
+	}
+	return sweep.Viewer
+}
+
+// signIn gives a fresh token of somebody's.
+func (r *rig) signIn(t *testing.T, email string) string {
+	t.Helper()
+	a := r.call(t, "POST", "/api/v1/auth/login", "", `{"email":"`+email+`","password":"`+good+`"}`)
+	require.Equal(t, 200, a.StatusCode, string(a.body))
+	return a.object(t)["access_token"].(string)
+}
+
+// Every route of the document, with people of each role: it opens for the role that it takes and for those above, and for no other.
+func TestARoleDoesWhatItsRoutesDeclareAndNothingElse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, role := range []sweep.Role{sweep.Viewer, sweep.Operator, sweep.Owner} {
+		r.member(t, string(role)+"@example.com")
+		_, err := r.root.Exec(t.Context(), "UPDATE members SET role = $1 WHERE user_id = (SELECT id FROM users WHERE email = $2)", role, string(role)+"@example.com")
+		require.NoError(t, err)
+	}
+	_, err := r.root.Exec(t.Context(), "UPDATE customers SET plan = 'enterprise', plan_version = plan_version + 1")
+	require.NoError(t, err)
+	seen := map[sweep.Role]int{}
+	for path, methods := range parsedSpec(t).Paths {
+		for method, op := range methods {
+			if len(op.Security) == 0 {
+				require.Empty(t, op.Role, "%s %s is open", method, path)
+				continue
+			}
+			needs := neededBy(op.OperationID)
+			require.Equal(t, needs, op.Role, op.OperationID)
+			seen[needs]++
+			allowed := false
+			for _, role := range []sweep.Role{sweep.Viewer, sweep.Operator, sweep.Owner} {
+				allowed = allowed || role == needs
+				filled := strings.NewReplacer("{id}", "job_00000000000000000000000000000000").Replace(path)
+				body := map[bool]string{true: "{}"}[method == "post" || method == "put" || method == "patch"]
+				a := r.call(t, strings.ToUpper(method), filled, r.signIn(t, string(role)+"@example.com"), body)
+				require.NotEqual(t, 401, a.StatusCode, "%s %s", method, path)
+				require.Less(t, a.StatusCode, 500, "%s %s", method, path)
+				forbidden := a.StatusCode == 403 && a.object(t)["code"] == "forbidden"
+				require.Equal(t, !allowed, forbidden, "%s %s as %s: %s", method, path, role, a.body)
+			}
+		}
+	}
+	require.Equal(t, len(forOperators), seen[sweep.Operator])
+	require.Equal(t, len(forOwners), seen[sweep.Owner])
+	require.Greater(t, seen[sweep.Viewer], 15)
+}
+
+// What a plan does not carry is refused before anything is read of the request.
+func TestAFeatureIsAskedForAsItsRouteDeclares(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	token := r.member(t, "ada@example.com")
+	require.Equal(t, 422, r.call(t, "POST", "/api/v1/api-keys", token, "{}").StatusCode, "a trial carries it")
+	_, err := r.root.Exec(t.Context(), "UPDATE customers SET trial_ends_at = now(), plan_version = plan_version + 1")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		a := r.call(t, "POST", "/api/v1/api-keys", token, "{}")
+		return a.StatusCode == 403 && a.object(t)["code"] == "feature_not_in_plan"
+	}, patience, 20*time.Millisecond)
+	require.Equal(t, 200, r.call(t, "GET", "/api/v1/api-keys", token, "").StatusCode)
+	require.Equal(t, 404, r.call(t, "DELETE", "/api/v1/api-keys/key_00000000000000000000000000000000", token, "").StatusCode, "whoever has keys can end them")
+}
