@@ -55,6 +55,7 @@ var may = map[string][]string{
 	"internal/sim/google/mbox":  {},
 	"internal/sim/google/query": {},
 	"internal/sim/smtp":         {},
+	"internal/sim/kms":          {},
 
 	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/dev/bench", "internal/dev/emulate", "internal/dev/trust", "internal/sim/google"},
 	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp"},
@@ -80,7 +81,7 @@ var owners = map[string][]string{
 	"github.com/redis/go-redis":           {"internal/queue", "internal/ratelimit", "internal/app", "internal/testkit", "internal/faults"},
 	"github.com/Shopify/toxiproxy":        {"internal/faults"},
 	"github.com/go-redis/redis_rate":      {"internal/ratelimit"},
-	"google.golang.org/api":               {"internal/gmail"},
+	"google.golang.org/api":               {"internal/gmail", "internal/secret"},
 	"golang.org/x/oauth2":                 {"internal/gmail"},
 	"github.com/stripe/":                  {"internal/billing"},
 	"github.com/golang-jwt/":              {"internal/account"},

@@ -21,6 +21,7 @@ func (c *Config) check(found *problems) {
 	c.checkWords(found)
 	c.checkAddresses(found)
 	c.checkKeys(found)
+	c.checkKeysets(found)
 	c.checkOps(found)
 	c.checkRedis(found)
 	c.checkNumbers(found)
@@ -115,7 +116,7 @@ func (c *Config) listeners() map[string]string {
 
 func (c *Config) urls() map[string]string {
 	return map[string]string{
-		"PUBLIC_URL": c.HTTP.PublicURL, "GMAIL_BASE_URL": c.Gmail.BaseURL,
+		"PUBLIC_URL": c.HTTP.PublicURL, "KMS_URL": c.Keys.KMSURL, "GMAIL_BASE_URL": c.Gmail.BaseURL,
 		"GOOGLE_AUTH_URL": c.Google.AuthURL, "GOOGLE_TOKEN_URL": c.Google.TokenURL, "GOOGLE_REVOKE_URL": c.Google.RevokeURL,
 		"GOOGLE_USERINFO_URL": c.Google.UserInfoURL, "GOOGLE_CERTS_URL": c.Google.CertsURL,
 	}

@@ -147,6 +147,8 @@ type Keys struct {
 	TokenPublic  Secret `env:"TOKEN_KEYSET_PUBLIC" need:"api" only:"api" desc:"file with the keyset that seals Gmail tokens; outside production also the JSON itself or its base64"`
 	TokenPrivate Secret `env:"TOKEN_KEYSET_PRIVATE" need:"worker" only:"worker" desc:"file (mode 0600) with the keyset that opens Gmail tokens; given to the worker alone"`
 	Index        Secret `env:"INDEX_KEYSET" need:"api,worker,scheduler" desc:"file (mode 0600) with the keyset that wraps each customer's data key"`
+	KEK          string `env:"KEYSET_KEK" desc:"key in Google Cloud KMS that the files of TOKEN_KEYSET_PRIVATE and INDEX_KEYSET are encrypted under: gcp-kms://projects/P/locations/L/keyRings/R/cryptoKeys/K; empty: they are in clear"`
+	KMSURL       string `env:"KMS_URL" desc:"Google Cloud KMS; empty means Google's; outside production another one is asked without a login"`
 	BcryptCost   int    `env:"BCRYPT_COST" envDefault:"12" desc:"bcrypt cost of passwords; at least 12 in production"`
 }
 

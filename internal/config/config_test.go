@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -35,18 +36,33 @@ func good(t *testing.T, process string) map[string]string {
 		"ENV": "production", "PUBLIC_URL": "https://mailsweep.example/", "MAIL_FROM": "Mailsweep <hello@mailsweep.example>",
 		"SMTP_ADDR": "smtp.example:587", "SMTP_PASSWORD": "p-Vq83nfAAkz", "GOOGLE_CLIENT_ID": "id", "GOOGLE_CLIENT_SECRET": "GOCSPX-9zqkfa0",
 		"JWT_KEYS": "k2:" + key(1) + ",k1:" + key(2), "PASSWORD_PEPPERS": "p1:" + key(3), "PSEUDONYM_KEY": key(4),
-		"TOKEN_KEYSET_PUBLIC": "/run/secrets/token-public.json", "INDEX_KEYSET": "/run/secrets/index.json",
+		"TOKEN_KEYSET_PUBLIC": written(t, clearKeyset, 0o600), "INDEX_KEYSET": written(t, clearKeyset, 0o600),
 		"DATABASE_URL": "postgres://boot:Zk3vnq@db/mailsweep", "API_DATABASE_URL": "postgres://app:Qm2nvx@db/mailsweep",
 		"WORKER_DATABASE_URL": "postgres://worker:Lw9xme@db/mailsweep", "SCHEDULER_DATABASE_URL": "postgres://scheduler:Vv0ska@db/mailsweep",
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
 	}
 	if process == Worker {
-		m["TOKEN_KEYSET_PRIVATE"] = "/run/secrets/token-private.json"
+		m["TOKEN_KEYSET_PRIVATE"] = written(t, clearKeyset, 0o600)
 	}
 	for i, role := range []string{"OWNER", "APP", "WORKER", "SCHEDULER", "OPS"} {
 		m["DB_"+role+"_PASSWORD"] = key(byte(100 + i))
 	}
 	return m
+}
+
+const (
+	clearKeyset     = `{"primaryKeyId":7,"key":[]}`
+	encryptedKeyset = `{"encryptedKeyset":"c2VhbGVk","keysetInfo":{"primaryKeyId":7}}`
+)
+
+// written is a file of the test's.
+func written(t *testing.T, text string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := errors.Join(os.WriteFile(path, []byte(text), mode), os.Chmod(path, mode)); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func with(m map[string]string, pairs ...string) map[string]string {
@@ -104,7 +120,7 @@ type badSetting struct {
 }
 
 func badSettings() []badSetting {
-	inline := `{"primaryKeyId":7,"key":[]}`
+	inline := clearKeyset
 	return []badSetting{
 		{API, "ENV", []string{"ENV", "prod"}},
 		{API, "JWT_KEYS", []string{"JWT_KEYS", ""}},

@@ -17,22 +17,6 @@ func (c *Config) checkSeams(found *problems) {
 	if c.Keys.BcryptCost < 12 {
 		found.add("BCRYPT_COST", "must be at least 12 in production")
 	}
-	for name, keyset := range map[string]Secret{
-		"TOKEN_KEYSET_PUBLIC": c.Keys.TokenPublic, "TOKEN_KEYSET_PRIVATE": c.Keys.TokenPrivate, "INDEX_KEYSET": c.Keys.Index,
-	} {
-		if isInlineKeyset(keyset.Reveal()) {
-			found.add(name, "must be a file in production, not the keyset itself")
-		}
-	}
-}
-
-// isInlineKeyset recognizes a keyset's JSON, plain or in base64.
-func isInlineKeyset(ref string) bool {
-	if strings.HasPrefix(strings.TrimSpace(ref), "{") {
-		return true
-	}
-	decoded, err := decodeBase64(ref)
-	return err == nil && strings.HasPrefix(strings.TrimSpace(string(decoded)), "{")
 }
 
 // wellKnown are passwords that stand in manuals and compose files.

@@ -32,28 +32,47 @@ func (c Context) bytes() ([]byte, error) {
 }
 
 // TokenSealer holds the public half: it can seal and never open.
-type TokenSealer struct{ encrypt tink.HybridEncrypt }
+type TokenSealer struct{ *ring[tink.HybridEncrypt] }
 
 // NewTokenSealer takes the public keyset's JSON; it refuses one that holds private keys.
 func NewTokenSealer(publicJSON []byte) (*TokenSealer, error) {
-	handle, err := keyset.ReadWithNoSecrets(keyset.NewJSONReader(bytes.NewReader(publicJSON)))
+	return FollowTokenSealer(Source{fixed: publicJSON})
+}
+
+// FollowTokenSealer takes the public keyset from a source, now and at each Renew.
+func FollowTokenSealer(source Source) (*TokenSealer, error) {
+	r, err := newRing(source, parsePublic, func(h *keyset.Handle) (tink.HybridEncrypt, error) {
+		encrypt, err := hybrid.NewHybridEncrypt(h)
+		if err != nil {
+			return nil, errors.New("the keyset is for another use")
+		}
+		return encrypt, nil
+	})
 	if err != nil {
-		return nil, errors.New("token sealer: it is not a public keyset")
+		return nil, fmt.Errorf("token sealer: %w", err)
 	}
-	encrypt, err := hybrid.NewHybridEncrypt(handle)
+	return &TokenSealer{r}, nil
+}
+
+func parsePublic(text []byte) (*keyset.Handle, error) {
+	handle, err := keyset.ReadWithNoSecrets(keyset.NewJSONReader(bytes.NewReader(text)))
 	if err != nil {
-		return nil, errors.New("token sealer: the keyset is for another use")
+		return nil, errors.New("it is not a public keyset")
 	}
-	return &TokenSealer{encrypt}, nil
+	return handle, nil
 }
 
 // Seal encrypts for the worker and binds the result to its place.
 func (s *TokenSealer) Seal(plain []byte, c Context) ([]byte, error) {
+	return seal(s.current(), plain, c)
+}
+
+func seal(encrypt tink.HybridEncrypt, plain []byte, c Context) ([]byte, error) {
 	info, err := c.bytes()
 	if err != nil {
 		return nil, fmt.Errorf("seal token: %w", err)
 	}
-	sealed, err := s.encrypt.Encrypt(plain, info)
+	sealed, err := encrypt.Encrypt(plain, info)
 	if err != nil {
 		return nil, fmt.Errorf("seal token: %w", err)
 	}
@@ -61,19 +80,40 @@ func (s *TokenSealer) Seal(plain []byte, c Context) ([]byte, error) {
 }
 
 // TokenOpener holds the private half.
-type TokenOpener struct{ decrypt tink.HybridDecrypt }
+type TokenOpener struct{ *ring[tokenPair] }
+
+type tokenPair struct {
+	tink.HybridDecrypt
+	tink.HybridEncrypt
+}
 
 // NewTokenOpener takes the private keyset's JSON.
 func NewTokenOpener(privateJSON []byte) (*TokenOpener, error) {
-	handle, err := parseSecret(privateJSON)
+	return FollowTokenOpener(Source{Name: TokenKeyset, fixed: privateJSON})
+}
+
+// FollowTokenOpener takes the private keyset from a source, now, at each Renew, and when it meets a key that it does not know.
+func FollowTokenOpener(source Source) (*TokenOpener, error) {
+	r, err := newRing(source, parseSecret, newTokenPair)
 	if err != nil {
 		return nil, fmt.Errorf("token opener: %w", err)
 	}
-	decrypt, err := hybrid.NewHybridDecrypt(handle)
-	if err != nil {
-		return nil, errors.New("token opener: the keyset is for another use")
+	return &TokenOpener{r}, nil
+}
+
+func newTokenPair(h *keyset.Handle) (p tokenPair, err error) {
+	anotherUse := errors.New("the keyset is for another use")
+	if p.HybridDecrypt, err = hybrid.NewHybridDecrypt(h); err != nil {
+		return p, anotherUse
 	}
-	return &TokenOpener{decrypt}, nil
+	public, err := h.Public()
+	if err != nil {
+		return p, anotherUse
+	}
+	if p.HybridEncrypt, err = hybrid.NewHybridEncrypt(public); err != nil {
+		return p, anotherUse
+	}
+	return p, nil
 }
 
 // Open decrypts what Seal made for the same context.
@@ -82,11 +122,20 @@ func (o *TokenOpener) Open(sealed []byte, c Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open token: %w", err)
 	}
-	plain, err := o.decrypt.Decrypt(sealed, info)
+	plain, err := o.holding(sealedBy(sealed)).Decrypt(sealed, info)
 	if err != nil {
 		return nil, fmt.Errorf("open token: %w", err)
 	}
 	return plain, nil
+}
+
+// Reseal seals what was sealed under any key for the same context under the primary one.
+func (o *TokenOpener) Reseal(sealed []byte, c Context) ([]byte, error) {
+	plain, err := o.Open(sealed, c)
+	if err != nil {
+		return nil, err
+	}
+	return seal(o.current(), plain, c)
 }
 
 // NewToken makes a token for one reader (32 random bytes in base64url, 43 characters) and the hash to store for it.

@@ -17,7 +17,7 @@ const cachedBoxes = 1024
 
 // Vault wraps each customer's data key with the index keyset. Destroying the wrapped key destroys what its box sealed.
 type Vault struct {
-	master tink.AEAD
+	*ring[tink.AEAD] // the master key
 
 	mu    sync.Mutex
 	order *list.List // newest first; values are *cachedBox
@@ -32,15 +32,22 @@ type cachedBox struct {
 
 // NewVault takes the index keyset's JSON.
 func NewVault(indexJSON []byte) (*Vault, error) {
-	handle, err := parseSecret(indexJSON)
+	return FollowVault(Source{Name: IndexKeyset, fixed: indexJSON})
+}
+
+// FollowVault takes the index keyset from a source, now, at each Renew, and when it meets a key that it does not know.
+func FollowVault(source Source) (*Vault, error) {
+	master, err := newRing(source, parseSecret, func(h *keyset.Handle) (tink.AEAD, error) {
+		master, err := aead.New(h)
+		if err != nil {
+			return nil, errors.New("the keyset is for another use")
+		}
+		return master, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("vault: %w", err)
 	}
-	master, err := aead.New(handle)
-	if err != nil {
-		return nil, errors.New("vault: the keyset is for another use")
-	}
-	return &Vault{master: master, order: list.New(), boxes: map[string]*list.Element{}}, nil
+	return &Vault{ring: master, order: list.New(), boxes: map[string]*list.Element{}}, nil
 }
 
 func dataKeyContext(customerID string) []byte { return []byte("data key|" + customerID + "|v1") }
@@ -54,12 +61,37 @@ func (v *Vault) NewDataKey(customerID string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
+	return v.wrap(handle, customerID)
+}
+
+func (v *Vault) wrap(dataKey *keyset.Handle, customerID string) ([]byte, error) {
 	var wrapped bytes.Buffer
-	err = handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), v.master, dataKeyContext(customerID))
+	err := dataKey.WriteWithAssociatedData(keyset.NewBinaryWriter(&wrapped), v.current(), dataKeyContext(customerID))
+	return wrapped.Bytes(), doing(err, "wrap data key")
+}
+
+func (v *Vault) unwrap(wrapped []byte, customerID string) (*keyset.Handle, error) {
+	master := v.holding(wrappedBy(wrapped))
+	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(wrapped)), master, dataKeyContext(customerID))
+	return handle, doing(err, "unwrap data key of "+customerID)
+}
+
+// wrappedBy is the id of the key that wrapped a data key; 0 when it bears none.
+func wrappedBy(wrapped []byte) uint32 {
+	set, err := keyset.NewBinaryReader(bytes.NewReader(wrapped)).ReadEncrypted()
 	if err != nil {
-		return nil, fmt.Errorf("wrap data key: %w", err)
+		return 0
 	}
-	return wrapped.Bytes(), nil
+	return sealedBy(set.GetEncryptedKeyset())
+}
+
+// Rewrap wraps a customer's data key, wrapped under any key, under the primary one. The data key stays the same.
+func (v *Vault) Rewrap(wrapped []byte, customerID string) ([]byte, error) {
+	dataKey, err := v.unwrap(wrapped, customerID)
+	if err != nil {
+		return nil, err
+	}
+	return v.wrap(dataKey, customerID)
 }
 
 // Box unwraps a customer's data key; another customer's wrapped key fails.
@@ -67,10 +99,9 @@ func (v *Vault) Box(wrapped []byte, customerID string) (*Box, error) {
 	if box := v.cached(wrapped, customerID); box != nil {
 		return box, nil
 	}
-	reader := keyset.NewBinaryReader(bytes.NewReader(wrapped))
-	handle, err := keyset.ReadWithAssociatedData(reader, v.master, dataKeyContext(customerID))
+	handle, err := v.unwrap(wrapped, customerID)
 	if err != nil {
-		return nil, fmt.Errorf("unwrap data key of %s: %w", customerID, err)
+		return nil, err
 	}
 	primitive, err := aead.New(handle)
 	if err != nil {
