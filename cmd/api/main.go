@@ -2,9 +2,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 
 	"mailsweep/internal/app"
@@ -21,7 +19,7 @@ func run(args []string) int {
 	case "migrate":
 		return app.Main(config.Migrate, app.Migrate)
 	case "keys":
-		return app.Main(config.Dev, func(context.Context, config.Config, *slog.Logger) error { return app.WriteKeys(os.Stdout) })
+		return app.Main(config.Dev, app.PrintKeys(os.Stdout))
 	case "openapi":
 		os.Stdout.Write(app.Spec())
 		return 0

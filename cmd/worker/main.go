@@ -1,5 +1,5 @@
 // Command worker does the jobs: it opens mailboxes and sends mail. Its subcommand gmail-probe finds out, in a mailbox of the operator's own,
-// what Google does not say about Gmail.
+// what Google does not say about Gmail; keys rotates the keysets.
 package main
 
 import (
@@ -20,6 +20,9 @@ func run(args []string) int {
 	case "gmail-probe":
 		return app.Main(config.Worker, app.ProbeGmail)
 	}
-	fmt.Fprintln(os.Stderr, "usage: worker [gmail-probe]")
+	if len(args) > 1 && args[0] == "keys" {
+		return app.Main(config.Worker, app.ChangeKeys(args[1:], os.Stdout))
+	}
+	fmt.Fprintln(os.Stderr, "usage: worker [gmail-probe | "+app.KeysUsage+"]")
 	return 2
 }

@@ -145,8 +145,7 @@ func (s *Service) exchange(ctx context.Context, customer sweep.ID, st store.OAut
 	}
 	st.Account = s.Pseudonym.Of("google_sub", grant.Sub)
 	st.Email, st.Scopes = grant.Email, grant.Scopes
-	st.Granted, err = s.Tokens.Seal([]byte(grant.RefreshToken), secret.Context{
-		Customer: customer.String(), Provider: "google", Account: hex.EncodeToString(st.Account), Field: "refresh_token"})
+	st.Granted, err = s.Tokens.Seal([]byte(grant.RefreshToken), tokenPlace(customer, st.Account))
 	if err != nil {
 		st.Error = "unavailable"
 	}

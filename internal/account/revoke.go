@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,7 +53,7 @@ func (r *Revoker) revoke(ctx context.Context, customer, mailbox sweep.ID) error 
 		return nil
 	}
 	if sealed != nil {
-		token, err := r.Opener.Open(sealed, secret.Context{Customer: customer.String(), Provider: "google", Account: hex.EncodeToString(box.Account), Field: "refresh_token"})
+		token, err := r.Opener.Open(sealed, tokenPlace(customer, box.Account))
 		if err != nil {
 			return fmt.Errorf("open token: %w", err)
 		}

@@ -58,18 +58,14 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	}
 	// Requests are drained first, while everything they need still runs.
 	return runStages(ctx, log,
-		[]loop{{"ops listener", private.Run}, {"job listener", listener.Run}},
+		[]loop{{"ops listener", private.Run}, {"job listener", listener.Run}, p.keysets(map[string]renewable{secret.TokenKeyset: api.Account.Tokens, secret.IndexKeyset: p.vault})},
 		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}},
 		[]loop{{"http", serve(cfg.HTTP.Addr, api.Handler(), cfg.Shutdown, drain, log)}},
 	)
 }
 
 func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*httpapi.API, error) {
-	keyset, err := secret.ReadKeyset(p.cfg.Keys.TokenPublic.Reveal(), p.cfg.Env.IsProduction())
-	if err != nil {
-		return nil, fmt.Errorf("read TOKEN_KEYSET_PUBLIC: %w", err)
-	}
-	sealer, err := secret.NewTokenSealer(keyset)
+	sealer, err := secret.FollowTokenSealer(p.sources.public)
 	if err != nil {
 		return nil, fmt.Errorf("read TOKEN_KEYSET_PUBLIC: %w", err)
 	}

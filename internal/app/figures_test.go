@@ -39,6 +39,8 @@ func registries() map[string]*prometheus.Registry {
 	worker.figures.offTariff(nil)
 	worker.figures.MustRegister(worker.day(&ratelimit.Governor{}))
 	worker.figures.claims()
+	worker.figures.resealed()
+	worker.keysets(nil)
 	scheduler := of(config.Scheduler)
 	scheduler.dispatcher()
 	scheduler.sweeper()

@@ -31,6 +31,7 @@ type parts struct {
 	log     *slog.Logger
 	db      *store.DB
 	redis   redis.UniversalClient
+	sources sources
 	vault   *secret.Vault
 	plans   sweep.Plans
 	figures figures
@@ -89,12 +90,11 @@ func (p *parts) assemble(ctx context.Context) (err error) {
 	if p.redis, err = queue.Connect(redisAt(p.cfg.Redis)); err != nil {
 		return err
 	}
-	keyset, err := secret.ReadKeyset(p.cfg.Keys.Index.Reveal(), p.cfg.Env.IsProduction())
-	if err != nil {
-		return fmt.Errorf("read INDEX_KEYSET: %w", err)
+	if p.sources, err = keysetSources(ctx, p.cfg); err != nil {
+		return err
 	}
-	if p.vault, err = secret.NewVault(keyset); err != nil {
-		return fmt.Errorf("read INDEX_KEYSET: %w", err)
+	if p.vault, err = openVault(p.sources); err != nil {
+		return err
 	}
 	if p.plans, err = p.db.Plans(ctx); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"mailsweep/internal/config"
 	"mailsweep/internal/queue"
 	"mailsweep/internal/rollover"
+	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
@@ -23,7 +24,7 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 	due := &rollover.Service{DB: p.db, Plans: p.plans, Post: p.mailer().Post, Keep: cfg.DB.RetentionMonths, Head: keepHead(cfg.DB.AuditHeads), Log: log}
 	hands := &queue.Worker{Redis: p.redis, Concurrency: 1, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log, Duty: due.Do}
 	return runStages(ctx, log,
-		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}},
+		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, p.keysets(map[string]renewable{secret.IndexKeyset: p.vault})},
 		[]loop{
 			{"duties", (&rollover.Ticker{Service: due, Every: time.Second}).Run},
 			{"duty tasks", hands.Run},

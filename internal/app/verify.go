@@ -38,7 +38,7 @@ func verify(ctx context.Context, cfg config.Config, out io.Writer, what string, 
 	}
 	defer db.Close()
 	customers, wrong := 0, 0
-	err = eachCustomer(ctx, db, func(id sweep.ID) error {
+	err = db.EachCustomer(ctx, verifyPage, func(id sweep.ID) error {
 		customers++
 		return db.Tenant(ctx, id, func(tx *store.Tx) error {
 			list, err := look(tx)
@@ -60,23 +60,4 @@ func verify(ctx context.Context, cfg config.Config, out io.Writer, what string, 
 		return sweep.Errorf(sweep.Conflict, "%d discrepancies", wrong)
 	}
 	return nil
-}
-
-// eachCustomer walks all customers by id, a page at a time.
-func eachCustomer(ctx context.Context, db *store.DB, f func(sweep.ID) error) error {
-	for after := (sweep.ID{}); ; {
-		ids, err := db.Customers(ctx, after, verifyPage)
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := f(id); err != nil {
-				return err
-			}
-		}
-		if len(ids) < verifyPage {
-			return nil
-		}
-		after = ids[len(ids)-1]
-	}
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -38,19 +37,15 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	revoker := &account.Revoker{DB: p.db, Opener: runner.Opener, OAuth: runner.Gmail.OAuth, Log: log}
 	// The ops listener outlives the hands, so that a drain can be watched.
 	return runStages(ctx, log,
-		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, {"hints", hinter.Run}},
-		[]loop{{"queue worker", hands.Run}, {"revoker", every(10*time.Second, log, "revoke consents", revoker.RevokeDue)}},
+		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, {"hints", hinter.Run}, p.keysets(map[string]renewable{secret.TokenKeyset: runner.Opener, secret.IndexKeyset: p.vault})},
+		[]loop{{"queue worker", hands.Run}, {"revoker", every(10*time.Second, log, "revoke consents", revoker.RevokeDue)}, p.reseal(runner.Opener)},
 	)
 }
 
 func (p *parts) runner(hint func()) (*cleanup.Runner, error) {
-	keyset, err := secret.ReadKeyset(p.cfg.Keys.TokenPrivate.Reveal(), p.cfg.Env.IsProduction())
+	opener, err := openTokens(p.sources)
 	if err != nil {
-		return nil, fmt.Errorf("read TOKEN_KEYSET_PRIVATE: %w", err)
-	}
-	opener, err := secret.NewTokenOpener(keyset)
-	if err != nil {
-		return nil, fmt.Errorf("read TOKEN_KEYSET_PRIVATE: %w", err)
+		return nil, err
 	}
 	client, governor, err := p.gmailClient()
 	if err != nil {
