@@ -18,28 +18,34 @@ func (s *Service) CompleteConnect(ctx context.Context, a sweep.Actor, state stri
 		return view, err
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
-		customer, err := tx.LockCustomer()
-		if err != nil {
+		return tx.Once(&view, func() error {
+			view, err = s.completeConnect(tx, a, secret.HashToken(state))
 			return err
-		}
-		st, ok, err := tx.TakeOAuthState(secret.HashToken(state), a.User)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return sweep.Errorf(sweep.NotFound, "there is no such connection under way: please start again")
-		}
-		if err := granted(st); err != nil {
-			return err
-		}
-		id, err := s.attach(tx, a, customer, st)
-		if err != nil {
-			return err
-		}
-		view, err = s.view(tx, id)
-		return err
+		})
 	})
 	return view, err
+}
+
+func (s *Service) completeConnect(tx *store.Tx, a sweep.Actor, state []byte) (MailboxView, error) {
+	customer, err := tx.LockCustomer()
+	if err != nil {
+		return MailboxView{}, err
+	}
+	st, ok, err := tx.TakeOAuthState(state, a.User)
+	if err != nil {
+		return MailboxView{}, err
+	}
+	if !ok {
+		return MailboxView{}, sweep.Errorf(sweep.NotFound, "there is no such connection under way: please start again")
+	}
+	if err := granted(st); err != nil {
+		return MailboxView{}, err
+	}
+	id, err := s.attach(tx, a, customer, st)
+	if err != nil {
+		return MailboxView{}, err
+	}
+	return s.view(tx, id)
 }
 
 func granted(st store.OAuthState) error {

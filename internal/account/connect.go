@@ -23,34 +23,42 @@ type Started struct {
 }
 
 // StartConnect begins to connect a mailbox, or with a mailbox's id to connect that one again. Forbidden for viewers; NotFound.
-func (s *Service) StartConnect(ctx context.Context, a sweep.Actor, mailbox sweep.ID) (Started, error) {
+func (s *Service) StartConnect(ctx context.Context, a sweep.Actor, mailbox sweep.ID) (started Started, err error) {
 	if err := mayConnect(a); err != nil {
-		return Started{}, err
+		return started, err
 	}
+	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		return tx.Once(&started, func() error {
+			started, err = s.startConnect(tx, a, mailbox)
+			return err
+		})
+	})
+	return started, err
+}
+
+func (s *Service) startConnect(tx *store.Tx, a sweep.Actor, mailbox sweep.ID) (Started, error) {
 	state, hash := secret.NewToken()
 	verifier, hint := gmail.NewVerifier(), ""
-	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
-		customer, err := tx.LoadCustomer()
-		if err != nil {
-			return err
-		}
-		if !mailbox.IsZero() {
-			m, err := tx.Mailbox(mailbox)
-			if err != nil {
-				return err
-			}
-			hint = m.Email
-		}
-		sealed, err := s.sealVerifier(customer, verifier, hash)
-		if err != nil {
-			return err
-		}
-		if err := tx.DropOAuthStates(a.User); err != nil {
-			return err
-		}
-		return tx.InsertOAuthState(store.OAuthState{Hash: hash, User: a.User, Mailbox: mailbox, Verifier: sealed}, tx.Now.Add(connectWithin))
-	})
+	customer, err := tx.LoadCustomer()
 	if err != nil {
+		return Started{}, err
+	}
+	if !mailbox.IsZero() {
+		m, err := tx.Mailbox(mailbox)
+		if err != nil {
+			return Started{}, err
+		}
+		hint = m.Email
+	}
+	sealed, err := s.sealVerifier(customer, verifier, hash)
+	if err != nil {
+		return Started{}, err
+	}
+	if err := tx.DropOAuthStates(a.User); err != nil {
+		return Started{}, err
+	}
+	st := store.OAuthState{Hash: hash, User: a.User, Mailbox: mailbox, Verifier: sealed}
+	if err := tx.InsertOAuthState(st, tx.Now.Add(connectWithin)); err != nil {
 		return Started{}, err
 	}
 	return Started{AuthorizeURL: s.OAuth.AuthorizeURL(state, verifier, hint), State: state}, nil

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,37 +38,58 @@ type FactorOn struct {
 // Format keeps the codes out of logs.
 func (FactorOn) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
+// Mask implements store.Masked.
+func (o *FactorOffer) Mask() { o.Secret, o.URL, o.Picture = masked, masked, []byte{} }
+
+// Mask implements store.Masked.
+func (o *FactorOn) Mask() {
+	for i := range o.RecoveryCodes {
+		o.RecoveryCodes[i] = masked
+	}
+	if o.Session != nil {
+		o.Session.Mask()
+	}
+}
+
 // OfferFactor makes a secret for the app of a person, who proves their password again. Nothing is asked for before ConfirmFactor.
 // Unauthenticated; Conflict when a second factor is on.
-func (s *Service) OfferFactor(ctx context.Context, a sweep.Actor, password string, c Client) (FactorOffer, error) {
+func (s *Service) OfferFactor(ctx context.Context, a sweep.Actor, password string, c Client) (offer FactorOffer, err error) {
 	u, err := s.prove(ctx, a, password, c)
 	if err != nil {
-		return FactorOffer{}, err
+		return offer, err
 	}
 	app := secret.NewTOTP()
 	picture, err := app.Picture(appName, u.Email)
 	if err != nil {
-		return FactorOffer{}, err
+		return offer, err
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
 		if err := unchanged(tx, u); err != nil {
 			return err
 		}
-		box, err := s.box(tx)
-		if err != nil {
-			return err
-		}
-		sealed, err := box.Seal(app, factorPlace(a.Customer, a.User))
-		if err != nil {
-			return err
-		}
-		offered, err := tx.OfferSecondFactor(a.User, sealed)
-		if err == nil && !offered {
-			err = sweep.Errorf(sweep.Conflict, "a second factor is on already: turn it off first")
-		}
-		return err
+		return tx.Once(&offer, func() error {
+			offer = FactorOffer{Secret: app.Text(), URL: app.URL(appName, u.Email), Picture: picture}
+			return s.keepOffer(tx, a.User, app)
+		})
 	})
-	return FactorOffer{Secret: app.Text(), URL: app.URL(appName, u.Email), Picture: picture}, err
+	return offer, err
+}
+
+// keepOffer stores the secret of an app that is not confirmed yet.
+func (s *Service) keepOffer(tx *store.Tx, user sweep.ID, app secret.TOTP) error {
+	box, err := s.box(tx)
+	if err != nil {
+		return err
+	}
+	sealed, err := box.Seal(app, factorPlace(tx.Customer, user))
+	if err != nil {
+		return err
+	}
+	offered, err := tx.OfferSecondFactor(user, sealed)
+	if err == nil && !offered {
+		err = sweep.Errorf(sweep.Conflict, "a second factor is on already: turn it off first")
+	}
+	return err
 }
 
 // factorPlace binds a sealed secret to its row.
@@ -86,7 +108,7 @@ func (s *Service) box(tx *store.Tx) (*secret.Box, error) {
 // ConfirmFactor turns the second factor on with the first right code of the app. Unauthenticated when it is wrong; Conflict when
 // there is nothing to confirm.
 func (s *Service) ConfirmFactor(ctx context.Context, a sweep.Actor, code string, c Client) (on FactorOn, err error) {
-	err = s.guarded(ctx, a, c, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
+	err = s.guarded(ctx, a, c, &on, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
 		if f.Secret == nil || f.On {
 			return false, sweep.Errorf(sweep.Conflict, "there is no second factor to confirm")
 		}
@@ -111,7 +133,7 @@ func (s *Service) RenewRecoveryCodes(ctx context.Context, a sweep.Actor, passwor
 	if err != nil {
 		return FactorOn{}, err
 	}
-	err = s.guarded(ctx, a, c, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
+	err = s.guarded(ctx, a, c, &on, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
 		ok, err := s.takeCode(tx, a.User, f, code)
 		if err != nil || !ok {
 			return false, err
@@ -133,7 +155,7 @@ func (s *Service) DropFactor(ctx context.Context, a sweep.Actor, password, code 
 	if _, err := s.prove(ctx, a, password, c); err != nil {
 		return Session{}, err
 	}
-	err = s.guarded(ctx, a, c, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
+	err = s.guarded(ctx, a, c, &session, func(tx *store.Tx, f store.SecondFactor) (bool, error) {
 		demanded, err := s.demanded(tx)
 		if err != nil {
 			return false, err
@@ -160,28 +182,32 @@ func (s *Service) demanded(tx *store.Tx) (bool, error) {
 	return customer.Require2FA && s.Plans.PlanAt(customer.Customer, tx.Now).Has(sweep.Enforce2FA), err
 }
 
-// guarded runs f, which says whether a code was right, and counts for the person when it was not.
-func (s *Service) guarded(ctx context.Context, a sweep.Actor, c Client, f func(*store.Tx, store.SecondFactor) (bool, error)) error {
+// guarded runs f once, which says whether a code was right and fills in answer, and counts for the person when it was not.
+func (s *Service) guarded(ctx context.Context, a sweep.Actor, c Client, answer any, f func(*store.Tx, store.SecondFactor) (bool, error)) error {
 	leave, gates, err := s.atCodes(ctx, a.User)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	right := false
+	wrong := wrongCode()
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
 		if _, err := tx.LockUser(a.User); err != nil { // as whoever offers a secret or signs in: the user's row first, then the factor's
 			return err
 		}
-		factor, err := tx.SecondFactor(a.User)
-		if err != nil {
+		return tx.Once(answer, func() error {
+			factor, err := tx.SecondFactor(a.User)
+			if err != nil {
+				return err
+			}
+			right, err := f(tx, factor)
+			if err == nil && !right {
+				err = wrong // it has written nothing
+			}
 			return err
-		}
-		right, err = f(tx, factor)
-		return err
+		})
 	})
-	if err == nil && !right {
+	if errors.Is(err, wrong) {
 		s.failed(ctx, gates, c)
-		err = wrongCode()
 	}
 	s.seen.forget(a.Customer, a.User)
 	return err

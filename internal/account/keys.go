@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -56,6 +57,9 @@ type NewKey struct {
 // Format keeps the key out of logs.
 func (NewKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
+// Mask implements store.Masked.
+func (k *NewKey) Mask() { k.Key = masked }
+
 // Keys lists the customer's API keys, the newest first.
 func (s *Service) Keys(ctx context.Context, a sweep.Actor) ([]KeyView, error) {
 	views := []KeyView{}
@@ -88,7 +92,7 @@ func (s *Service) MakeKey(ctx context.Context, a sweep.Actor, r KeyRequest, c Cl
 	if err != nil {
 		return NewKey{}, err
 	}
-	err = s.proven(ctx, a, r.Password, r.Code, c, func(tx *store.Tx, u store.User) error {
+	err = s.proven(ctx, a, r.Password, r.Code, c, &made, func(tx *store.Tx, u store.User) error {
 		if err := s.mayMakeKeys(tx); err != nil {
 			return err
 		}
@@ -168,7 +172,7 @@ func (s *Service) RotateKey(ctx context.Context, a sweep.Actor, key sweep.ID, o 
 	if !known {
 		return NewKey{}, sweep.Errorf(sweep.Invalid, "the overlap is not valid").At("overlap", "must be one of 0, 1h, 24h, 7d")
 	}
-	err = s.proven(ctx, a, password, code, c, func(tx *store.Tx, u store.User) error {
+	err = s.proven(ctx, a, password, code, c, &made, func(tx *store.Tx, u store.User) error {
 		if err := s.mayMakeKeys(tx); err != nil {
 			return err
 		}
@@ -193,8 +197,8 @@ func mayManageKeys(a sweep.Actor) error {
 	return a.MayRun()
 }
 
-// proven does f in a transaction for a person who has proven password and second factor again.
-func (s *Service) proven(ctx context.Context, a sweep.Actor, password, code string, c Client, f func(*store.Tx, store.User) error) error {
+// proven does f in a transaction, once, for a person who has proven password and second factor again. f fills in answer.
+func (s *Service) proven(ctx context.Context, a sweep.Actor, password, code string, c Client, answer any, f func(*store.Tx, store.User) error) error {
 	if err := mayManageKeys(a); err != nil {
 		return err
 	}
@@ -212,23 +216,23 @@ func (s *Service) proven(ctx context.Context, a sweep.Actor, password, code stri
 		if err := unchanged(tx, u); err != nil {
 			return err
 		}
-		factor, err := tx.SecondFactor(u.ID)
-		if err == nil && factor.On && code == "" {
-			err = sweep.Errorf(sweep.TOTPRequired, "give the code of your authenticator app too")
-		}
-		if err != nil {
-			return err
-		}
-		if owes, err = s.second(tx, u, code, c); err != nil || owes != nil {
-			return err
-		}
-		return f(tx, u)
+		return tx.Once(answer, func() error {
+			factor, err := tx.SecondFactor(u.ID)
+			if err == nil && factor.On && code == "" {
+				err = sweep.Errorf(sweep.TOTPRequired, "give the code of your authenticator app too")
+			}
+			if err != nil {
+				return err
+			}
+			if owes, err = s.second(tx, u, code, c); err != nil || owes != nil {
+				return errors.Join(err, owes) // a wrong code has written nothing
+			}
+			return f(tx, u)
+		})
 	})
-	if err == nil && sweep.CodeOf(owes) == sweep.Unauthenticated {
+	if sweep.CodeOf(owes) == sweep.Unauthenticated {
 		s.failed(ctx, gates, c)
-	}
-	if err == nil {
-		err = owes
+		return owes
 	}
 	return err
 }

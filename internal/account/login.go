@@ -126,10 +126,12 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 // Logout makes every token of the user worthless: at once in this process, within a second in the others.
 func (s *Service) Logout(ctx context.Context, a sweep.Actor) error {
 	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
-		if err := tx.EndTokens(a.User); err != nil {
-			return err
-		}
-		return tx.Audit(store.AuditEntry{Actor: a, Action: "user.signed_out", Object: sweep.UserID.Show(a.User)})
+		return tx.Once(nil, func() error {
+			if err := tx.EndTokens(a.User); err != nil {
+				return err
+			}
+			return tx.Audit(store.AuditEntry{Actor: a, Action: "user.signed_out", Object: sweep.UserID.Show(a.User)})
+		})
 	})
 	s.seen.forget(a.Customer, a.User)
 	return err

@@ -158,18 +158,20 @@ func (s *Service) ChangePassword(ctx context.Context, a sweep.Actor, current, pa
 		if err := unchanged(tx, u); err != nil {
 			return err
 		}
-		ok, err := tx.SetPassword(u.ID, u.Email, hash)
-		if err != nil {
+		return tx.Once(&session, func() error {
+			ok, err := tx.SetPassword(u.ID, u.Email, hash)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return sweep.Errorf(sweep.Conflict, "the address was changed meanwhile: sign in again")
+			}
+			if err := s.changed(tx, u, c, "password.changed"); err != nil {
+				return err
+			}
+			session, err = s.begin(tx, u.ID, c, "user.signed_in")
 			return err
-		}
-		if !ok {
-			return sweep.Errorf(sweep.Conflict, "the address was changed meanwhile: sign in again")
-		}
-		if err := s.changed(tx, u, c, "password.changed"); err != nil {
-			return err
-		}
-		session, err = s.begin(tx, u.ID, c, "user.signed_in")
-		return err
+		})
 	})
 	s.seen.forget(a.Customer, a.User)
 	return session, err

@@ -85,6 +85,9 @@ type Session struct {
 // Format keeps the token out of logs.
 func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
+// Mask implements store.Masked.
+func (s *Session) Mask() { s.AccessToken, s.Device = masked, masked }
+
 // Me tells who the actor is and what their plan allows now.
 func (s *Service) Me(ctx context.Context, a sweep.Actor) (me Me, err error) {
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {

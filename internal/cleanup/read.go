@@ -33,11 +33,17 @@ func (s *Service) order(ctx context.Context, a sweep.Actor, job sweep.ID, verb s
 	if err := a.MayRun(); err != nil {
 		return sweep.JobView{}, err
 	}
+	var view sweep.JobView
 	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
-		if err := ask(tx, job); err != nil {
-			return err
-		}
-		return tx.Audit(store.AuditEntry{Actor: a, Action: "job." + verb, Object: sweep.JobID.Show(job)})
+		return tx.Once(&view, func() (err error) {
+			if err = ask(tx, job); err != nil {
+				return err
+			}
+			if view, err = s.view(tx, job); err != nil {
+				return err
+			}
+			return tx.Audit(store.AuditEntry{Actor: a, Action: "job." + verb, Object: sweep.JobID.Show(job)})
+		})
 	})
 	if err != nil {
 		return sweep.JobView{}, err
@@ -45,8 +51,23 @@ func (s *Service) order(ctx context.Context, a sweep.Actor, job sweep.ID, verb s
 	s.Order(job)
 	s.Hint()
 	s.Changes.Forget(a.Customer, job) // who asked for it must see it, whatever the listener has heard
-	view, _, err := s.Job(ctx, a.Customer, job)
-	return view, err
+	return view, nil
+}
+
+// view reads a job in the transaction that changed it.
+func (s *Service) view(tx *store.Tx, job sweep.ID) (sweep.JobView, error) {
+	row, err := tx.Job(job)
+	if err != nil {
+		return sweep.JobView{}, err
+	}
+	if row.SealedResult != nil {
+		box, err := s.box(tx)
+		if err != nil {
+			return sweep.JobView{}, err
+		}
+		row.Result = result(box, row)
+	}
+	return row.View(), nil
 }
 
 // Job gives one job with its version, which grows at each visible change.

@@ -48,6 +48,7 @@ type server struct {
 	API
 	patterns map[string]bool
 	streams  streams
+	flights  flights
 	health   healthCache
 	docs     docsPage
 }

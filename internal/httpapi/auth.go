@@ -81,12 +81,12 @@ func (s *server) resend(ctx context.Context, in *emailInput) (*mailedOutput, err
 
 func (s *server) verifyEmail(ctx context.Context, in *verifyInput) (*sessionOutput, error) {
 	session, err := s.Account.VerifyEmail(ctx, in.Body.Token, in.Body.Password, caller(ctx))
-	return &sessionOutput{Body: s.session(session)}, err
+	return &sessionOutput{Body: session}, err
 }
 
 func (s *server) login(ctx context.Context, in *loginInput) (*sessionOutput, error) {
 	session, err := s.Account.Login(ctx, in.Body.Email, in.Body.Password, in.Body.TOTP, callerOn(ctx, in.Body.Device))
-	return &sessionOutput{Body: s.session(session)}, err
+	return &sessionOutput{Body: session}, err
 }
 
 func (s *server) logout(ctx context.Context, _ *struct{}) (*struct{}, error) {
@@ -99,7 +99,7 @@ func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	return &meOutput{Body: me}, err
 }
 
-func (s *server) session(out account.Session) account.Session {
-	out.Customer.Features = s.usable(out.Customer.Features)
-	return out
+// finish shows the features that can be used already.
+func (o *sessionOutput) finish(s *server) {
+	o.Body.Customer.Features = s.usable(o.Body.Customer.Features)
 }

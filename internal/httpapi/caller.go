@@ -17,7 +17,7 @@ type contextKey int
 const (
 	clientKey contextKey = iota
 	actorKey
-	bodyKey
+	askedKey
 	tokenKey
 	writerKey
 )
@@ -30,8 +30,8 @@ func withActor(ctx context.Context, a sweep.Actor, token string) context.Context
 	return context.WithValue(context.WithValue(ctx, actorKey, a), tokenKey, token)
 }
 
-func withBody(ctx context.Context, body []byte) context.Context {
-	return context.WithValue(ctx, bodyKey, body)
+func withAsked(ctx context.Context, a asked) context.Context {
+	return context.WithValue(ctx, askedKey, a)
 }
 
 // caller is who sent the request, as the edge saw it.
@@ -57,11 +57,6 @@ func actorOf(ctx context.Context) sweep.Actor {
 func tokenOf(ctx context.Context) string {
 	t, _ := ctx.Value(tokenKey).(string)
 	return t
-}
-
-func bodyOf(ctx context.Context) []byte {
-	b, _ := ctx.Value(bodyKey).([]byte)
-	return b
 }
 
 const maxAgent = 200

@@ -10,19 +10,7 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// Idempotent is the header of every POST that makes a job. (It is exported, like every embedded part of an input, because huma passes
-// over embedded types that are not.)
-type Idempotent struct {
-	Key string `header:"Idempotency-Key" maxLength:"255" doc:"Any text of your own, once per intent. A replay within 24 hours gives the first answer; the same key with another body is a 422."`
-}
-
-// key names the request for replays. The path is part of what was asked where it holds an id.
-func (i Idempotent) key(ctx context.Context, route, id string) cleanup.Idempotency {
-	return cleanup.Idempotency{Route: route, Key: i.Key, Body: append([]byte(id+"\n"), bodyOf(ctx)...)}
-}
-
 type analyzeInput struct {
-	Idempotent
 	Body *struct {
 		MailboxID string `json:"mailbox_id,omitempty" doc:"Not needed with exactly one mailbox"`
 	} `nameHint:"Analyze"`
@@ -38,7 +26,6 @@ type CleanupOptions struct {
 }
 
 type dryRunInput struct {
-	Idempotent
 	Body struct {
 		Action   string      `json:"action" enum:"trash,archive,mark_read,label"`
 		Criteria rawCriteria `json:"criteria"`
@@ -47,7 +34,6 @@ type dryRunInput struct {
 }
 
 type executeInput struct {
-	Idempotent
 	Body struct {
 		CleanupPlanID string      `json:"cleanup_plan_id,omitempty" doc:"pln_… of a preview; or else the preview's own fields, with max_messages"`
 		Partial       bool        `json:"partial,omitempty" doc:"If not everything fits into the quota, clean what fits, oldest first"`
@@ -69,30 +55,28 @@ type countOutput struct{ Body cleanup.CountResult }
 
 type acceptedOutput struct {
 	Location string `header:"Location" doc:"Of the job"`
-	Replayed string `header:"Idempotent-Replayed" doc:"true: the first answer to this Idempotency-Key, again"`
 	Body     sweep.JobView
 }
 
-// accepted answers 202 with where the job can be followed.
-func accepted(job sweep.JobView, err error) (*acceptedOutput, error) {
-	if err != nil {
-		return nil, err
+// finish says where the job can be followed.
+func (o *acceptedOutput) finish(*server) { o.Location = "/api/v1/jobs/" + o.Body.ID }
+
+// admitted answers with the job, or with the first answer to its key.
+func admitted(ctx context.Context, job sweep.JobView, err error) (*acceptedOutput, error) {
+	if err == nil && job.Replayed {
+		askedOf(ctx).again()
 	}
-	out := &acceptedOutput{Location: "/api/v1/jobs/" + job.ID, Body: job}
-	if job.Replayed {
-		out.Replayed = "true"
-	}
-	return out, nil
+	return &acceptedOutput{Body: job}, err
 }
 
 func (s *server) cleanupRoutes(api huma.API) {
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/analyze", name: "analyze", role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/analyze", name: "analyze", admits: true, role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
 		summary: "Analyze a mailbox; free. While one is open, that job is answered"}, s.analyze)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/dry-run", name: "dry-run", role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/dry-run", name: "dry-run", admits: true, role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", status: 202, errors: []int{402, 404, 409},
 		summary: "Preview a cleanup: freezes the set of messages; free, changes nothing"}, s.dryRun)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/execute", name: "execute", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "cleanup", status: 202, errors: []int{402, 404, 409, 410},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/execute", name: "execute", admits: true, role: sweep.Operator, scope: sweep.ScopeExecute, tag: "cleanup", status: 202, errors: []int{402, 404, 409, 410},
 		summary: "Execute a cleanup plan: those messages or fewer, never one more"}, s.execute)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/count", name: "count", role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", errors: []int{404},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/gmail/cleanup/count", name: "count", reads: true, role: sweep.Operator, scope: sweep.ScopeAnalyze, tag: "cleanup", errors: []int{404},
 		summary: "Count matches from the index, live; costs no Gmail units"}, s.count)
 }
 
@@ -104,7 +88,8 @@ func (s *server) analyze(ctx context.Context, in *analyzeInput) (*acceptedOutput
 			return nil, err
 		}
 	}
-	return accepted(s.Cleanup.SubmitAnalyze(ctx, actorOf(ctx), target, in.key(ctx, "analyze", "")))
+	job, err := s.Cleanup.SubmitAnalyze(ctx, actorOf(ctx), target, admission(ctx, "analyze", ""))
+	return admitted(ctx, job, err)
 }
 
 func (s *server) dryRun(ctx context.Context, in *dryRunInput) (*acceptedOutput, error) {
@@ -112,7 +97,8 @@ func (s *server) dryRun(ctx context.Context, in *dryRunInput) (*acceptedOutput, 
 	if err != nil {
 		return nil, err
 	}
-	return accepted(s.Cleanup.SubmitDryRun(ctx, actorOf(ctx), request, in.key(ctx, "dry-run", "")))
+	job, err := s.Cleanup.SubmitDryRun(ctx, actorOf(ctx), request, admission(ctx, "dry-run", ""))
+	return admitted(ctx, job, err)
 }
 
 func (s *server) execute(ctx context.Context, in *executeInput) (*acceptedOutput, error) {
@@ -120,7 +106,8 @@ func (s *server) execute(ctx context.Context, in *executeInput) (*acceptedOutput
 	if err != nil {
 		return nil, err
 	}
-	return accepted(s.Cleanup.SubmitExecute(ctx, actorOf(ctx), request, in.key(ctx, "execute", "")))
+	job, err := s.Cleanup.SubmitExecute(ctx, actorOf(ctx), request, admission(ctx, "execute", ""))
+	return admitted(ctx, job, err)
 }
 
 func (in *executeInput) request() (r cleanup.ExecuteRequest, err error) {

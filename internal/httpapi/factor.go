@@ -41,6 +41,13 @@ type offerOutput struct{ Body account.FactorOffer }
 
 type factorOutput struct{ Body account.FactorOn }
 
+// finish shows the features that can be used already.
+func (o *factorOutput) finish(s *server) {
+	if o.Body.Session != nil {
+		o.Body.Session.Customer.Features = s.usable(o.Body.Session.Customer.Features)
+	}
+}
+
 type demandsInput struct{ Body account.Demands }
 
 type demandsOutput struct{ Body account.Demands }
@@ -68,15 +75,12 @@ func (s *server) enrol(ctx context.Context, in *passwordInput) (*offerOutput, er
 
 func (s *server) confirmFactor(ctx context.Context, in *codeInput) (*factorOutput, error) {
 	on, err := s.Account.ConfirmFactor(ctx, actorOf(ctx), in.Body.Code, caller(ctx))
-	if on.Session != nil {
-		*on.Session = s.session(*on.Session)
-	}
 	return &factorOutput{Body: on}, err
 }
 
 func (s *server) answerChallenge(ctx context.Context, in *challengeInput) (*sessionOutput, error) {
 	session, err := s.Account.AnswerChallenge(ctx, in.Body.Challenge, in.Body.Code, callerOn(ctx, in.Body.Device))
-	return &sessionOutput{Body: s.session(session)}, err
+	return &sessionOutput{Body: session}, err
 }
 
 func (s *server) renewCodes(ctx context.Context, in *provenInput) (*factorOutput, error) {
@@ -86,7 +90,7 @@ func (s *server) renewCodes(ctx context.Context, in *provenInput) (*factorOutput
 
 func (s *server) dropFactor(ctx context.Context, in *provenInput) (*sessionOutput, error) {
 	session, err := s.Account.DropFactor(ctx, actorOf(ctx), in.Body.Password, in.Body.Code, caller(ctx))
-	return &sessionOutput{Body: s.session(session)}, err
+	return &sessionOutput{Body: session}, err
 }
 
 func (s *server) demands(ctx context.Context, _ *struct{}) (*demandsOutput, error) {

@@ -44,11 +44,6 @@ type jobOutput struct {
 	Body   sweep.JobView
 }
 
-type undoInput struct {
-	Idempotent
-	JobPath
-}
-
 func (s *server) jobRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs", name: "list-jobs", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "jobs", errors: []int{422}, summary: "Jobs, newest first"}, s.jobs)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/jobs/{id}", name: "get-job", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "jobs", errors: []int{422},
@@ -61,7 +56,7 @@ func (s *server) jobRoutes(api huma.API) {
 		summary: "Let a job rest at its next batch's edge; it keeps its quota and its mailbox, for a week at most"}, s.pause)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/resume", name: "resume-job", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409},
 		summary: "Let a paused job go on where it was"}, s.resume)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/undo", name: "undo-job", role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409, 410, 422},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/jobs/{id}/undo", name: "undo-job", admits: true, role: sweep.Operator, scope: sweep.ScopeExecute, tag: "jobs", status: 202, errors: []int{409, 410, 422},
 		summary: "Restore the labels of every message that an execute changed"}, s.undo)
 }
 
@@ -131,15 +126,17 @@ func order(ctx context.Context, in *JobPath, do func(context.Context, sweep.Acto
 	if err != nil {
 		return nil, err
 	}
-	return accepted(do(ctx, actorOf(ctx), id))
+	job, err := do(ctx, actorOf(ctx), id)
+	return &acceptedOutput{Body: job}, err
 }
 
-func (s *server) undo(ctx context.Context, in *undoInput) (*acceptedOutput, error) {
+func (s *server) undo(ctx context.Context, in *JobPath) (*acceptedOutput, error) {
 	id, err := sweep.JobID.Parse(in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return accepted(s.Cleanup.SubmitUndo(ctx, actorOf(ctx), id, in.key(ctx, "undo", in.ID)))
+	job, err := s.Cleanup.SubmitUndo(ctx, actorOf(ctx), id, admission(ctx, "undo", in.ID))
+	return admitted(ctx, job, err)
 }
 
 // etag names a version of a job: it grows with each change that a caller can see.

@@ -50,5 +50,5 @@ func (s *server) reset(ctx context.Context, in *resetInput) (*resetOutput, error
 
 func (s *server) change(ctx context.Context, in *changeInput) (*sessionOutput, error) {
 	session, err := s.Account.ChangePassword(ctx, actorOf(ctx), in.Body.Current, in.Body.Password, caller(ctx))
-	return &sessionOutput{Body: s.session(session)}, err
+	return &sessionOutput{Body: session}, err
 }

@@ -51,6 +51,7 @@ type rig struct {
 	httpapi.API
 	url    string
 	root   *pgx.Conn // sees every tenant
+	login  string    // of root
 	mailer *account.Mailer
 	sink   *smtp.Sink
 	log    *testkit.Log
@@ -70,7 +71,7 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	require.NoError(t, err)
 	sealer, err := secret.NewTokenSealer(keys.TokenPublic)
 	require.NoError(t, err)
-	r := &rig{root: root, log: &testkit.Log{}}
+	r := &rig{root: root, login: d.Bootstrap, log: &testkit.Log{}}
 	draining, drain := context.WithCancel(t.Context())
 	r.drain = drain
 	r.Log = telemetry.NewLogger(r.log, telemetry.Options{Process: "api", Format: "json", Level: slog.LevelDebug})
@@ -95,6 +96,14 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	})
 	r.serve(t)
 	return r
+}
+
+// another is one more connection like root.
+func (r *rig) another(t *testing.T) *pgx.Conn {
+	conn, err := pgx.Connect(t.Context(), r.login)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 func (r *rig) serve(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 const description = `Clean up Gmail inboxes: analyze, preview, execute exactly what was previewed, undo for 30 days.
 
 Every error is an RFC 9457 problem with a stable ` + "`code`" + `. Ids carry a prefix; times are RFC 3339 in UTC.
-POSTs that make a job take an ` + "`Idempotency-Key`" + `: the same key and body give the first answer again for 24 hours.
+Every POST of somebody who is signed in takes an ` + "`Idempotency-Key`" + `: the same key and body give the first answer again for 24 hours.
 Jobs are followed by polling with ` + "`wait`" + ` and ` + "`If-None-Match`" + `, or by server-sent events.`
 
 // config switches off what huma would add by itself: links to schemas, pages from a CDN, routes of its own.
@@ -61,6 +61,8 @@ type operation struct {
 	scope                            sweep.Scope   // that an API key needs; "": no key may
 	role                             sweep.Role    // that whoever is signed in has at least; "": nobody may, so each route says it
 	feature                          sweep.Feature // that the plan has to carry; "": every plan's
+	admits                           bool          // makes a job: the statement that admits it keeps the answer to an Idempotency-Key
+	reads                            bool          // a POST without an effect: the answer to an Idempotency-Key is kept afterwards
 }
 
 const (
@@ -69,6 +71,7 @@ const (
 	scoped    = "scope"
 	needing   = "role"
 	featured  = "feature"
+	keyed     = "keyed"
 )
 
 // add registers an operation with a handler that returns coded errors.
@@ -83,14 +86,26 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	if o.scope != "" {
 		op.Security = append(op.Security, map[string][]string{keyScheme: {string(o.scope)}})
 	}
-	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope, needing: o.role, featured: o.feature}
+	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope, needing: o.role, featured: o.feature, keyed: o.keyed()}
 	op.Extensions = o.told()
 	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
 	op.Errors = o.statuses(takesBody)
+	if _, answers := reflect.TypeFor[O]().FieldByName("Body"); o.status == 0 && answers {
+		o.status = http.StatusOK
+	} else if o.status == 0 {
+		o.status = http.StatusNoContent
+	}
+	if o.keyed() {
+		describeKey(&op, o.status)
+		handle = once(s, o, handle)
+	}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
 			return nil, s.problem(ctx, err)
+		}
+		if f, ok := any(out).(finisher); ok {
+			f.finish(s)
 		}
 		return out, nil
 	})
@@ -116,6 +131,9 @@ func (o operation) statuses(takesBody bool) []int {
 	}
 	if !o.open {
 		list = append(list, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if o.keyed() {
+		list = append(list, http.StatusConflict, http.StatusUnprocessableEntity)
 	}
 	if takesBody {
 		list = append(list, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)

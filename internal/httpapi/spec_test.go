@@ -3,7 +3,9 @@ package httpapi_test
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,9 +44,11 @@ type described struct {
 	Role        sweep.Role `json:"x-role"`
 	Security    []map[string][]string
 	RequestBody *struct{ Required bool }
-	Responses   map[string]struct{ Content map[string]any }
+	Responses   map[string]response
 	Parameters  []struct{ Name, In string }
 }
+
+type response struct{ Content, Headers map[string]any }
 
 func parsedSpec(t *testing.T) (d document) {
 	t.Helper()
@@ -90,16 +94,19 @@ func TestReferencesOfTheSpecLeadSomewhere(t *testing.T) {
 	require.Contains(t, d.Components.Schemas, "Criteria")
 }
 
-func TestEveryJobMakingPostTakesAnIdempotencyKey(t *testing.T) {
+func TestEveryPostOfAPersonDocumentsItsIdempotencyKey(t *testing.T) {
 	t.Parallel()
-	d := parsedSpec(t)
-	for _, path := range []string{"/api/v1/gmail/analyze", "/api/v1/gmail/cleanup/dry-run", "/api/v1/gmail/cleanup/execute", "/api/v1/jobs/{id}/undo"} {
+	for path, methods := range parsedSpec(t).Paths {
+		op, ok := methods["post"]
+		if !ok {
+			continue
+		}
 		var names []string
-		for _, p := range d.Paths[path]["post"].Parameters {
+		for _, p := range op.Parameters {
 			names = append(names, p.Name)
 		}
-		require.Contains(t, names, "Idempotency-Key", path)
-		require.Contains(t, d.Paths[path]["post"].Responses, "202", path)
+		require.Equal(t, len(op.Security) > 0, slices.Contains(names, "Idempotency-Key"), path)
+		require.Equal(t, len(op.Security) > 0, slices.ContainsFunc(slices.Collect(maps.Values(op.Responses)), func(r response) bool { return r.Headers["Idempotent-Replayed"] != nil }), path)
 	}
 }
 

@@ -22,8 +22,8 @@ const (
 	maxDepth = 32       // of nesting: what the deepest criteria need
 )
 
-// checkBody reads the body once, refuses what is not strict JSON of media type application/json, and hands it on. Operations
-// without a body take none, or an empty object.
+// checkBody reads the body once, refuses what is not strict JSON of media type application/json, and hands it on with the
+// request's key. Operations without a body take none, or an empty object.
 func (s *server) checkBody(ctx huma.Context, next func(huma.Context)) {
 	c := humaecho.Unwrap(ctx)
 	body, err := readBody(c.Request())
@@ -36,12 +36,16 @@ func (s *server) checkBody(ctx huma.Context, next func(huma.Context)) {
 	if err == nil && ctx.Operation().RequestBody == nil && len(body) > 0 && !isEmptyObject(body) {
 		err = sweep.Errorf(sweep.Invalid, "this operation takes no body").At("body", "must be empty")
 	}
+	var a asked
+	if err == nil {
+		a, err = askedFor(c, ctx.Operation(), body)
+	}
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
 	c.Request().Body = io.NopCloser(bytes.NewReader(body))
-	c.SetRequest(c.Request().WithContext(withBody(c.Request().Context(), body)))
+	c.SetRequest(c.Request().WithContext(withAsked(c.Request().Context(), a)))
 	next(ctx)
 }
 

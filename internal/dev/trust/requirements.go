@@ -81,7 +81,7 @@ var requirements = []Requirement{
 	{ID: "ERR-2", Text: "an error tells no SQL, path, stack, type, host or other customer", Lacks: "answers of a fuzzer"},
 	{ID: "ERR-3", Text: "somebody else's object is a missing object, in one time", Lacks: "100 pairs and their time"},
 	{ID: "ERR-4", Text: "25 malformed bodies at every POST are refused"},
-	{ID: "IDM-1", Text: "a repeated Idempotency-Key gives the first answer: 50 at once, one job", Lacks: "creation of keys and other POSTs that make no job"},
+	{ID: "IDM-1", Text: "every POST of a person: a repeated Idempotency-Key gives the first answer; 50 at once, one effect"},
 	{ID: "IDM-2", Text: "a key belongs to customer, route and 24 hours, and commits with its effect"},
 	{ID: "SRV-1", Text: "slow and fat clients are dropped: none is held after 15 s", Lacks: "a tool that makes the slow clients"},
 	{ID: "SRV-2", Text: "SIGTERM breaks none of 100 answers in flight"},
