@@ -40,7 +40,7 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 	if !m.Customer.SuspendedAt.IsZero() {
 		return sweep.Actor{}, suspended()
 	}
-	return s.actor(who.Customer, who.User, m.Role, c), s.admitted(m.Customer, m.Allowlist, m.Now, c)
+	return s.actor(who.Customer, who.User, s.Plans.PlanAt(m.Customer, m.Now).RoleOf(m.Role, m.Rank), c), s.admitted(m.Customer, m.Allowlist, m.Now, c)
 }
 
 // Plan is what a's customer may use, as of a second ago at most.
@@ -74,7 +74,7 @@ func (s *Service) holder(bearer string) (claimed, bool) {
 }
 
 func (s *Service) member(ctx context.Context, who claimed) (store.Membership, error) {
-	if m, ok := s.seen.member(who.Customer, who.User); ok {
+	if m, ok := s.seen.member(who.Customer, who.User); ok && m.TokenVersion >= who.Version { // a newer token says that what is known is old
 		return m, nil
 	}
 	asked := time.Now()

@@ -92,6 +92,9 @@ func (s *Service) MakeKey(ctx context.Context, a sweep.Actor, r KeyRequest, c Cl
 	if err != nil {
 		return NewKey{}, err
 	}
+	if err := mayManageKeys(a); err != nil {
+		return NewKey{}, err
+	}
 	err = s.proven(ctx, a, r.Password, r.Code, c, &made, func(tx *store.Tx, u store.User) error {
 		if err := s.mayMakeKeys(tx); err != nil {
 			return err
@@ -172,6 +175,9 @@ func (s *Service) RotateKey(ctx context.Context, a sweep.Actor, key sweep.ID, o 
 	if !known {
 		return NewKey{}, sweep.Errorf(sweep.Invalid, "the overlap is not valid").At("overlap", "must be one of 0, 1h, 24h, 7d")
 	}
+	if err := mayManageKeys(a); err != nil {
+		return NewKey{}, err
+	}
 	err = s.proven(ctx, a, password, code, c, &made, func(tx *store.Tx, u store.User) error {
 		if err := s.mayMakeKeys(tx); err != nil {
 			return err
@@ -199,9 +205,6 @@ func mayManageKeys(a sweep.Actor) error {
 
 // proven does f in a transaction, once, for a person who has proven password and second factor again. f fills in answer.
 func (s *Service) proven(ctx context.Context, a sweep.Actor, password, code string, c Client, answer any, f func(*store.Tx, store.User) error) error {
-	if err := mayManageKeys(a); err != nil {
-		return err
-	}
 	u, err := s.prove(ctx, a, password, c)
 	if err != nil {
 		return err

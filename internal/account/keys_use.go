@@ -36,16 +36,17 @@ func (s *Service) authenticateKey(ctx context.Context, key string, c Client) (sw
 	if !k.Customer.SuspendedAt.IsZero() {
 		return sweep.Actor{}, suspended()
 	}
-	if err := s.Plans.PlanAt(k.Customer, k.Now).Require(sweep.APIKeys); err != nil {
+	plan := s.Plans.PlanAt(k.Customer, k.Now)
+	if err := plan.Require(sweep.APIKeys); err != nil {
 		return sweep.Actor{}, err
 	}
 	if err := s.admitted(k.Customer, k.Allowlist, k.Now, c); err != nil {
 		return sweep.Actor{}, err
 	}
-	if k.Require2FA && !k.SecondFactor && s.Plans.PlanAt(k.Customer, k.Now).Has(sweep.Enforce2FA) {
+	if k.Require2FA && !k.SecondFactor && plan.Has(sweep.Enforce2FA) {
 		return sweep.Actor{}, sweep.Errorf(sweep.FactorRequired, "this account demands a second factor: whoever made this key has none")
 	}
-	a := s.actor(customer, id, k.Role, c)
+	a := s.actor(customer, id, plan.RoleOf(k.Role, k.Rank), c)
 	a.Kind, a.Scopes = sweep.ByKey, sweep.SplitScopes(k.Scopes)
 	return a, s.noteUse(ctx, a, k)
 }

@@ -85,20 +85,29 @@ func (m *Mailer) compose(tx *store.Tx, mailing store.Mailing) (mail.Message, err
 	if err != nil {
 		return letter, err
 	}
-	reader := mailing.User
-	if reader.IsZero() {
-		reader, err = tx.Owner()
-	}
-	if err == nil {
-		letter.To, err = tx.Address(reader)
-	}
-	if sweep.CodeOf(err) == sweep.NotFound {
-		return letter, fmt.Errorf("find the reader: %w", errAlien)
-	}
-	if err != nil {
+	if err := m.open(customer, mailing, &letter.Data); err != nil {
 		return letter, err
 	}
-	return letter, m.open(customer, mailing, &letter.Data)
+	letter.To, err = reader(tx, mailing, letter.Data)
+	if sweep.CodeOf(err) == sweep.NotFound {
+		err = fmt.Errorf("find the reader: %w", errAlien)
+	}
+	return letter, err
+}
+
+// reader is the address that a post names, or its person's, or the owner's.
+func reader(tx *store.Tx, mailing store.Mailing, data mail.Data) (address string, err error) {
+	if data.To != "" {
+		return data.To, nil
+	}
+	person := mailing.User
+	if person.IsZero() {
+		person, err = tx.Owner()
+	}
+	if err != nil {
+		return "", err
+	}
+	return tx.Address(person)
 }
 
 func (m *Mailer) open(customer store.Customer, mailing store.Mailing, data *mail.Data) error {

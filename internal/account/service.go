@@ -104,7 +104,7 @@ func (s *Service) Me(ctx context.Context, a sweep.Actor) (me Me, err error) {
 
 func (s *Service) me(c store.Customer, u store.User, now time.Time) Me {
 	plan := s.Plans.PlanAt(c.Customer, now)
-	me := Me{ID: sweep.CustomerID.Show(c.ID), UserID: sweep.UserID.Show(u.ID), Email: u.Email, Name: u.Name, Role: u.Role, Plan: plan.Tier,
+	me := Me{ID: sweep.CustomerID.Show(c.ID), UserID: sweep.UserID.Show(u.ID), Email: u.Email, Name: u.Name, Role: plan.RoleOf(u.Role, u.Rank), Plan: plan.Tier,
 		Features: append([]sweep.Feature{}, plan.Features...)}
 	if !c.TrialEndsAt.IsZero() {
 		me.TrialEndsAt = &c.TrialEndsAt

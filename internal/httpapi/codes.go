@@ -37,6 +37,7 @@ func kinds() map[sweep.Code]kind {
 		sweep.FeatureNotInPlan:      {403, "Not part of the plan", "", "Choose a plan that has this feature."},
 		sweep.QuotaExceeded:         {402, "The monthly quota does not suffice", "", "The member quota has the numbers. Set partial to clean what fits, wait for resets_at, or upgrade."},
 		sweep.MailboxLimit:          {402, "The plan carries no more mailboxes", "", "Disconnect a mailbox or choose a larger plan. The oldest mailboxes keep working."},
+		sweep.PeopleLimit:           {402, "The plan carries no more people", "", "Revoke an invitation, let somebody go or choose a larger plan. Owners and who came first keep what they may; the others look."},
 		sweep.NotFound:              {404, "Not found", "", "There is nothing here, or it is not yours."},
 		sweep.MethodNotAllowed:      {405, "Method not allowed", "", "The header Allow lists the methods that work here."},
 		sweep.Conflict:              {409, "Not possible in this state", "", "The detail says what stands against it."},

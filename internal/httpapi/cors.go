@@ -25,7 +25,7 @@ func (s *server) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Add("Vary", "Access-Control-Request-Method")
 		h.Add("Vary", "Access-Control-Request-Headers")
 		if allowed {
-			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+			h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
 			// Traceparent is not believed, but browsers that trace send it
 			h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Traceparent, X-Request-ID")
 			h.Set("Access-Control-Max-Age", "600")

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"mailsweep/internal/mail"
 	"mailsweep/internal/sweep"
 )
 
@@ -15,7 +17,7 @@ import (
 var (
 	forOperators = []string{"analyze", "dry-run", "execute", "count", "cancel-job", "pause-job", "resume-job", "undo-job", "connect-mailbox", "complete-connect", "disconnect-mailbox",
 		"put-keep-list", "make-api-key", "revoke-api-key", "rotate-api-key"}
-	forOwners = []string{"put-demands", "put-ip-allowlist"}
+	forOwners = []string{"put-demands", "put-ip-allowlist", "invite", "resend-invitation", "revoke-invitation", "change-role", "remove-person"}
 )
 
 // patience is how long a test waits for what a second must bring, on a machine that is busy with others.
@@ -37,6 +39,47 @@ func (r *rig) signIn(t *testing.T, email string) string {
 	a := r.call(t, "POST", "/api/v1/auth/login", "", `{"email":"`+email+`","password":"`+good+`"}`)
 	require.Equal(t, 200, a.StatusCode, string(a.body))
 	return a.object(t)["access_token"].(string)
+}
+
+var tokenOfInvitation = regexp.MustCompile(`accept-invitation\?token=([A-Za-z0-9_-]{43})`)
+
+// invited delivers what is posted and gives the token of the newest invitation.
+func (r *rig) invited(t *testing.T, to string) string {
+	t.Helper()
+	r.deliverAll(t)
+	m, err := r.sink.WaitFor(t.Context(), to, string(mail.Invitation))
+	require.NoError(t, err)
+	found := tokenOfInvitation.FindStringSubmatch(m.Text)
+	require.NotNil(t, found, m.Text)
+	return found[1]
+}
+
+// The way of a team over HTTP.
+func TestATeamIsBuiltOverHTTP(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	token := r.member(t, "ada@example.com")
+	again := `,"password":"` + good + `"}`
+	problem(t, r.call(t, "POST", "/api/v1/people/invitations", token, `{"email":"nonsense","role":"viewer"`+again), 422, "invalid_request")
+	made := r.call(t, "POST", "/api/v1/people/invitations", token, `{"email":"bo@example.com","role":"operator"`+again)
+	require.Equal(t, 201, made.StatusCode, string(made.body))
+	accepted := r.call(t, "POST", "/api/v1/auth/invitations/accept", "", `{"token":"`+r.invited(t, "bo@example.com")+`","name":"Bo"`+again)
+	require.Equal(t, 200, accepted.StatusCode, string(accepted.body))
+	bo := accepted.object(t)["access_token"].(string)
+	people := r.call(t, "GET", "/api/v1/people", bo, "").object(t)
+	require.Empty(t, people["invitations"])
+	require.EqualValues(t, 3, people["limit"])
+	second := people["items"].([]any)[1].(map[string]any)
+	require.Equal(t, []any{"bo@example.com", "Bo", "operator", false}, []any{second["email"], second["name"], second["role"], second["over_limit"]})
+	path := "/api/v1/people/" + second["id"].(string)
+	problem(t, r.call(t, "PATCH", path, bo, `{"role":"owner"`+again), 403, "forbidden")
+	require.Equal(t, 200, r.call(t, "PATCH", path, token, `{"role":"viewer"`+again).StatusCode)
+	require.Equal(t, "viewer", r.call(t, "GET", "/api/v1/auth/me", bo, "").object(t)["role"])
+	require.Equal(t, 201, r.call(t, "POST", "/api/v1/people/invitations", token, `{"email":"cy@example.com","role":"viewer"`+again).StatusCode)
+	problem(t, r.call(t, "POST", "/api/v1/people/invitations", token, `{"email":"di@example.com","role":"viewer"`+again), 402, "people_limit")
+	problem(t, r.call(t, "POST", "/api/v1/people/leave", token, `{"password":"`+good+`"}`), 409, "conflict")
+	require.Equal(t, 204, r.call(t, "DELETE", path, token, "").StatusCode)
+	require.Equal(t, 401, r.call(t, "GET", "/api/v1/auth/me", bo, "").StatusCode)
 }
 
 // Every route of the document, with people of each role: it opens for the role that it takes and for those above, and for no other.

@@ -8,6 +8,7 @@ func (s *server) routes(api huma.API) {
 	s.passwordRoutes(api)
 	s.factorRoutes(api)
 	s.keyRoutes(api)
+	s.peopleRoutes(api)
 	s.allowlistRoutes(api)
 	s.mailboxRoutes(api)
 	s.cleanupRoutes(api)

@@ -31,7 +31,7 @@ func (s *server) config() huma.Config {
 		keyScheme:    {Type: "apiKey", In: "header", Name: keyHeader, Description: "An API key of the account, also as Authorization: Bearer …; it needs the scope that the operation names"},
 		bearerScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of a login; 24 hours"},
 	}
-	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "service"}}
+	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "people"}, {Name: "service"}}
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[sweep.Criteria](), reflect.TypeFor[Criteria]())
 	return c
 }
@@ -62,7 +62,7 @@ type operation struct {
 	role                             sweep.Role    // that whoever is signed in has at least; "": nobody may, so each route says it
 	feature                          sweep.Feature // that the plan has to carry; "": every plan's
 	admits                           bool          // makes a job: the statement that admits it keeps the answer to an Idempotency-Key
-	reads                            bool          // a POST without an effect: the answer to an Idempotency-Key is kept afterwards
+	reads                            bool          // a POST without an effect, or with one at another customer: the answer to an Idempotency-Key is kept afterwards
 }
 
 const (
@@ -160,7 +160,7 @@ func describe(api huma.API) {
 func loosen(doc *huma.OpenAPI) {
 	asked := map[string]bool{}
 	for _, path := range doc.Paths {
-		for _, op := range []*huma.Operation{path.Post, path.Put} {
+		for _, op := range []*huma.Operation{path.Post, path.Put, path.Patch} {
 			if op != nil && op.RequestBody != nil {
 				reach(doc.Components.Schemas, op.RequestBody.Content["application/json"].Schema, asked)
 			}

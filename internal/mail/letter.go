@@ -29,6 +29,7 @@ const (
 	QuotaFresh        Kind = "quota_fresh"   // a new period, for those who ran out in the last one
 	CleanupDone       Kind = "cleanup_done"
 	SecurityNotice    Kind = "security_notice" // what happened to the ways into an account
+	Invitation        Kind = "invitation"      // to who is asked to work in a customer's account
 )
 
 // Event is what a SecurityNotice tells.
@@ -49,7 +50,10 @@ const (
 // Data is what the kinds speak of; each needs only some of it. It fits an outbox row as JSON. Token is a secret: the row
 // that holds it is sealed.
 type Data struct {
+	To        string    `json:"to,omitempty"` // the reader's address, where it is not that of the post's person
 	Name      string    `json:"name,omitempty"`
+	By        string    `json:"by,omitempty"`   // the address of who asked for it
+	Role      string    `json:"role,omitempty"` // owner, operator or viewer
 	Token     string    `json:"token,omitempty"`
 	Mailbox   string    `json:"mailbox,omitempty"`
 	Plan      string    `json:"plan,omitempty"`
@@ -99,6 +103,7 @@ func specs() map[Kind]spec {
 		QuotaFresh:        {[]string{"limit"}, to("/mailboxes")},
 		CleanupDone:       {[]string{"mailbox", "action", "job_id", "undo_until"}, func(d Data) string { return "/history/" + url.PathEscape(d.JobID) }},
 		SecurityNotice:    {[]string{"event", "at"}, to("/settings/security")},
+		Invitation:        {[]string{"to", "by", "role", "token", "ends_at"}, withToken("/accept-invitation")},
 	}
 }
 
@@ -113,12 +118,13 @@ func (s *Sender) Render(m Message) (Letter, error) {
 	}
 	data := m.Data
 	data.Name, data.Mailbox, data.Plan, data.Device = oneLine(data.Name), oneLine(data.Mailbox), oneLine(data.Plan), oneLine(data.Device)
+	data.By = oneLine(data.By)
 	return compose(m.Kind, data, strings.TrimRight(s.BaseURL, "/")+spec.link(data))
 }
 
 func missing(d Data, needs []string) []string {
 	given := map[string]bool{
-		"token": d.Token != "", "mailbox": d.Mailbox != "", "action": d.Action != "", "event": d.Event != "", "at": !d.At.IsZero(), "job_id": d.JobID != "",
+		"token": d.Token != "", "to": d.To != "", "by": d.By != "", "role": d.Role != "", "mailbox": d.Mailbox != "", "action": d.Action != "", "event": d.Event != "", "at": !d.At.IsZero(), "job_id": d.JobID != "",
 		"days_left": d.DaysLeft > 0, "limit": d.Limit > 0,
 		"ends_at": !d.EndsAt.IsZero(), "resets_at": !d.ResetsAt.IsZero(), "undo_until": !d.UndoUntil.IsZero(),
 	}

@@ -107,6 +107,7 @@ func (db *DB) APIKeyOwner(ctx context.Context, hash []byte) (customer, key sweep
 // KeyStanding is what a key is compared with when it is used, and what its holder may use.
 type KeyStanding struct {
 	Role             sweep.Role // its maker's
+	Rank             int        // its maker's, as in User
 	Scopes, Networks string
 	Allowlist        string // the customer's, as in Membership
 	Require2FA       bool   // as in Membership
@@ -121,13 +122,13 @@ type KeyStanding struct {
 func (db *DB) KeyStanding(ctx context.Context, customer, key sweep.ID) (k KeyStanding, err error) {
 	found := false
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
-		q.Queue(`SELECT m.role, k.scopes, k.networks, c.ip_allowlist, c.require_2fa,
+		q.Queue(`SELECT m.role, `+rankSQL+`, k.scopes, k.networks, c.ip_allowlist, c.require_2fa,
 			  EXISTS (SELECT FROM second_factors f WHERE f.customer_id = k.customer_id AND f.user_id = k.user_id AND f.on_at IS NOT NULL), k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now() + $3::interval), coalesce(k.last_used_at, 'epoch'), now(), `+standingColumns+`
 			FROM api_keys k JOIN members m ON m.customer_id = k.customer_id AND m.user_id = k.user_id JOIN customers c ON c.id = k.customer_id WHERE k.customer_id = $1 AND k.id = $2`,
 			dbID(customer), dbID(key), db.offset).
 			QueryRow(func(row pgx.Row) error {
 				var r standingRow
-				err := row.Scan(append([]any{&k.Role, &k.Scopes, &k.Networks, &k.Allowlist, &k.Require2FA, &k.SecondFactor, &k.InForce, &k.Used, &k.Now}, r.fields()...)...)
+				err := row.Scan(append([]any{&k.Role, &k.Rank, &k.Scopes, &k.Networks, &k.Allowlist, &k.Require2FA, &k.SecondFactor, &k.InForce, &k.Used, &k.Now}, r.fields()...)...)
 				k.Customer, found = r.customer(customer), err == nil
 				return ignoreNoRows(err)
 			})

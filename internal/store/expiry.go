@@ -50,6 +50,7 @@ func (tx *Tx) Expire(since time.Time) (rows int64, err error) {
 		{"idempotency keys", "DELETE FROM idempotency_keys WHERE customer_id = ? AND created_at < ?", []any{me, before(keptAnswer)}},
 		{"mail tokens", "DELETE FROM email_tokens WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptToken)}},
 		{"challenges", "DELETE FROM login_challenges WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptToken)}},
+		{"invitations", "DELETE FROM invitations WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptToken)}},
 		{"consents", "DELETE FROM oauth_states WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptConsent)}},
 		{"sessions", "DELETE FROM sessions WHERE customer_id = ? AND (expires_at < ? OR ended_at < ?)", []any{me, before(keptSession), before(keptSession)}},
 	} {

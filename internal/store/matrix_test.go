@@ -31,6 +31,7 @@ func (y *yard) fill(p place, at time.Time) {
 	y.exec("INSERT INTO recovery_codes (customer_id, user_id, hash) VALUES ($1, $2, '')", c, user)
 	y.exec("INSERT INTO login_challenges (customer_id, id, user_id, hash, token_version, expires_at) VALUES ($1, $2, $3, $4, 1, now())", c, plan, user, []byte(user))
 	y.exec("INSERT INTO api_keys (customer_id, id, user_id, name, id8, hash, scopes, created_at) VALUES ($1, $2, $3, 'same', 'same', $4, 'read', now())", c, plan, user, []byte(user))
+	y.exec("INSERT INTO invitations (customer_id, id, email, role, hash, invited_by, expires_at, created_at) VALUES ($1, $2, 'same', 'viewer', $3, $4, now(), now())", c, plan, []byte(user), user)
 	y.exec("INSERT INTO keep_list (customer_id, entry, created_at) VALUES ($1, 'same@example.com', now())", c)
 	y.exec("INSERT INTO notices (customer_id, kind, key, created_at) VALUES ($1, 'same', 'same', now())", c)
 	y.exec("INSERT INTO idempotency_keys (customer_id, route, key, request_hash, created_at) VALUES ($1, 'same', 'same', '', now())", c)
@@ -218,7 +219,7 @@ func TestACustomerReachesItsOwnRowsOnly(t *testing.T) {
 				filled++
 			}
 		}
-		require.Equal(t, 27+10, filled, "27 tables, and of 5 the partitions of two months, have rows to tell apart")
+		require.Equal(t, 28+10, filled, "28 tables, and of 5 the partitions of two months, have rows to tell apart")
 		leaks, allowed, err := matrix(t.Context(), tx, own, other, "")
 		require.NoError(t, err)
 		require.Empty(t, leaks)

@@ -115,3 +115,41 @@ func (tx *Tx) EndChallenge(id sweep.ID) error {
 func (tx *Tx) RequireSecondFactor(on bool) error {
 	return doing(tx.Exec("UPDATE customers SET require_2fa = ? WHERE id = ?", on, dbID(tx.Customer)).Error, "require second factor")
 }
+
+// FactorKept is a whole second factor, as it is taken from one membership to another.
+type FactorKept struct {
+	Secret, Salt []byte
+	LastStep     int64
+	OnAt         time.Time
+	Codes        [][]byte // hashes
+}
+
+// On says that there is one that is asked for.
+func (f FactorKept) On() bool { return !f.OnAt.IsZero() }
+
+// FactorKept reads a member's whole; the zero value when none is on.
+func (tx *Tx) FactorKept(user sweep.ID) (f FactorKept, err error) {
+	var r struct {
+		Secret, Salt []byte
+		LastStep     int64
+		OnAt         *time.Time
+	}
+	found := tx.Raw("SELECT secret, salt, last_step, on_at FROM second_factors WHERE customer_id = ? AND user_id = ? AND on_at IS NOT NULL", dbID(tx.Customer), dbID(user)).Scan(&r)
+	if found.Error != nil || found.RowsAffected == 0 {
+		return FactorKept{}, doing(found.Error, "read second factor")
+	}
+	f = FactorKept{Secret: r.Secret, Salt: r.Salt, LastStep: r.LastStep, OnAt: instant(r.OnAt)}
+	err = tx.Raw("SELECT hash FROM recovery_codes WHERE customer_id = ? AND user_id = ?", dbID(tx.Customer), dbID(user)).Scan(&f.Codes).Error
+	return f, doing(err, "read recovery codes")
+}
+
+// BringFactor turns a second factor on that a member had elsewhere, unless one is on here.
+func (tx *Tx) BringFactor(user sweep.ID, f FactorKept) error {
+	done := tx.Exec(`INSERT INTO second_factors (customer_id, user_id, secret, salt, last_step, on_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (customer_id, user_id) DO UPDATE SET secret = excluded.secret, salt = excluded.salt, last_step = excluded.last_step, on_at = excluded.on_at
+		WHERE second_factors.on_at IS NULL`, dbID(tx.Customer), dbID(user), dbBytes(f.Secret), dbBytes(f.Salt), f.LastStep, f.OnAt, tx.Now)
+	if done.Error != nil || done.RowsAffected == 0 {
+		return doing(done.Error, "bring second factor")
+	}
+	return tx.KeepRecoveryCodes(user, f.Codes, f.Salt)
+}

@@ -20,6 +20,7 @@ type User struct {
 	PasswordVersion int
 	VerifiedAt      time.Time // zero: not yet
 	Role            sweep.Role
+	Rank            int // how many of the customer's people come before: a plan may carry no more than that
 	CreatedAt       time.Time
 }
 
@@ -45,17 +46,34 @@ func (tx *Tx) InsertUser(u User) (bool, error) {
 	return done.RowsAffected == 1, nil
 }
 
+// InsertProven adds a user whose address is proven; else as InsertUser.
+func (tx *Tx) InsertProven(u User) (bool, error) {
+	added, err := tx.InsertUser(u)
+	if err != nil || !added {
+		return false, err
+	}
+	return tx.VerifyUser(u.ID, u.Email, u.Password)
+}
+
+// ProveByInvitation proves the address of a user who has signed up and not done so, and puts name and password in the place of those of the
+// sign-up, which may have been a stranger's; false when the address is proven or another.
+func (tx *Tx) ProveByInvitation(u User) (bool, error) {
+	done := tx.Exec(`UPDATE users SET name = ?, password = ?, password_version = password_version + 1, token_version = token_version + 1, verified_at = ?
+		WHERE id = ? AND email = ? AND verified_at IS NULL`, u.Name, u.Password, tx.Now, dbID(u.ID), u.Email)
+	return done.RowsAffected == 1, doing(done.Error, "prove address by invitation")
+}
+
 // User reads a member of this customer. NotFound.
 func (tx *Tx) User(id sweep.ID) (User, error) {
 	var r struct {
 		ID                          dbID
 		Email, Name, Password, Role string
 		TokenVersion                int
-		PasswordVersion             int
+		PasswordVersion, Rank       int
 		VerifiedAt                  *time.Time
 		CreatedAt                   time.Time
 	}
-	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.password_version, u.verified_at, u.created_at, m.role
+	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.password_version, u.verified_at, u.created_at, m.role, `+rankSQL+` AS rank
 		FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = ? AND u.id = ?`, dbID(tx.Customer), dbID(id)).Scan(&r)
 	if found.Error != nil {
 		return User{}, fmt.Errorf("read user: %w", found.Error)
@@ -64,7 +82,7 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 		return User{}, sweep.Errorf(sweep.NotFound, "there is no such user")
 	}
 	return User{ID: sweep.ID(r.ID), Email: r.Email, Name: r.Name, Password: r.Password, TokenVersion: r.TokenVersion, PasswordVersion: r.PasswordVersion,
-		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), CreatedAt: r.CreatedAt.UTC()}, nil
+		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), Rank: r.Rank, CreatedAt: r.CreatedAt.UTC()}, nil
 }
 
 // LockUser holds a user's row until the transaction ends, and gives the version of their tokens. NotFound.
@@ -145,6 +163,7 @@ func (tx *Tx) Owner() (sweep.ID, error) {
 type Membership struct {
 	TokenVersion int
 	Role         sweep.Role
+	Rank         int    // as in User
 	Verified     bool   // the user's address
 	SecondFactor bool   // the user has one
 	Require2FA   bool   // the customer demands one of everybody, while the plan carries that
@@ -157,12 +176,12 @@ type Membership struct {
 func (db *DB) Membership(ctx context.Context, customer, user sweep.ID) (m Membership, err error) {
 	found := false
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
-		q.Queue(`SELECT u.token_version, m.role, u.verified_at IS NOT NULL, c.require_2fa, c.ip_allowlist, now(),
+		q.Queue(`SELECT u.token_version, m.role, `+rankSQL+`, u.verified_at IS NOT NULL, c.require_2fa, c.ip_allowlist, now(),
 			EXISTS (SELECT FROM second_factors f WHERE f.customer_id = m.customer_id AND f.user_id = m.user_id AND f.on_at IS NOT NULL), `+standingColumns+`
 			FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id WHERE m.customer_id = $1 AND m.user_id = $2`, dbID(customer), dbID(user)).
 			QueryRow(func(row pgx.Row) error {
 				var r standingRow
-				err := row.Scan(append([]any{&m.TokenVersion, &m.Role, &m.Verified, &m.Require2FA, &m.Allowlist, &m.Now, &m.SecondFactor}, r.fields()...)...)
+				err := row.Scan(append([]any{&m.TokenVersion, &m.Role, &m.Rank, &m.Verified, &m.Require2FA, &m.Allowlist, &m.Now, &m.SecondFactor}, r.fields()...)...)
 				m.Customer, found = r.customer(customer), err == nil
 				return ignoreNoRows(err)
 			})

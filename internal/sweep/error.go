@@ -22,6 +22,7 @@ const (
 	FeatureNotInPlan      Code = "feature_not_in_plan"
 	QuotaExceeded         Code = "quota_exceeded"
 	MailboxLimit          Code = "mailbox_limit" // more mailboxes than the plan carries
+	PeopleLimit           Code = "people_limit"  // more people than the plan carries
 	NotFound              Code = "not_found"
 	MethodNotAllowed      Code = "method_not_allowed"
 	Conflict              Code = "conflict"

@@ -23,6 +23,8 @@ const (
 	PlanID     Kind = "pln_"
 	KeyID      Kind = "key_"
 	EventID    Kind = "evt_"
+
+	InvitationID Kind = "inv_"
 )
 
 // NewID makes an id that sorts by now. The chance bits come from r (crypto/rand outside tests).

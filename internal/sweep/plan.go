@@ -63,6 +63,15 @@ func DefaultPlans() Plans {
 	}
 }
 
+// RoleOf is what somebody may do whose role it is, as the rank-th of the customer's people counted from 0: owners first, then who came
+// first. Who is beyond the plan's people only looks, until there is a larger plan or room.
+func (p Plan) RoleOf(role Role, rank int) Role {
+	if rank >= p.People && role.rank() > Viewer.rank() {
+		return Viewer
+	}
+	return role
+}
+
 // PreviewUnits is how many Gmail units a dry run may spend on what the index does not know.
 func (p Plan) PreviewUnits() int { return p.AnalysisUnits / 5 }
 
