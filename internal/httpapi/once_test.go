@@ -24,9 +24,8 @@ import (
 // poster is somebody who posts, and what they need to.
 type poster struct {
 	*rig
-	token   string
-	mailbox string
-	app     secret.TOTP
+	token string
+	app   secret.TOTP
 }
 
 // post is how an operation is called: ask prepares what it needs and gives path and body. Secrets are the members of its answer that a repeated one masks
