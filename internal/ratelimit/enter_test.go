@@ -48,7 +48,7 @@ func TestAKilledWorkersPlacesComeBack(t *testing.T) {
 	t.Parallel()
 	url := testkit.Redis(t)
 	connection := client(t, url)
-	killed := &Governor{Redis: connection, Lease: 300 * time.Millisecond}
+	killed := &Governor{Redis: connection, Lease: 3 * time.Second}
 	alive := &Governor{Redis: client(t, url)}
 	if _, err := place(t.Context(), alive); err != nil {
 		t.Fatal(err)
