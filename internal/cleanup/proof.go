@@ -245,6 +245,9 @@ func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Endin
 	if err := tx.EndRun(run); err != nil {
 		return err
 	}
+	if err := x.tellOwner(tx, run); err != nil {
+		return err
+	}
 	if err := x.standingAfter(tx, res); err != nil {
 		return err
 	}

@@ -55,18 +55,23 @@ type rig struct {
 // posts are the mails that were posted.
 type posts struct {
 	mu   sync.Mutex
-	list []mail.Kind
+	list []mail.Message
 }
 
-func (p *posts) count(kind mail.Kind) (n int) {
+func (p *posts) count(kind mail.Kind) int {
+	return len(p.of(kind))
+}
+
+// of are the mails of a kind, in their order.
+func (p *posts) of(kind mail.Kind) (all []mail.Data) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, k := range p.list {
-		if k == kind {
-			n++
+	for _, m := range p.list {
+		if m.Kind == kind {
+			all = append(all, m.Data)
 		}
 	}
-	return n
+	return all
 }
 
 func newRig(t *testing.T, quirks ...google.Quirks) *rig {
@@ -122,10 +127,10 @@ func open(t *testing.T, url string, offset time.Duration) *store.DB {
 	return db
 }
 
-func (r *rig) post(_ *store.Tx, kind mail.Kind, _ sweep.ID, _ mail.Data) error {
+func (r *rig) post(_ *store.Tx, kind mail.Kind, _ sweep.ID, data mail.Data) error {
 	r.posts.mu.Lock()
 	defer r.posts.mu.Unlock()
-	r.posts.list = append(r.posts.list, kind)
+	r.posts.list = append(r.posts.list, mail.Message{Kind: kind, Data: data})
 	return nil
 }
 

@@ -28,6 +28,26 @@ func (x *execution) standingAfter(tx *store.Tx, res *sweep.ExecuteResult) error 
 	return x.Post(tx, mail.QuotaWarning, sweep.ID{}, mail.Data{Used: q.Used, Limit: q.Limit, ResetsAt: q.Period.End})
 }
 
+// noticeOver is how many messages a run may change without a mail about it: beyond, the owner hears of it also when somebody else began it.
+const noticeOver = 1000
+
+// tellOwner mails what a big run did, however it ended, with the way to its undo.
+func (x *execution) tellOwner(tx *store.Tx, run store.RunRow) error {
+	if run.Cleaned <= noticeOver {
+		return nil
+	}
+	box, err := tx.Mailbox(run.Mailbox)
+	if err != nil {
+		return err
+	}
+	skipped := run.AlreadyGone
+	for _, n := range run.Skipped {
+		skipped += n
+	}
+	return x.Post(tx, mail.CleanupDone, sweep.ID{}, mail.Data{Mailbox: box.Email, Action: string(run.Action), State: string(run.State),
+		JobID: sweep.JobID.Show(run.Job), Cleaned: run.Cleaned, Skipped: skipped, UndoUntil: run.UndoUntil})
+}
+
 // lostConsent marks the mailbox and tells its owner, once.
 func (w *work) lostConsent(tx *store.Tx) error {
 	first, err := tx.NeedsReconnect(w.target.Mailbox)

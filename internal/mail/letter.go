@@ -58,6 +58,7 @@ type Data struct {
 	Mailbox   string    `json:"mailbox,omitempty"`
 	Plan      string    `json:"plan,omitempty"`
 	Action    string    `json:"action,omitempty"` // trash, archive, mark_read or label
+	State     string    `json:"state,omitempty"`  // how a run ended: succeeded, failed or canceled
 	JobID     string    `json:"job_id,omitempty"`
 	DaysLeft  int       `json:"days_left,omitempty"`
 	Used      int       `json:"used,omitempty"`
@@ -101,7 +102,7 @@ func specs() map[Kind]spec {
 		TrialEnded:        {nil, to("/billing")},
 		QuotaWarning:      {[]string{"limit", "resets_at"}, to("/billing")},
 		QuotaFresh:        {[]string{"limit"}, to("/mailboxes")},
-		CleanupDone:       {[]string{"mailbox", "action", "job_id", "undo_until"}, func(d Data) string { return "/history/" + url.PathEscape(d.JobID) }},
+		CleanupDone:       {[]string{"mailbox", "action", "state", "job_id", "undo_until"}, func(d Data) string { return "/history/" + url.PathEscape(d.JobID) }},
 		SecurityNotice:    {[]string{"event", "at"}, to("/settings/security")},
 		Invitation:        {[]string{"to", "by", "role", "token", "ends_at"}, withToken("/accept-invitation")},
 	}
@@ -124,7 +125,8 @@ func (s *Sender) Render(m Message) (Letter, error) {
 
 func missing(d Data, needs []string) []string {
 	given := map[string]bool{
-		"token": d.Token != "", "to": d.To != "", "by": d.By != "", "role": d.Role != "", "mailbox": d.Mailbox != "", "action": d.Action != "", "event": d.Event != "", "at": !d.At.IsZero(), "job_id": d.JobID != "",
+		"token": d.Token != "", "to": d.To != "", "by": d.By != "", "role": d.Role != "", "mailbox": d.Mailbox != "", "job_id": d.JobID != "",
+		"action": d.Action != "", "state": d.State != "", "event": d.Event != "", "at": !d.At.IsZero(),
 		"days_left": d.DaysLeft > 0, "limit": d.Limit > 0,
 		"ends_at": !d.EndsAt.IsZero(), "resets_at": !d.ResetsAt.IsZero(), "undo_until": !d.UndoUntil.IsZero(),
 	}
