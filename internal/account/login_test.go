@@ -65,6 +65,10 @@ func TestEveryFailureSaysTheSame(t *testing.T) { // THR-5
 	}
 	_, err := r.Login(t.Context(), ada, strings.Repeat("long", 1000), "", r.client)
 	said[err.Error()] = true
+	r.member(t, "eve@example.com")
+	r.exec(t, "UPDATE customers SET suspended_at = now()")
+	_, err = r.Login(t.Context(), "eve@example.com", "wrong password", "", r.client)
+	said[err.Error()] = true
 	require.Len(t, said, 1)
 }
 
