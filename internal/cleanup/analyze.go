@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,10 @@ const (
 
 // saveEvery is how many units of sender work are done between two saves of the index: what a killed worker repeats at most.
 const saveEvery = 5_000
+
+// meetAtOnce is how many messages are read side by side before their senders are searched for: two of them may be of the same. Four reads and
+// four searches take longer to pay for than to wait for.
+const meetAtOnce = 4
 
 // unitsOfEnd is kept for the last look at history, and for calls that Gmail answers only the second time.
 const unitsOfEnd = 3 * unitsOfRead
@@ -159,44 +164,64 @@ func (w *work) unitsForSenders(ctx context.Context) (units int64, err error) {
 	return min(int64(plan.AnalysisUnits), int64(plan.DayUnits())-others) - w.beat.spent() - unitsOfEnd, err
 }
 
-// learn reads messages side by side; with sweeping, the sender of each new address is swept once. What the budget does not cover is left.
+// learn reads messages side by side. With sweeping, whom they are from is searched for before more are read: what a search is about to
+// find need not be read. What the budget does not cover is left.
 func (f *finder) learn(ctx context.Context, batch []sweep.MessageID, sweeping bool, sweeps *tally) error {
-	swept := map[string]bool{}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for _, id := range batch {
-		g.Go(safely(func() error {
-			if f.attributed(id) {
-				return nil // swept meanwhile with a sibling's sender
-			}
-			err := f.discover(ctx, id, sweeping, swept, sweeps)
-			if errors.Is(err, errSpent) {
-				return nil
-			}
+	if !sweeping {
+		return f.eachOf(ctx, len(batch), func(ctx context.Context, i int) error {
+			_, err := f.read(ctx, batch[i])
 			return err
-		}))
+		})
 	}
-	return g.Wait()
+	for len(batch) > 0 {
+		met, rest, err := f.meet(ctx, batch)
+		if err != nil {
+			return err
+		}
+		if err := f.eachOf(ctx, len(met), func(ctx context.Context, i int) error { return f.sweepMet(ctx, met[i], sweeps) }); err != nil {
+			return err
+		}
+		batch = rest
+	}
+	return nil
 }
 
-// discover reads a message and sweeps its sender, unless a sibling does so.
-func (f *finder) discover(ctx context.Context, id sweep.MessageID, sweeping bool, swept map[string]bool, sweeps *tally) error {
-	address, err := f.read(ctx, id)
-	if err != nil || address == "" || !sweeping {
+// meet reads the first few of a batch that nobody has attributed, and gives their senders.
+func (f *finder) meet(ctx context.Context, batch []sweep.MessageID) (senders []string, rest []sweep.MessageID, err error) {
+	batch = slices.DeleteFunc(batch, f.attributed)
+	few := batch[:min(meetAtOnce, len(batch))]
+	senders = make([]string, len(few))
+	err = f.eachOf(ctx, len(few), func(ctx context.Context, i int) (err error) {
+		senders[i], err = f.read(ctx, few[i])
 		return err
-	}
-	f.mu.Lock()
-	again := swept[address]
-	swept[address] = true
-	f.mu.Unlock()
-	if again {
-		return nil
-	}
+	})
+	slices.Sort(senders)
+	senders = slices.DeleteFunc(slices.Compact(senders), func(s string) bool { return s == "" })
+	return senders, batch[len(few):], err
+}
+
+// sweepMet sweeps a sender that was met.
+func (f *finder) sweepMet(ctx context.Context, address string, sweeps *tally) error {
 	gained, err := f.sweepSender(ctx, address)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	sweeps.add(gained)
 	return err
+}
+
+// eachOf does n things side by side. What the budget does not cover is left.
+func (f *finder) eachOf(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i := range n {
+		g.Go(safely(func() error {
+			if err := do(ctx, i); !errors.Is(err, errSpent) {
+				return err
+			}
+			return nil
+		}))
+	}
+	return g.Wait()
 }
 
 func (f *finder) attributed(id sweep.MessageID) bool {

@@ -125,7 +125,7 @@ func TestTheContractHoldsWhateverGmailIsLike(t *testing.T) {
 			t.Log(l)
 			r := newRigAt(t, func(c *google.Config) {
 				c.Tariff, c.Concurrency = google.TariffNew(), 10
-				c.Tariff.PerUserMinute = 1_200
+				c.Tariff.PerUserMinute = 700
 				require.NoError(t, c.SetQuirks(l.String()))
 			})
 			t.Run("a mailbox that is read whole", func(t *testing.T) { r.small(t).contract(t, l, true) })
@@ -224,7 +224,7 @@ func (c *customer) contract(t *testing.T, l likeness, whole bool) {
 	c.exactIsExact(t, c.analyzed(t), rough)
 	spent, err := c.google.Ledger(c.email)
 	require.NoError(t, err)
-	t.Logf("%d calls were refused for quota", spent.Refused) // how many depends on how fast the machine is
+	require.True(t, spent.Refused > 0 || a.Messages < 100, "the quota was never in the way")
 }
 
 // exactIsExact compares what an analysis calls exact, and each sender, with the mailbox. Where Gmail's sizes are rough no sum of them can be
