@@ -104,7 +104,7 @@ func (c *Client) scaled(d time.Duration) time.Duration {
 	return d
 }
 
-// patience is the longest that a call sleeps; what asks for more becomes a *Wait and frees the worker.
+// patience is the longest that a call waits in sum.
 func (c *Client) patience() time.Duration { return c.scaled(30 * time.Second) }
 
 func (c *Client) timeout() time.Duration {

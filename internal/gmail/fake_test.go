@@ -19,6 +19,7 @@ type openPacer struct {
 	closed  time.Time
 	project time.Time // until when all accounts are closed
 	wait    time.Duration
+	takes   time.Duration // of a call's patience, each time
 	slowed  int
 	crowded int
 	flight  int
@@ -28,7 +29,13 @@ type openPacer struct {
 	placed  func() // once a place is given
 }
 
-func (p *openPacer) Enter(_ context.Context, account string, units int, maxWait time.Duration) (func(bool), time.Duration, error) {
+func (p *openPacer) Enter(ctx context.Context, account string, units int, maxWait time.Duration) (func(bool), time.Duration, error) {
+	if p.takes > maxWait {
+		return nil, p.takes - maxWait, nil
+	}
+	if err := sleep(ctx, p.takes); err != nil {
+		return nil, 0, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fail != nil || p.wait > maxWait {

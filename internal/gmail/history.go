@@ -79,7 +79,7 @@ func (m *Mailbox) History(ctx context.Context, start uint64, yield func([]mailin
 }
 
 func (m *Mailbox) historyPage(ctx context.Context, start uint64, token string) (*api.ListHistoryResponse, error) {
-	return call(ctx, m, HistoryList, func() (*api.ListHistoryResponse, error) {
+	return call(ctx, m, HistoryList, func(ctx context.Context) (*api.ListHistoryResponse, error) {
 		c := m.service.Users.History.List(me).StartHistoryId(start).MaxResults(PageSize).Fields(historyFields).Context(ctx)
 		if token != "" {
 			c = c.PageToken(token)

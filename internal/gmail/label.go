@@ -28,7 +28,7 @@ type LabelCounts struct{ Messages, Unread, Threads, ThreadsUnread int }
 
 // Labels lists all labels for 1 unit.
 func (m *Mailbox) Labels(ctx context.Context) ([]Label, error) {
-	list, err := call(ctx, m, LabelsList, func() (*api.ListLabelsResponse, error) {
+	list, err := call(ctx, m, LabelsList, func(ctx context.Context) (*api.ListLabelsResponse, error) {
 		return m.service.Users.Labels.List(me).Fields("labels(id,name,type)").Context(ctx).Do()
 	})
 	if err != nil {
@@ -45,7 +45,7 @@ func labelOf(l *api.Label) Label { return Label{ID: l.Id, Name: l.Name, System: 
 
 // LabelCounts costs 1 unit. ErrLabelGone when there is no such label.
 func (m *Mailbox) LabelCounts(ctx context.Context, id string) (LabelCounts, error) {
-	l, err := call(ctx, m, LabelsGet, func() (*api.Label, error) {
+	l, err := call(ctx, m, LabelsGet, func(ctx context.Context) (*api.Label, error) {
 		return m.service.Users.Labels.Get(me, id).Context(ctx).Do()
 	})
 	if err != nil {
@@ -71,7 +71,7 @@ func (m *Mailbox) Modify(ctx context.Context, ids []sweep.MessageID, add, remove
 		names[i] = id.String()
 	}
 	request := &api.BatchModifyMessagesRequest{Ids: names, AddLabelIds: add, RemoveLabelIds: remove}
-	_, err := call(ctx, m, BatchModify, func() (struct{}, error) {
+	_, err := call(ctx, m, BatchModify, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, m.service.Users.Messages.BatchModify(me, request).Context(ctx).Do()
 	})
 	return err
@@ -79,7 +79,7 @@ func (m *Mailbox) Modify(ctx context.Context, ids []sweep.MessageID, add, remove
 
 // CreateLabel makes a label for 5 units, or finds the customer's label of that name. Conflict when the name is one of Gmail's own.
 func (m *Mailbox) CreateLabel(ctx context.Context, name string) (Label, error) {
-	made, err := call(ctx, m, LabelsCreate, func() (*api.Label, error) {
+	made, err := call(ctx, m, LabelsCreate, func(ctx context.Context) (*api.Label, error) {
 		wish := &api.Label{Name: name, LabelListVisibility: "labelShow", MessageListVisibility: "show"}
 		return m.service.Users.Labels.Create(me, wish).Context(ctx).Do()
 	})
@@ -104,7 +104,7 @@ func (m *Mailbox) CreateLabel(ctx context.Context, name string) (Label, error) {
 // DeleteLabel removes one of the customer's labels from the mailbox and from all messages, for 5 units. A label that is gone
 // already counts as removed. The transport refuses the ids of Gmail's own labels.
 func (m *Mailbox) DeleteLabel(ctx context.Context, id string) error {
-	_, err := call(ctx, m, LabelsDelete, func() (struct{}, error) {
+	_, err := call(ctx, m, LabelsDelete, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, m.service.Users.Labels.Delete(me, id).Context(ctx).Do()
 	})
 	if errors.Is(err, ErrLabelGone) {

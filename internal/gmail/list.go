@@ -29,7 +29,7 @@ type Profile struct {
 
 // Profile costs 1 unit.
 func (m *Mailbox) Profile(ctx context.Context) (Profile, error) {
-	p, err := call(ctx, m, GetProfile, func() (*api.Profile, error) {
+	p, err := call(ctx, m, GetProfile, func(ctx context.Context) (*api.Profile, error) {
 		return m.service.Users.GetProfile(me).Context(ctx).Do()
 	})
 	if err != nil {
@@ -51,7 +51,7 @@ func (m *Mailbox) ListPage(ctx context.Context, s Search, pageToken string) (ref
 	if pageToken != "" {
 		q.Set("pageToken", pageToken)
 	}
-	p, err := call(ctx, m, MessagesList, func() (page, error) { return m.listPage(ctx, q) })
+	p, err := call(ctx, m, MessagesList, func(ctx context.Context) (page, error) { return m.listPage(ctx, q) })
 	return p.refs, p.next, err
 }
 

@@ -42,7 +42,7 @@ func (m *Mailbox) Read(ctx context.Context, id sweep.MessageID, subject bool) (M
 	if subject {
 		headers = append(headers, headerSubject)
 	}
-	found, err := m.get(ctx, id, func() (*api.Message, error) {
+	found, err := m.get(ctx, id, func(ctx context.Context) (*api.Message, error) {
 		return m.service.Users.Messages.Get(me, id.String()).Format("metadata").MetadataHeaders(headers...).
 			Fields("id,threadId,labelIds,sizeEstimate,internalDate,payload/headers").Context(ctx).Do()
 	})
@@ -81,7 +81,7 @@ func (r *Message) take(headers []*api.MessagePartHeader) {
 
 // Labelled gets the labels that one message has now, for 20 units. ErrGone when there is no such message.
 func (m *Mailbox) Labelled(ctx context.Context, id sweep.MessageID) ([]string, error) {
-	found, err := m.get(ctx, id, func() (*api.Message, error) {
+	found, err := m.get(ctx, id, func(ctx context.Context) (*api.Message, error) {
 		return m.service.Users.Messages.Get(me, id.String()).Format("minimal").Fields("id,labelIds").Context(ctx).Do()
 	})
 	if err != nil {
@@ -92,12 +92,13 @@ func (m *Mailbox) Labelled(ctx context.Context, id sweep.MessageID) ([]string, e
 
 // get asks once more for a message that is said to be gone but less than a minute old: history can name a message seconds before
 // it can be read.
-func (m *Mailbox) get(ctx context.Context, id sweep.MessageID, do func() (*api.Message, error)) (*api.Message, error) {
+func (m *Mailbox) get(ctx context.Context, id sweep.MessageID, do func(context.Context) (*api.Message, error)) (*api.Message, error) {
+	ctx, patience := m.client.patient(ctx)
 	found, err := call(ctx, m, MessagesGet, do)
 	if !errors.Is(err, ErrGone) || time.Since(id.Time()).Abs() > time.Minute {
 		return found, err
 	}
-	if err := sleep(ctx, m.client.scaled(3*time.Second)); err != nil {
+	if err := patience.sleep(ctx, m.client.scaled(3*time.Second)); err != nil {
 		return nil, err
 	}
 	return call(ctx, m, MessagesGet, do)

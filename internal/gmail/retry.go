@@ -17,15 +17,16 @@ const maxTries = 5
 const stoppedPause = 10 * time.Minute
 
 // call makes one Gmail call and repeats it as long as that can help. This is the only retry layer; the queue's works on whole jobs.
-func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, error)) (T, error) {
+func call[T any](ctx context.Context, m *Mailbox, method Method, do func(context.Context) (T, error)) (T, error) {
 	var none T
 	if m.broken != nil {
 		return none, m.broken
 	}
-	attempts := attempts{mailbox: m, method: method, pauses: m.client.pauses()}
+	ctx, patience := m.client.patient(ctx)
+	attempts := attempts{mailbox: m, method: method, pauses: m.client.pauses(), patience: patience}
 	for {
 		began := time.Now()
-		v, err := do()
+		v, err := do(ctx)
 		if err == nil {
 			return v, nil
 		}
@@ -38,13 +39,13 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func() (T, e
 	}
 }
 
-// attempts counts the failures of one call. Being told to slow down is no failure. All that is slept over stays within patience in sum.
+// attempts counts the failures of one call. Being told to slow down is no failure.
 type attempts struct {
 	mailbox   *Mailbox
 	method    Method
 	pauses    *backoff.ExponentialBackOff
 	tries     int
-	slept     time.Duration
+	patience  *patience
 	refreshed bool
 }
 
@@ -79,14 +80,13 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		return v.err
 	}
 	pause := time.Until(until)
-	a.slept += pause
-	switch longer := a.slept > a.mailbox.client.patience(); {
+	switch longer := pause > a.patience.left(); {
 	case longer && v.step == tryAgain && v.told.IsZero():
 		return v.err
 	case longer:
 		return fmt.Errorf("%s: %w", a.method, &Wait{Until: until})
 	}
-	return sleep(ctx, pause)
+	return a.patience.sleep(ctx, pause)
 }
 
 // compare looks whether Google's limit is the one that we go by.
@@ -126,7 +126,7 @@ func later(a, b time.Time) time.Time {
 func (a *attempts) until(v verdict) time.Time {
 	now, c := time.Now(), a.mailbox.client
 	until := now.Add(a.pauses.NextBackOff())
-	if v.step != tryAgain && a.slept+until.Sub(now) > c.patience() {
+	if v.step != tryAgain && until.Sub(now) > a.patience.left() {
 		until = now.Add(c.scaled(time.Minute))
 	}
 	if v.told.After(until) {

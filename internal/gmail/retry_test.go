@@ -57,7 +57,9 @@ func TestEachRefusalOfGoogleHasItsAnswer(t *testing.T) {
 		"404":              {refused(404, "notFound", "Requested entity was not found."), 1, sweep.Internal, nil},
 	} {
 		f := newFake(t, c.answer)
-		_, err := f.open(&openPacer{}).Profile(t.Context())
+		m := f.open(&openPacer{})
+		m.client.TimeScale = 200 // of 150 ms of patience a busy machine does not take much
+		_, err := m.Profile(t.Context())
 		code := sweep.CodeOf(err)
 		var w *Wait
 		if errors.As(err, &w) {
@@ -84,8 +86,7 @@ func TestATransientFailureIsRepeatedUntilItPasses(t *testing.T) {
 func TestBeingToldToSlowDownIsNoFailedTry(t *testing.T) {
 	t.Parallel()
 	m := newFake(t, profileAnswer).open(&openPacer{})
-	m.client.TimeScale = 1 // patience for all of it
-	a := attempts{mailbox: m, method: GetProfile, pauses: &backoff.ExponentialBackOff{InitialInterval: time.Microsecond, MaxInterval: time.Microsecond, Multiplier: 1}}
+	a := attempts{mailbox: m, method: GetProfile, patience: &patience{whole: time.Minute}, pauses: &backoff.ExponentialBackOff{InitialInterval: time.Microsecond, MaxInterval: time.Microsecond, Multiplier: 1}}
 	full, down := &googleapi.Error{Code: 429, Message: "Quota exceeded"}, &googleapi.Error{Code: 503}
 	for i := range 3 * maxTries {
 		if err := a.failed(t.Context(), time.Now(), full); err != nil {
@@ -136,7 +137,9 @@ func TestTheTokenEndpointsRefusalsHaveTheirCodes(t *testing.T) {
 	}
 	f := newFake(t, profileAnswer)
 	f.token = answer{status: 503, body: "<html>"}
-	if _, err := f.open(&openPacer{}).Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 5 {
+	m := f.open(&openPacer{})
+	m.client.TimeScale = 200 // of 150 ms of patience a busy machine does not take much
+	if _, err := m.Profile(t.Context()); sweep.CodeOf(err) != sweep.Unavailable || f.tokens != 5 {
 		t.Errorf("%v after %d token calls", err, f.tokens)
 	}
 }
@@ -187,7 +190,7 @@ func TestARateRefusalThatOutlastsOurPatienceWaitsForAFreshMinute(t *testing.T) {
 	t.Parallel()
 	m := newFake(t, profileAnswer).open(&openPacer{})
 	for step, want := range map[step]time.Duration{throttled: 60 * time.Millisecond, crowded: 60 * time.Millisecond, tryAgain: 0} {
-		a, began := attempts{mailbox: m, pauses: m.client.pauses(), slept: m.client.patience()}, time.Now()
+		a, began := attempts{mailbox: m, pauses: m.client.pauses(), patience: &patience{}}, time.Now()
 		if until := a.until(verdict{step: step}); until.Before(began.Add(want)) || until.After(time.Now().Add(want+2*time.Millisecond)) {
 			t.Errorf("step %d: %v, want %v", step, until.Sub(began), want)
 		}
@@ -228,10 +231,43 @@ func TestACallSleepsNoLongerThanItsPatienceInSum(t *testing.T) {
 	t.Parallel()
 	m := newFake(t, profileAnswer).open(&openPacer{})
 	for name, cause := range map[string]error{"transient": io.EOF, "rate": &googleapi.Error{Code: 429}} {
-		a := attempts{mailbox: m, method: GetProfile, pauses: m.client.pauses(), slept: m.client.patience()}
+		a := attempts{mailbox: m, method: GetProfile, pauses: m.client.pauses(), patience: &patience{}}
 		if err := a.failed(t.Context(), time.Now(), cause); err == nil || errors.As(err, new(*Wait)) != (name == "rate") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestThePausesBetweenTriesAreCounted(t *testing.T) {
+	t.Parallel()
+	m := newFake(t, profileAnswer).open(&openPacer{})
+	a := attempts{mailbox: m, method: GetProfile, patience: &patience{whole: 100 * time.Millisecond},
+		pauses: &backoff.ExponentialBackOff{InitialInterval: 40 * time.Millisecond, MaxInterval: 40 * time.Millisecond, Multiplier: 1}}
+	slept := 0
+	for a.failed(t.Context(), time.Now(), &googleapi.Error{Code: 503}) == nil {
+		slept++
+	}
+	if slept > 2 {
+		t.Errorf("%d pauses of 40 ms in a patience of 100 ms", slept)
+	}
+}
+
+// The bucket makes each try of a call wait two thirds of what the call may wait for altogether.
+func TestAllThatACallWaitsForIsOnePatience(t *testing.T) {
+	t.Parallel()
+	f := newFake(t, refused(503, "backendError", "x"), profileAnswer)
+	m := f.open(&openPacer{takes: 200 * time.Millisecond})
+	m.client.TimeScale = 100 // 300 ms of patience
+	_, err := m.Profile(t.Context())
+	if !errors.As(err, new(*Wait)) || f.calls() != 1 {
+		t.Errorf("%v after %d calls", err, f.calls())
+	}
+	gone := newFake(t, refused(404, "notFound", "Requested entity was not found."))
+	m = gone.open(&openPacer{takes: 200 * time.Millisecond})
+	m.client.TimeScale = 100
+	_, err = m.Read(t.Context(), sweep.MessageID(uint64(time.Now().UnixMilli())<<20), false) // so young that it is asked for again
+	if !errors.As(err, new(*Wait)) || gone.calls() != 1 {
+		t.Errorf("%v after %d calls for young mail", err, gone.calls())
 	}
 }
 

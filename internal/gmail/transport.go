@@ -13,7 +13,7 @@ import (
 // Pacer spreads calls over time and processes; ratelimit.Governor is one. account is an opaque key of the Google account.
 type Pacer interface {
 	// Enter takes a place in flight, books units and sleeps until the call may be made, also over a time for which the account is closed
-	// meanwhile. leave is nil when the units would take longer than maxWait: wait is how long from now. leave is told whether the call went well.
+	// meanwhile. leave is nil when that would take longer than maxWait: wait is how long from now. leave is told whether the call went well.
 	Enter(ctx context.Context, account string, units int, maxWait time.Duration) (leave func(well bool), wait time.Duration, err error)
 	// CloseUntil stops all calls for the account until a wall-clock time.
 	CloseUntil(ctx context.Context, account string, until time.Time) error
@@ -110,7 +110,9 @@ func refuse(r *http.Request, err error) error {
 // enter waits for its place and its units.
 func (t *transport) enter(ctx context.Context, units int) (leave func(bool), err error) {
 	m := t.mailbox
-	leave, wait, err := m.client.Pacer.Enter(ctx, m.account, units, m.client.patience())
+	_, patience := m.client.patient(ctx)
+	defer patience.waited(time.Now())
+	leave, wait, err := m.client.Pacer.Enter(ctx, m.account, units, patience.left())
 	switch {
 	case err != nil:
 		return nil, &paceError{err}

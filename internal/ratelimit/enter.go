@@ -14,7 +14,8 @@ const (
 	// slotLease is no longer than a claim's lease: whoever goes on with a dead worker's job must not wait for the dead one's calls. A place
 	// that is held longer is renewed.
 	slotLease = 15 * time.Second
-	// placePatience is the longest that a call waits for a place: beyond it whoever has them is stuck, and a worker must not be too.
+	// placePatience is the longest that a call waits for a place, however patient it is: beyond it whoever has them is stuck, and a worker must
+	// not be too.
 	placePatience = 30 * time.Second
 	// linger is how long a place that was given back waits for a call of this process that takes the word along. A call's answer is read
 	// and the next call made well within it.
@@ -23,31 +24,32 @@ const (
 
 // Enter takes one of the account's places in flight, counted over all processes, books units for it and sleeps until the call may be made,
 // also over a time for which a bucket is closed meanwhile. leave gives the place back, well telling that Google took the call; it may be
-// called more than once, and a place not given back is free after the lease. leave is nil when the units would take longer than maxWait:
+// called more than once, and a place not given back is free after the lease. leave is nil when all that would take longer than maxWait:
 // wait is how long from now. The account bears more places the more calls go well, and fewer after Crowded. With Redis away this process
 // counts alone, up to half of the places and at half the rate. account is a keyed hash of Google's sub.
 func (g *Governor) Enter(ctx context.Context, account string, units int, maxWait time.Duration) (leave func(well bool), wait time.Duration, err error) {
-	id, began := rand.Text(), time.Now()
+	id, began, left := rand.Text(), time.Now(), maxWait
 	for pause := 4 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		b, alone, err := g.book(ctx, account, id, units, maxWait)
+		b, alone, err := g.book(ctx, account, id, units, left)
 		switch {
 		case err != nil:
 			return nil, 0, fmt.Errorf("enter with %d units: %w", units, err)
 		case b.ok:
 			leave := g.leaving(account, id, alone)
-			if wait, err := g.arrive(ctx, account, units, micros(b.start-b.now), maxWait); wait > 0 || err != nil {
+			if wait, err := g.arrive(ctx, account, units, micros(b.start-b.now), left); wait > 0 || err != nil {
 				leave(false)
 				return nil, wait, err
 			}
 			return leave, 0, nil
 		case !b.full:
 			return nil, micros(b.start - b.now), nil
-		case time.Since(began) > placePatience:
+		case time.Since(began) > min(placePatience, maxWait):
 			return nil, time.Second, nil
 		}
 		if err := g.awaitPlace(ctx, account, pause/2+jitter.N(pause)); err != nil {
 			return nil, 0, fmt.Errorf("wait for a place in flight: %w", err)
 		}
+		left = max(0, maxWait-time.Since(began))
 	}
 }
 

@@ -122,6 +122,21 @@ func TestAPlaceOfALongCallStaysTaken(t *testing.T) {
 	testkit.Eventually(t, 30*time.Second, func() bool { return len(ends(t, g)) == 1 }, "the place that was given back is free")
 }
 
+// Places that nobody gives back are waited for as long as the call has patience, and for its units only what is left of that.
+func TestAPlaceIsWaitedForNoLongerThanTheCallWaits(t *testing.T) {
+	t.Parallel()
+	g := &Governor{Redis: client(t, testkit.Redis(t))}
+	bears(t, g, 1)
+	if _, err := place(t.Context(), g); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	leave, wait, err := g.Enter(t.Context(), "sub", 5, 20*time.Millisecond)
+	if leave != nil || wait <= 0 || err != nil || time.Since(began) > placePatience/2 {
+		t.Errorf("let in: %v, wait %s, %v after %s", leave != nil, wait, err, time.Since(began))
+	}
+}
+
 // ends are the places in flight and the times, in microseconds, at which they free themselves.
 func ends(t *testing.T, g *Governor) map[string]float64 {
 	t.Helper()
@@ -145,7 +160,7 @@ func bears(t *testing.T, g *Governor, places int) {
 }
 
 func place(ctx context.Context, g *Governor) (func(bool), error) {
-	leave, _, err := g.Enter(ctx, "sub", 0, 0)
+	leave, _, err := g.Enter(ctx, "sub", 0, time.Minute)
 	return leave, err
 }
 
