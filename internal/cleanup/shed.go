@@ -3,6 +3,7 @@ package cleanup
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"mailsweep/internal/store"
@@ -15,7 +16,8 @@ type putOffError struct{ until time.Time }
 func (e *putOffError) Error() string { return "put off to the next day of quota" }
 
 // putOff says whether this job has to wait for the next day of our Google project. One that has begun goes on: what it did is paid for, and
-// a run is not torn.
+// a run is not torn. A cleanup plan that expires meanwhile stays good for the run that was admitted before: what is reserved is not stopped by
+// time.
 func (w *work) putOff(ctx context.Context) error {
 	if w.Booked == nil || w.c.Canceled || w.c.Checkpoint != nil {
 		return nil
@@ -33,7 +35,16 @@ func (w *work) putOff(ctx context.Context) error {
 		return err
 	}
 	w.Log.WarnContext(ctx, "job put off: the day's units are nearly used up", "kind", w.c.Kind, "booked", booked, "of", w.Budget.Units)
-	return &putOffError{ends}
+	return &putOffError{ends.Add(rand.N(wakesWithin(w.c.Kind)))}
+}
+
+// wakesWithin is how long after the day's beginning the last of the jobs of a kind that were put off goes on: all of them at one instant
+// would be a flood, and those for whom somebody waits go before analyses.
+func wakesWithin(kind sweep.JobKind) time.Duration {
+	if kind == sweep.Analyze {
+		return time.Hour
+	}
+	return 10 * time.Minute
 }
 
 // rest puts a job off with its lane given back: an undo of the same account must not wait for it.

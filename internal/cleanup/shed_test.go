@@ -31,7 +31,8 @@ func (c *customer) putOffIs(t *testing.T, v sweep.JobView, ends time.Time) {
 	require.Equal(t, sweep.Waiting, v.State)
 	require.Contains(t, v.Phase, "put off")
 	require.NotNil(t, v.WaitingUntil)
-	require.WithinDuration(t, ends, *v.WaitingUntil, 5*time.Second)
+	last := map[sweep.JobKind]time.Duration{sweep.Analyze: time.Hour}[v.Kind]
+	require.WithinRange(t, *v.WaitingUntil, ends.Add(-5*time.Second), ends.Add(max(last, 10*time.Minute)+5*time.Second))
 	require.Equal(t, before, c.unitsCharged(t), "Gmail was asked")
 	require.Empty(t, c.take(t), "it is handed out before its time")
 	require.Equal(t, used, c.usage(t).Used)
@@ -79,6 +80,32 @@ func TestNearTheDaysEndNewWorkWaitsForTheNextAndUndoDoesNot(t *testing.T) {
 	r.day(100)
 	require.Equal(t, res.Cleaned, c.undone(t, run.ID).Restored)
 	require.Equal(t, before, c.digest(t))
+}
+
+func TestWhatWasPutOffDoesNotGoOnAllAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 3, Seed: 93})
+	v, err := c.SubmitAnalyze(t.Context(), c.Actor, cleanup.Target{}, cleanup.Idempotency{})
+	require.NoError(t, err)
+	after := map[time.Duration]bool{}
+	for range 5 {
+		ends := c.day(90)
+		c.putOffIs(t, v, ends)
+		after[c.job(t, v.ID).WaitingUntil.Sub(ends).Round(time.Second)] = true
+		c.due(t)
+	}
+	require.Greater(t, len(after), 2, "of an hour's seconds")
+}
+
+// What is reserved is not stopped by time: the plan was good when its execute was admitted.
+func TestAPlanThatExpiresWhileItsRunIsPutOffIsExecutedAllTheSame(t *testing.T) {
+	t.Parallel()
+	c, run, plan := ready(t, 94)
+	c.putOffIs(t, run, c.day(98))
+	c.exec(t, "UPDATE cleanup_plans SET expires_at = now() - interval '3 days' WHERE customer_id = $1", c.Customer.String())
+	c.due(t)
+	c.day(0)
+	c.whole(t, c.finished(t, run), plan)
 }
 
 // What has begun is not torn: another worker goes on with it however much of the day is booked.

@@ -8,7 +8,7 @@ import (
 const day = 24 * time.Hour
 
 // How long what a customer left behind is kept after it has lost its use. Undo reaches back 30 days; the days beyond are for an undo
-// that was asked for on the last of them and is still waiting.
+// that was asked for on the last of them and is still waiting. Until a plan is emptied, a run that was admitted before its expiry goes by it.
 const (
 	keptPlan     = 30 * day // after its expiry
 	keptUndo     = 35 * day
