@@ -64,7 +64,7 @@ func TestAKilledWorkersPlacesComeBack(t *testing.T) {
 	if _, err := place(short, alive); err == nil {
 		t.Error("one place more than there are")
 	}
-	long, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	long, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := place(long, alive); err != nil {
 		t.Errorf("the places stay taken: %v", err)
