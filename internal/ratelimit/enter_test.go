@@ -122,6 +122,32 @@ func TestAPlaceOfALongCallStaysTaken(t *testing.T) {
 	testkit.Eventually(t, 30*time.Second, func() bool { return len(ends(t, g)) == 1 }, "the place that was given back is free")
 }
 
+// A renewal that comes late must not take a place again that was given back.
+func TestARenewalTakesNoPlaceThatWasGivenBack(t *testing.T) {
+	t.Parallel()
+	g := &Governor{Redis: client(t, testkit.Redis(t))}
+	renew := func(id string) int {
+		t.Helper()
+		held, err := renewScript.Run(t.Context(), g.Redis, []string{slotsKey("sub")}, id, time.Hour.Microseconds()).Int()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return held
+	}
+	if _, _, err := g.book(t.Context(), "sub", "held", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	before := ends(t, g)["held"]
+	if held, after := renew("held"), ends(t, g)["held"]; held != 1 || after-before < time.Minute.Seconds()*1e6 {
+		t.Errorf("%d places are renewed, from %.0f to %.0f", held, before, after)
+	}
+	g.giveBack("sub", "held", true)
+	g.tell("sub")
+	if held, left := renew("held"), ends(t, g); held != 0 || len(left) != 0 {
+		t.Errorf("%d places are renewed, %v are taken", held, left)
+	}
+}
+
 // Places that nobody gives back are waited for as long as the call has patience, and for its units only what is left of that.
 func TestAPlaceIsWaitedForNoLongerThanTheCallWaits(t *testing.T) {
 	t.Parallel()

@@ -37,6 +37,14 @@ func TestTheNumberInFlightFollowsGooglesRefusalsInAllProcesses(t *testing.T) {
 	if n := borne(t, other); n != 8 {
 		t.Errorf("starts at %d, want 8", n)
 	}
+	wells(t, g, roundsToMore*placesStart-1)
+	if n := borne(t, g); n != 8 {
+		t.Errorf("%d before the last call of the fourth round, want 8", n)
+	}
+	wells(t, g, 1)
+	if n := borne(t, g); n != 9 {
+		t.Errorf("%d after it, want 9", n)
+	}
 	wells(t, g, 200)
 	if n := borne(t, g); n != 10 || borne(t, other) != 10 {
 		t.Errorf("grew to %d, want 10", n)

@@ -53,10 +53,10 @@ func (m *memory) keep(account string, b booking, minute float64) {
 	m.project = m.project.merge(b.project)
 }
 
-// places is how many calls in flight the account bears. What was learnt is forgotten after an hour.
+// places is how many calls in flight the account bears.
 func (m *memory) places(account string) int {
 	known := m.accounts[account]
-	if known.borne == 0 || m.now()-known.borneAt > 3600e6 {
+	if known.borne == 0 || m.now()-known.borneAt > float64(flowKept.Microseconds()) {
 		return placesStart
 	}
 	return int(known.borne)
