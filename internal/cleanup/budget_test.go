@@ -13,7 +13,7 @@ import (
 // What the analyses of a mailbox may spend on senders in a day is bounded; what they count stays as exact as ever.
 func TestAnalysesOfADayHaveABudgetTogether(t *testing.T) {
 	t.Parallel()
-	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 4000, Seed: 294})
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 4000, Senders: 400, Seed: 294})
 	c.onPlan(t, sweep.Free)
 	first := c.analyzed(t)
 	require.Greater(t, first.UnitsSpent, int64(4_500))
