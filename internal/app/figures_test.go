@@ -102,7 +102,7 @@ func TestEachProcessTellsWhatOperatorsNeed(t *testing.T) {
 	rounds := []string{"dispatcher_leads", "dispatcher_round_seconds", "dispatched_total", "sweeper_leads", "sweeper_round_seconds", "repairs_total"}
 	want := map[string][]string{
 		config.API:       slices.Concat(everywhere, rounds, []string{"http_seconds", "streams_open"}),
-		config.Worker:    slices.Concat(everywhere, []string{"job_start_seconds", "claim_seconds", "claims_running", "batch_seconds", "job_retries_total", "fences_total", "gmail_units_total", "gmail_call_seconds", "gmail_day_units", "gmail_day_budget", "gmail_off_tariff_total"}),
+		config.Worker:    slices.Concat(everywhere, []string{"job_start_seconds", "claim_seconds", "claims_running", "batch_seconds", "job_retries_total", "fences_total", "gmail_units_total", "gmail_call_seconds", "gmail_day_units", "gmail_day_budget", "gmail_day_sheds", "gmail_off_tariff_total"}),
 		config.Scheduler: slices.Concat(everywhere, rounds, []string{"jobs_open", "jobs_late_seconds", "outbox_unsent", "outbox_age_seconds", "duty_late_seconds", "queue_tasks"}),
 	}
 	for process, r := range registries() {

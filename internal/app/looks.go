@@ -62,9 +62,11 @@ func (p *parts) day(governor *ratelimit.Governor) prometheus.Collector {
 	l := &looks{}
 	booked := l.desc("mailsweep_gmail_day_units", "Gmail units that all workers have booked since midnight Pacific Time.")
 	bound := l.desc("mailsweep_gmail_day_budget", "GMAIL_DAY_UNITS; 0 means no bound.")
+	first := l.desc("mailsweep_gmail_day_sheds", "Booked units from which on the first kind of new work waits for the next day, by GMAIL_DAY_SHARES; 0 means none does.")
 	l.look = func(ctx context.Context, c chan<- prometheus.Metric) {
 		gauge(c, booked, float64(governor.Day(ctx).Units))
 		gauge(c, bound, float64(p.cfg.Gmail.DayUnits))
+		gauge(c, first, float64(dayBudget(p.cfg.Gmail).First()))
 	}
 	return l
 }

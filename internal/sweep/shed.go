@@ -24,6 +24,18 @@ func (b DayBudget) PutsOff(kind JobKind, pays bool, booked int64) bool {
 	return b.Units > 0 && sheds && booked*100 >= b.Units*int64(from)
 }
 
+// First is how many booked units of a day put the first kind of new work off; 0: nothing is ever.
+func (b DayBudget) First() int64 {
+	least := 100
+	for _, kind := range []JobKind{Analyze, DryRun, Execute} {
+		for _, pays := range []bool{false, true} {
+			from, _ := b.Shares.from(kind, pays)
+			least = min(least, from)
+		}
+	}
+	return b.Units * int64(least) / 100
+}
+
 func (s Shedding) from(kind JobKind, pays bool) (percent int, sheds bool) {
 	if s == (Shedding{}) {
 		s = DefaultShedding()

@@ -48,3 +48,16 @@ func TestATrialDoesNotPay(t *testing.T) {
 		t.Error("a subscription that has ended pays")
 	}
 }
+
+func TestTheFirstWorkIsPutOffAtTheLeastShare(t *testing.T) {
+	t.Parallel()
+	for _, b := range []DayBudget{{}, {Units: 1000}, {Units: 80_000_000}, {Units: 333, Shares: Shedding{FreeAnalyze: 90, Analyze: 95, DryRun: 71, Execute: 98}}} {
+		at := func(booked int64) bool {
+			return b.PutsOff(Analyze, false, booked) || b.PutsOff(DryRun, true, booked)
+		}
+		first := b.First()
+		if b.Units == 0 && first != 0 || b.Units > 0 && (at(first-1) || !at(first+1)) {
+			t.Errorf("%+v: %d", b, first)
+		}
+	}
+}
