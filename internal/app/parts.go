@@ -150,7 +150,7 @@ func (p *parts) gmailClient() (*gmail.Client, *ratelimit.Governor, error) {
 	}
 	scale := p.cfg.Gmail.TimeScale
 	governor := &ratelimit.Governor{Redis: p.redis, Account: accountRate(tariff, scale), Project: ratelimit.ProjectRate().Scale(scale),
-		Minute: time.Duration(float64(time.Minute) / scale), Log: p.log}
+		Minute: time.Duration(float64(time.Minute) / scale), Recorded: p.db.UnitsSince, Log: p.log}
 	return &gmail.Client{OAuth: p.oauth(), BaseURL: p.cfg.Gmail.BaseURL, Tariff: tariff, TimeScale: scale, Pacer: governor,
 		Observe: p.observeGmail(), OffTariff: p.figures.offTariff(p.log)}, governor, nil
 }

@@ -22,15 +22,21 @@ var googleDay = func() *time.Location {
 }()
 
 func dayOf(t time.Time) (name string, ends time.Time) {
-	t = t.In(googleDay)
-	y, m, d := t.Date()
-	return t.Format("20060102"), time.Date(y, m, d+1, 0, 0, 0, 0, googleDay).UTC()
+	y, m, d := t.In(googleDay).Date()
+	return t.In(googleDay).Format("20060102"), time.Date(y, m, d+1, 0, 0, 0, 0, googleDay).UTC()
+}
+
+// dayBegan is when the day began in which t is.
+func dayBegan(t time.Time) time.Time {
+	y, m, d := t.In(googleDay).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, googleDay).UTC()
 }
 
 // Day is the ledger as of now. Each process remembers what it saw last, so an emptied Redis takes nothing back that a living process knows
-// of; what was booked while Redis was away is counted by the process that booked it.
+// of; what no living one knows is known from Recorded. What was booked while Redis was away is counted by the process that booked it.
 func (g *Governor) Day(ctx context.Context) Day {
 	name, ends := dayOf(time.Now())
+	g.recallDay(ctx, name)
 	var told float64
 	err := g.link.try(ctx, g.Log, func(ctx context.Context) (err error) {
 		told, err = g.Redis.Get(ctx, dayKey(name)).Float64()
@@ -42,6 +48,23 @@ func (g *Governor) Day(ctx context.Context) Day {
 		g.known.spend(name, told)
 	}
 	return Day{Units: int64(g.known.spentOn(name)), Ends: ends}
+}
+
+// recallDay learns once what was recorded of the day before this process began. The next booking tells Redis.
+func (g *Governor) recallDay(ctx context.Context, name string) {
+	g.recalling.Lock()
+	defer g.recalling.Unlock()
+	if g.Recorded == nil || g.recalled {
+		return
+	}
+	units, err := g.Recorded(ctx, dayBegan(time.Now()))
+	if err != nil {
+		return // it is asked again at the next look
+	}
+	g.recalled = true
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.known.spend(name, float64(units))
 }
 
 // today is the day and what this process knows to be booked of it.

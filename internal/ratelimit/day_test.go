@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -64,6 +65,36 @@ func TestTheDayIsTheSumOfWhatAllProcessesBookedAndSurvivesAnEmptiedRedis(t *test
 	for _, g := range append(processes, &Governor{Redis: client(t, url)}) {
 		if got := g.Day(t.Context()).Units; got != 305 {
 			t.Errorf("after FLUSHALL a process knows of %d units", got)
+		}
+	}
+}
+
+// Redis was emptied while no worker lived: a worker that starts knows the day from what jobs are recorded to have spent.
+func TestADayThatRedisAndEveryWorkerForgotIsKnownFromWhatWasRecorded(t *testing.T) {
+	t.Parallel()
+	c := client(t, testkit.Redis(t))
+	recorded, fail := int64(400), errors.New("away")
+	asked := 0
+	g := &Governor{Redis: c, Recorded: func(_ context.Context, since time.Time) (int64, error) {
+		if asked++; time.Since(since) > 25*time.Hour || since.After(time.Now()) || since.In(googleDay).Hour() != 0 {
+			t.Errorf("asked since %v", since)
+		}
+		return recorded, fail
+	}}
+	if got := g.Day(t.Context()).Units; got != 0 {
+		t.Errorf("%d units with nothing recorded", got)
+	}
+	fail = nil
+	if got := g.Day(t.Context()).Units; got != 400 {
+		t.Errorf("%d units, want 400", got)
+	}
+	if _, _, err := g.Reserve(t.Context(), "account", 5, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	recorded = 9_000 // what this process books itself is not counted again
+	for _, g := range []*Governor{g, {Redis: c}} {
+		if got := g.Day(t.Context()).Units; got != 405 || asked != 2 {
+			t.Errorf("%d units after asking %d times, want 405", got, asked)
 		}
 	}
 }

@@ -56,6 +56,12 @@ type Governor struct {
 	Lease   time.Duration // after which an in-flight slot frees itself; 0 means slotLease
 	Log     *slog.Logger
 
+	// Recorded is how many units jobs are known to have spent since a time, at least: it outlives Redis. nil: nobody records.
+	Recorded func(ctx context.Context, since time.Time) (units int64, err error)
+
+	recalling sync.Mutex
+	recalled  bool // what is recorded of the day is known
+
 	link  link
 	mu    sync.Mutex
 	known memory

@@ -37,7 +37,7 @@ var catalogue = []struct{ rule, query string }{
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.dispatch_line'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
 		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts'),
-		('mailsweep_system','sys.open_jobs'), ('mailsweep_system','sys.unsent_posts'), ('mailsweep_system','sys.unfinished'),
+		('mailsweep_system','sys.open_jobs'), ('mailsweep_system','sys.unsent_posts'), ('mailsweep_system','sys.units_since'), ('mailsweep_system','sys.unfinished'),
 		('mailsweep_system','sys.ops_note'), ('mailsweep_system','sys.halt'), ('mailsweep_system','sys.lift'), ('mailsweep_system','sys.ops_depth'),
 		('mailsweep_system','sys.ops_jobs'), ('mailsweep_system','sys.ops_runs')))`},
 	{"TEN-2 a function belongs to no superuser and is not for everybody", `SELECT name FROM function WHERE rolsuper OR proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)`},

@@ -43,6 +43,15 @@ func (db *DB) UnsentPosts(ctx context.Context, most int) (n int, age time.Durati
 	return rows[0].N, seconds(rows[0].Age), nil
 }
 
+// UnitsSince is how many Gmail units the jobs that began since then are recorded to have spent, of all customers together. For workers.
+func (db *DB) UnitsSince(ctx context.Context, since time.Time) (units int64, err error) {
+	rows, err := systemRows[struct{ Units int64 }](ctx, db, "sum units", "SELECT sys.units_since($1) AS units", since)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return rows[0].Units, nil
+}
+
 // DutiesLate says for how long each duty has been due; zero for one that is not. For the scheduler and ops.
 func (db *DB) DutiesLate(ctx context.Context) (late map[string]time.Duration, err error) {
 	late = map[string]time.Duration{}

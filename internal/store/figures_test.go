@@ -93,3 +93,19 @@ func TestTheOldestUnsentPostAndLateDutiesAreTold(t *testing.T) {
 	require.Equal(t, time.Hour, late["late"].Round(time.Minute))
 	require.Zero(t, late["early"])
 }
+
+func TestTheUnitsOfADayAreThoseOfTheJobsThatBeganInIt(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	one, other := y.place("acc"), y.place("other")
+	for i, p := range []place{one, one, other, other} {
+		job := y.job(p, "acc", sweep.Analyze, float64(i))
+		y.exec("UPDATE jobs SET units = $2, started_at = CASE WHEN $3 THEN now() - interval '5 hours' ELSE now() END WHERE id = $1", job.String(), 10<<i, i == 1)
+	}
+	y.job(one, "acc", sweep.Analyze, 5) // has not begun
+	units, err := open(t, y.d, "mailsweep_worker").UnitsSince(t.Context(), time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	require.EqualValues(t, 10+40+80, units)
+	_, err = open(t, y.d, "mailsweep_app").UnitsSince(t.Context(), time.Now())
+	require.Error(t, err, "for workers only")
+}
