@@ -82,7 +82,7 @@ func told(t *testing.T, r *prometheus.Registry) (all []figure) {
 // What a label can say is one of a few words of ours: neither an id nor anything that a stranger could choose.
 func TestFiguresHaveNoOtherLabelsThanThese(t *testing.T) {
 	t.Parallel()
-	allowed := []string{"kind", "state", "code", "outcome", "cause", "reason", "at", "what", "method", "route", "status", "queue", "duty", "dependency", "keyset",
+	allowed := []string{"kind", "state", "code", "outcome", "cause", "reason", "at", "what", "method", "route", "status", "queue", "duty", "dependency", "keyset", "place",
 		"process", "version", "commit", "go"}
 	for process, r := range registries() {
 		figures := told(t, r)

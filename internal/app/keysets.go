@@ -112,7 +112,7 @@ func (p *parts) reseal(opener *secret.TokenOpener) loop {
 
 // resealed counts what is sealed anew by place, and tells what the last pass could not open.
 func (f figures) resealed() (watch func(place string, ok bool), left prometheus.Gauge) {
-	values := f.counter("mailsweep_resealed_total", "Values sealed anew under the primary key.", "place", "result")
+	values := f.counter("mailsweep_resealed_total", "Values sealed anew under the primary key.", "place", "outcome")
 	left = f.gauge("mailsweep_reseal_failed", "Values under an old key that the last pass could not open.").WithLabelValues()
 	return func(place string, ok bool) {
 		values.WithLabelValues(place, map[bool]string{true: "ok", false: "failed"}[ok]).Inc()
