@@ -51,6 +51,7 @@ type Limits struct {
 	LoginFailures       int // 5, of one account, whoever tries from where it is not known; of one device that is; of one session
 	LoginFailuresPerIP  int // 20
 	LoginFailuresPerNet int // 100, of a /24 or /64
+	DenialsPerMinute    int // 10 rows in a customer's audit log about objects that are not there
 }
 
 // Client is who calls, as the edge saw it.

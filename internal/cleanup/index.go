@@ -112,7 +112,7 @@ func (s *Service) withIndex(ctx context.Context, customer, mailbox sweep.ID, f f
 			return err
 		}
 		if ix == nil {
-			return sweep.Errorf(sweep.NotFound, "this mailbox has not been analyzed yet")
+			return sweep.Errorf(sweep.NotFound, "this mailbox has not been analyzed yet").OfOwn()
 		}
 		return f(tx, target, ix)
 	})
@@ -126,7 +126,7 @@ func (s *Service) Analysis(ctx context.Context, customer, mailbox sweep.ID) (a s
 			return err
 		}
 		if target.Analysis == nil {
-			return sweep.Errorf(sweep.NotFound, "this mailbox has not been analyzed yet")
+			return sweep.Errorf(sweep.NotFound, "this mailbox has not been analyzed yet").OfOwn()
 		}
 		box, err := s.box(tx)
 		if err != nil {

@@ -52,6 +52,7 @@ type rig struct {
 	url    string
 	root   *pgx.Conn // sees every tenant
 	login  string    // of root
+	told   func(context.Context, store.Statement)
 	mailer *account.Mailer
 	sink   *smtp.Sink
 	log    *testkit.Log
@@ -75,7 +76,11 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	draining, drain := context.WithCancel(t.Context())
 	r.drain = drain
 	r.Log = telemetry.NewLogger(r.log, telemetry.Options{Process: "api", Format: "json", Level: slog.LevelDebug})
-	db := open(t, d, "mailsweep_app")
+	db := openTelling(t, d, "mailsweep_app", func(ctx context.Context, s store.Statement) {
+		if r.told != nil {
+			r.told(ctx, s)
+		}
+	})
 	r.startMail(t, open(t, d, "mailsweep_worker"), vault)
 	r.Requests, r.Plans = requests(t), sweep.DefaultPlans()
 	r.Account = &account.Service{
@@ -117,7 +122,11 @@ func (r *rig) serve(t *testing.T) {
 }
 
 func open(t *testing.T, d testkit.Database, role string) *store.DB {
-	db, err := store.Open(t.Context(), store.Options{URL: d.URL(role, rolePassword), Process: "test"})
+	return openTelling(t, d, role, nil)
+}
+
+func openTelling(t *testing.T, d testkit.Database, role string, told func(context.Context, store.Statement)) *store.DB {
+	db, err := store.Open(t.Context(), store.Options{URL: d.URL(role, rolePassword), Process: "test", Told: told})
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	return db

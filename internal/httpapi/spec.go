@@ -102,6 +102,7 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
+			s.noteDenial(ctx, o.name, err)
 			return nil, s.problem(ctx, err)
 		}
 		if f, ok := any(out).(finisher); ok {

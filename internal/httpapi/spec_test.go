@@ -43,9 +43,16 @@ type described struct {
 	OperationID string
 	Role        sweep.Role `json:"x-role"`
 	Security    []map[string][]string
-	RequestBody *struct{ Required bool }
-	Responses   map[string]response
-	Parameters  []struct{ Name, In string }
+	RequestBody *struct {
+		Required bool
+		Content  map[string]struct {
+			Schema struct {
+				Ref string `json:"$ref"`
+			}
+		}
+	}
+	Responses  map[string]response
+	Parameters []struct{ Name, In, Description string }
 }
 
 type response struct{ Content, Headers map[string]any }

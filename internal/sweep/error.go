@@ -55,6 +55,7 @@ type Error struct {
 	Detail string
 	Fields []Field
 	Data   map[string]any
+	Own    bool // of NotFound: the object is there and the caller's, a part of it is not yet
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
@@ -70,6 +71,12 @@ func (e *Error) With(key string, value any) *Error {
 		e.Data = map[string]any{}
 	}
 	e.Data[key] = value
+	return e
+}
+
+// OfOwn says that what was asked for is the caller's, and returns the same error.
+func (e *Error) OfOwn() *Error {
+	e.Own = true
 	return e
 }
 
