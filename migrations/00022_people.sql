@@ -26,6 +26,9 @@ GRANT UPDATE (role, hash, invited_by, expires_at) ON invitations TO mailsweep_ap
 GRANT SELECT (customer_id, id, expires_at), DELETE ON invitations TO mailsweep_scheduler;
 GRANT UPDATE (role) ON members TO mailsweep_app;
 
+ALTER TABLE users ADD COLUMN failures int NOT NULL DEFAULT 0;
+COMMENT ON COLUMN users.failures IS 'wrong passwords since the last right one';
+
 CREATE POLICY lookup ON invitations FOR SELECT TO mailsweep_lookup USING (true);
 GRANT SELECT (customer_id, id, hash) ON invitations TO mailsweep_lookup;
 
@@ -71,5 +74,6 @@ SET LOCAL ROLE mailsweep_lookup;
 DROP FUNCTION lookup.invitation(bytea), lookup.memberships(uuid);
 REVOKE USAGE ON SCHEMA lookup FROM mailsweep_owner;
 RESET ROLE;
+ALTER TABLE users DROP COLUMN failures;
 REVOKE UPDATE (role) ON members FROM mailsweep_app;
 DROP TABLE invitations;

@@ -37,7 +37,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 		}
 		return s.join(ctx, customer, r.Token, u.ID, c)
 	}
-	_, name, err := checkNewcomer(i.Email, r.Password, r.Name)
+	_, name, err := s.checkNewcomer(i.Email, r.Password, r.Name)
 	if err != nil {
 		return Session{}, err
 	}

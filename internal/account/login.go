@@ -36,6 +36,9 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if shut, err := s.shut(ctx, gates); err != nil || shut {
 		return Session{}, orRefused(err)
 	}
+	if user.Failures > s.mayFail(user, c) {
+		user.Password = "" // none is right then, and it takes the time of any other
+	}
 	renew, ok, err := s.check(ctx, user, password)
 	if err != nil {
 		return Session{}, err
@@ -43,6 +46,7 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if !ok {
 		defer hide(ctx, time.Now()) // what follows differs for whom there is
 		s.failed(ctx, gates, c)
+		s.strike(ctx, customer, user)
 		if shut, err := s.shut(ctx, gates[:1]); err == nil && shut {
 			s.shutOut(ctx, customer, user, c)
 		}
@@ -108,8 +112,12 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 		if err := unchanged(tx, u); err != nil {
 			return err
 		}
-		if err := tx.SignedIn(u.ID, u.Password, renew); err != nil {
+		in, err := tx.SignedIn(u.ID, u.Password, renew, s.mayFail(u, c)) // what others failed meanwhile counts
+		if err != nil {
 			return err
+		}
+		if !in {
+			return refused()
 		}
 		if owes, err = s.second(tx, u, totp, c); err != nil || owes != nil {
 			return err

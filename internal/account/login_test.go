@@ -2,11 +2,13 @@ package account_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/account"
@@ -305,4 +307,110 @@ func TestMembersWhoAreGoneAreOut(t *testing.T) {
 		_, err := r.Authenticate(t.Context(), session.AccessToken, r.client)
 		return code(err) == sweep.Unauthenticated
 	}, "the token of nobody is refused")
+}
+
+// THR-3, THR-4: a hundred wrong passwords in a row shut an account for all but the devices that are known, until a reset.
+func TestAHundredFailuresInARowNeedAReset(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	session, _ := r.member(t, ada)
+	key := session.AccessToken
+	home := account.Client{IP: netip.MustParseAddr("198.51.100.1"), Device: session.Device}
+	fail := func(n int) {
+		t.Helper()
+		for i := range n {
+			if i%4 == 0 {
+				r.afterAMinute(t) // the allowances of minutes and hours come back, this one does not
+			}
+			_, err := r.Login(t.Context(), ada, "wrong password "+numbered(i), "", r.client)
+			require.Equal(t, sweep.Unauthenticated, code(err))
+		}
+		r.afterAMinute(t)
+	}
+	fail(99)
+	_, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err, "a right one begins anew")
+	fail(100)
+	_, err = r.Login(t.Context(), ada, good, "", r.client)
+	require.Equal(t, refusal(t, r), err.Error(), "as anything that is wrong")
+	require.Equal(t, 101, r.count(t, "SELECT failures FROM users"))
+	_, err = r.Authenticate(t.Context(), key, r.client)
+	require.NoError(t, err, "who is signed in stays so")
+	_, err = r.Login(t.Context(), ada, good, "", home)
+	require.NoError(t, err, "and signs in where they are known")
+	fail(100)
+	r.forgot(t, ada)
+	_, err = r.ResetPassword(t.Context(), r.resets(t)[0], anew, r.client)
+	require.NoError(t, err)
+	_, err = r.Login(t.Context(), ada, anew, "", r.client)
+	require.NoError(t, err)
+}
+
+// THR-3: many processes at once try no more than one does; whoever is right too late is told nothing.
+func TestTheHundredthFailureHoldsAmongManyAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	r.exec(t, "UPDATE users SET failures = 99")
+	root := r.database.Bootstrap
+	held, err := pgx.Connect(t.Context(), root)
+	require.NoError(t, err)
+	defer func() { _ = held.Close(t.Context()) }()
+	tx, err := held.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "UPDATE users SET failures = failures + 1") // another process notes the hundredth
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Login(t.Context(), ada, good, "", r.client)
+		done <- err
+	}()
+	waits := func() bool {
+		return r.count(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") > 0
+	}
+	require.Eventually(t, waits, 20*time.Second, 5*time.Millisecond)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, refusal(t, r), (<-done).Error())
+	require.Equal(t, 100, r.count(t, "SELECT failures FROM users"))
+}
+
+// refusal is what is said to who is nobody.
+func refusal(t *testing.T, r *rig) string {
+	t.Helper()
+	_, err := r.Login(t.Context(), "nobody@example.com", good, "", r.client)
+	require.Error(t, err)
+	return err.Error()
+}
+
+// THR-3: nor does a device that was stolen guess on and on, however slowly.
+func TestADeviceFailsAHundredTimesInItsLife(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	session, _ := r.member(t, ada)
+	home := account.Client{IP: netip.MustParseAddr("198.51.100.1"), Device: session.Device}
+	for i := range 100 {
+		if i%4 == 0 {
+			r.forget(t, "*:ever", false)
+		}
+		_, err := r.Login(t.Context(), ada, "wrong password "+numbered(i), "", home)
+		require.Equal(t, sweep.Unauthenticated, code(err))
+	}
+	r.forget(t, "*:ever", false)
+	_, err := r.Login(t.Context(), ada, good, "", home)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+}
+
+// forget lets time go by for the allowances whose key is like a pattern, or for all others.
+func (r *rig) forget(t *testing.T, pattern string, like bool) {
+	t.Helper()
+	matching, err := r.Requests.Redis.Keys(t.Context(), pattern).Result()
+	require.NoError(t, err)
+	if !like {
+		all, err := r.Requests.Redis.Keys(t.Context(), "*").Result()
+		require.NoError(t, err)
+		matching = slices.DeleteFunc(all, func(k string) bool { return slices.Contains(matching, k) })
+	}
+	if len(matching) > 0 {
+		require.NoError(t, r.Requests.Redis.Del(t.Context(), matching...).Err())
+	}
 }

@@ -124,7 +124,7 @@ func (s *Service) holderOf(ctx context.Context, customer, token sweep.ID) (u sto
 
 // newPassword checks a password that a known user chose and gives its stored form.
 func (s *Service) newPassword(ctx context.Context, password string, u store.User) (string, error) {
-	if err := secret.CheckPassword(password, u.Email, u.Name); err != nil {
+	if err := s.Passwords.Check(password, u.Email, u.Name); err != nil {
 		return "", sweep.Errorf(sweep.Invalid, "the password is not good").At("password", err.Error())
 	}
 	return s.Passwords.Hash(ctx, password)

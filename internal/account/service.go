@@ -47,6 +47,7 @@ type Consent interface {
 // Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.
 type Limits struct {
 	SignupsPerHourPerIP int // 5
+	SignupsPerHour      int // 1000, of everybody together
 	ResetsPerHourPerIP  int // 10 mails for new passwords
 	LoginFailures       int // 5, of one account, whoever tries from where it is not known; of one device that is; of one session
 	LoginFailuresPerIP  int // 20

@@ -31,7 +31,7 @@ var errTaken = errors.New("the address is taken")
 // owner gets a mail that says so and nothing changes. Invalid with fields, RateLimited
 // with retry_after in seconds, Unavailable when too many hash passwords at once.
 func (s *Service) SignUp(ctx context.Context, email, password, name string, c Client) error {
-	email, name, err := checkNewcomer(email, password, name)
+	email, name, err := s.checkNewcomer(email, password, name)
 	if err != nil {
 		return err
 	}
@@ -53,13 +53,13 @@ func (s *Service) SignUp(ctx context.Context, email, password, name string, c Cl
 	return err
 }
 
-func checkNewcomer(email, password, name string) (canonical, cleaned string, err error) {
+func (s *Service) checkNewcomer(email, password, name string) (canonical, cleaned string, err error) {
 	bad := sweep.Errorf(sweep.Invalid, "the sign-up is not valid")
 	canonical, err = canonicalEmail(email)
 	if err != nil {
 		bad = bad.At("email", "is not an e-mail address")
 	}
-	if err := secret.CheckPassword(password, canonical, name); err != nil {
+	if err := s.Passwords.Check(password, canonical, name); err != nil {
 		bad = bad.At("password", err.Error())
 	}
 	name = strings.TrimSpace(norm.NFKC.String(name))
@@ -72,13 +72,36 @@ func checkNewcomer(email, password, name string) (canonical, cleaned string, err
 	return canonical, name, nil
 }
 
-// admit counts sign-ups per address, known or not.
+// admit counts sign-ups per address, known or not, and then of everybody together: what many addresses do at once stops all of them, until
+// an hour's allowance comes back bit by bit.
 func (s *Service) admit(ctx context.Context, c Client) error {
 	d, err := s.Requests.AllowIn(ctx, "signup:"+s.network(c, 32, 64), or(s.Limits.SignupsPerHourPerIP, 5), time.Hour, 1)
 	if err != nil {
 		return err
 	}
-	return limited(d, "too many sign-ups from this address; try again later")
+	if err := limited(d, "too many sign-ups from this address; try again later"); err != nil {
+		return err
+	}
+	d, err = s.Requests.AllowIn(ctx, "signup:all", or(s.Limits.SignupsPerHour, 1000), time.Hour, 1)
+	if err != nil {
+		return err
+	}
+	if !d.Allowed {
+		s.signupsStopped(ctx, c)
+	}
+	return limited(d, "too many people sign up at the moment; try again later")
+}
+
+// signupsStopped tells whoever runs the service, once a minute.
+func (s *Service) signupsStopped(ctx context.Context, c Client) {
+	d, err := s.Requests.AllowIn(ctx, "signup:stopped", 1, time.Minute, 1)
+	if err == nil && d.Allowed {
+		s.Log.ErrorContext(ctx, "sign-ups are put off: more than SIGNUPS_PER_HOUR of everybody together")
+		err = s.DB.SecurityEvent(ctx, "signup.stopped", s.addressHash(c), c.RequestID)
+	}
+	if err != nil {
+		s.Log.ErrorContext(ctx, "that sign-ups are put off is not noted", "error", err)
+	}
 }
 
 func limited(d ratelimit.Decision, detail string) error {

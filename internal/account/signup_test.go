@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -289,4 +290,66 @@ func TestOnlyThePasswordThatWasComparedStays(t *testing.T) {
 		}))
 		require.Equal(t, c.left, r.text(t, "SELECT password FROM users"))
 	}
+}
+
+// PWD-1: what an installation asks for holds wherever a password is set.
+func TestTheStrictProfileHoldsWhereverAPasswordIsSet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Passwords.Least = 15
+	const fourteen, fifteen = "quilted otters", "quilted otters."
+	_, actor := r.member(t, ada)
+	short := func(err error) {
+		t.Helper()
+		require.Equal(t, sweep.Invalid, code(err))
+		var e *sweep.Error
+		require.ErrorAs(t, err, &e)
+		require.Len(t, e.Fields, 1)
+		require.Contains(t, fmt.Sprint(e.Fields), "use at least 15 characters")
+	}
+	short(r.SignUp(t.Context(), "bo@example.com", fourteen, "", r.client))
+	require.NoError(t, r.SignUp(t.Context(), "bo@example.com", fifteen, "", r.client))
+	_, err := r.ChangePassword(t.Context(), actor, good, fourteen, r.client)
+	short(err)
+	r.forgot(t, ada)
+	token := r.resets(t)[0]
+	_, err = r.ResetPassword(t.Context(), token, fourteen, r.client)
+	short(err)
+	_, err = r.ResetPassword(t.Context(), token, fifteen, r.client)
+	require.NoError(t, err)
+}
+
+func TestAllSignUpsTogetherHaveABreaker(t *testing.T) { // REG-8
+	t.Parallel()
+	r := newRig(t)
+	r.Limits.SignupsPerHour = 4
+	from := func(i int) account.Client { return account.Client{IP: netip.AddrFrom4([4]byte{10, byte(i), 0, 1})} }
+	for i := range 4 {
+		require.NoError(t, r.SignUp(t.Context(), numbered(i), good, "", from(i)))
+	}
+	for i := 4; i < 8; i++ {
+		err := r.SignUp(t.Context(), numbered(i%5), good, "", from(i)) // known or not
+		require.Equal(t, sweep.RateLimited, code(err))
+		var e *sweep.Error
+		require.ErrorAs(t, err, &e)
+		require.InDelta(t, 900, e.Data["retry_after"], 15)
+	}
+	require.Equal(t, 4, r.count(t, "SELECT count(*) FROM users"))
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM security_events WHERE kind = 'signup.stopped'"), "said once a minute")
+	_, err := r.Login(t.Context(), numbered(1), good, "", r.client)
+	require.Equal(t, sweep.EmailUnverified, code(err), "who is there is not concerned")
+}
+
+func TestFiveVerificationMailsADayAtMost(t *testing.T) { // VER-4
+	t.Parallel()
+	r := newRig(t)
+	require.NoError(t, r.SignUp(t.Context(), ada, good, "", r.client))
+	for range 8 {
+		require.NoError(t, r.ResendVerification(t.Context(), ada, r.client), "one answer")
+		r.forget(t, "*:minute", true)
+	}
+	tokens := r.tokens(t)
+	require.Len(t, tokens, 1+5, "that of the sign-up, and five")
+	_, err := r.VerifyEmail(t.Context(), tokens[5], good, r.client)
+	require.NoError(t, err)
 }

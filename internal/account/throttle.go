@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 // network. They stop passwords only: who is signed in stays so.
 func (s *Service) gates(email string, u store.User, c Client) []gate {
 	if id := s.device(u, c); id != "" {
-		return s.widening("login:device:" + id)
+		return append(s.widening("login:device:"+id), gate{"login:device:" + id + ":ever", failuresInARow, deviceLife})
 	}
 	return append(s.widening("login:"+hex.EncodeToString(s.Pseudonym.Of("email", email))),
 		gate{"login:ip:" + s.network(c, 32, 128), or(s.Limits.LoginFailuresPerIP, 20), 15 * time.Minute},
@@ -60,6 +61,30 @@ func (s *Service) device(u store.User, c Client) string {
 		return ""
 	}
 	return id
+}
+
+// failuresInARow is how many wrong passwords an account takes before it needs a reset, and how many a device.
+const failuresInARow = 100
+
+// mayFail is how many wrong passwords in a row may have come before a right one that is taken; after more only a reset by mail helps. A device
+// that is known has an allowance of its own, so that this keeps nobody out.
+func (s *Service) mayFail(u store.User, c Client) int {
+	if s.device(u, c) != "" {
+		return math.MaxInt32
+	}
+	return failuresInARow - 1
+}
+
+// strike counts a wrong password until a right one or a reset comes, however long that takes. A caller who has hung up is counted too.
+func (s *Service) strike(ctx context.Context, customer sweep.ID, u store.User) {
+	if u.ID.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := s.DB.Tenant(ctx, customer, func(tx *store.Tx) error { return tx.Failed(u.ID) }); err != nil {
+		s.Log.ErrorContext(ctx, "wrong password not counted", "error", err)
+	}
 }
 
 // newDevice makes the token by which a user's device is known from now on.

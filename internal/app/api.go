@@ -77,7 +77,7 @@ func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*ht
 	url := p.cfg.HTTP.PublicURL
 	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
 		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log,
-		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
+		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, SignupsPerHour: p.cfg.Limits.SignupsPerHour, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
 	cleanups := p.cleanups(dispatcher.Hint, dispatcher.Order)
 	cleanups.Changes = listener
 	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,

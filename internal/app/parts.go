@@ -196,7 +196,7 @@ func (p *parts) passwords() *secret.Passwords {
 	for _, k := range p.cfg.Keys.Peppers {
 		peppers[k.ID] = k.Bytes()
 	}
-	return &secret.Passwords{Peppers: peppers, Current: p.cfg.Keys.Peppers[0].ID, Cost: p.cfg.Keys.BcryptCost}
+	return &secret.Passwords{Peppers: peppers, Current: p.cfg.Keys.Peppers[0].ID, Cost: p.cfg.Keys.BcryptCost, Least: p.cfg.Keys.PasswordMin}
 }
 
 // accountRate is the pace of one mailbox. On a clock that runs faster a scheduler's hiccup lets more late calls bunch up, so that

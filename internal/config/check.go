@@ -57,10 +57,14 @@ func (c *Config) checkNumbers(found *problems) {
 	atLeast("WORKER_CONCURRENCY", c.Jobs.Concurrency, 1)
 	atLeast("RETENTION_MONTHS", c.DB.RetentionMonths, 2) // the database itself refuses less
 	atLeast("SIGNUPS_PER_HOUR_PER_IP", c.Limits.SignupsPerHourPerIP, 1)
+	atLeast("SIGNUPS_PER_HOUR", c.Limits.SignupsPerHour, 1)
 	atLeast("EXECUTES_PER_DAY", c.Limits.ExecutesPerDay, 1)
 	atLeast("OPEN_JOBS_PER_CUSTOMER", c.Limits.OpenJobsPerCustomer, 1)
 	atLeast("LOGIN_FAILURES_PER_IP", c.Limits.LoginFailuresPerIP, 1)
 	atLeast("LOGIN_FAILURES_PER_USER", c.Limits.LoginFailuresPerUser, 1)
+	if c.Keys.PasswordMin < 12 || c.Keys.PasswordMin > 64 {
+		found.add("PASSWORD_MIN", "must be between 12 and 64")
+	}
 	if c.Keys.BcryptCost < 4 || c.Keys.BcryptCost > 31 {
 		found.add("BCRYPT_COST", "must be between 4 and 31")
 	}

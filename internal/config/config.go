@@ -150,6 +150,7 @@ type Keys struct {
 	KEK          string `env:"KEYSET_KEK" desc:"key in Google Cloud KMS that the files of TOKEN_KEYSET_PRIVATE and INDEX_KEYSET are encrypted under: gcp-kms://projects/P/locations/L/keyRings/R/cryptoKeys/K; empty: they are in clear"`
 	KMSURL       string `env:"KMS_URL" desc:"Google Cloud KMS; empty means Google's; outside production another one is asked without a login"`
 	BcryptCost   int    `env:"BCRYPT_COST" envDefault:"12" desc:"bcrypt cost of passwords; at least 12 in production"`
+	PasswordMin  int    `env:"PASSWORD_MIN" envDefault:"12" desc:"characters that a new password has at least, 12 to 64; 15 is the strict profile, for where a password alone opens an account"`
 }
 
 // Google is the OAuth client; an empty URL means Google's own.
@@ -190,6 +191,7 @@ type Jobs struct {
 type Limits struct {
 	Plans                Plans `env:"PLAN_LIMITS" desc:"JSON that overrides limits of the plan table, such as {\"free\":{\"emails_per_period\":500,\"mailboxes\":1,\"people\":1,\"requests_per_minute\":60}}"`
 	SignupsPerHourPerIP  int   `env:"SIGNUPS_PER_HOUR_PER_IP" envDefault:"5" desc:"sign-ups that one IP address may make in an hour"`
+	SignupsPerHour       int   `env:"SIGNUPS_PER_HOUR" envDefault:"1000" desc:"sign-ups in an hour of everybody together, before all further ones are put off"`
 	ExecutesPerDay       int   `env:"EXECUTES_PER_DAY" envDefault:"100" desc:"executes that one customer may start in a day"`
 	OpenJobsPerCustomer  int   `env:"OPEN_JOBS_PER_CUSTOMER" envDefault:"20" desc:"jobs that one customer may have open"`
 	RunningPerCustomer   int   `env:"RUNNING_JOBS_PER_CUSTOMER" envDefault:"6" desc:"jobs of one customer that are handed to workers at a time, of those that write and of those that do not each"`

@@ -41,7 +41,7 @@ type rig struct {
 
 // settings of all programs: limits are out of the way, and there are few slots, so that jobs wait for each other.
 func baseSettings() map[string]string {
-	return map[string]string{"ENV": "test", "BCRYPT_COST": "4", "SIGNUPS_PER_HOUR_PER_IP": "100000", "OPEN_JOBS_PER_CUSTOMER": "1000", "EXECUTES_PER_DAY": "100000",
+	return map[string]string{"ENV": "test", "BCRYPT_COST": "4", "SIGNUPS_PER_HOUR_PER_IP": "100000", "SIGNUPS_PER_HOUR": "100000", "OPEN_JOBS_PER_CUSTOMER": "1000", "EXECUTES_PER_DAY": "100000",
 		"WORKER_CONCURRENCY": "4", "LOG_LEVEL": "debug",
 		"PLAN_LIMITS": `{"basic":{"emails_per_period":50000000,"requests_per_minute":1000000},"pro":{"emails_per_period":50000000,"requests_per_minute":1000000},"free":{"emails_per_period":50000000,"requests_per_minute":1000000}}`}
 }

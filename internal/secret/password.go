@@ -26,6 +26,7 @@ type Passwords struct {
 	Peppers  map[string][]byte
 	Current  string        // the id of the pepper for new hashes
 	Cost     int           // bcrypt's; 0 means 12
+	Least    int           // code points of a new password; less than MinPassword means that
 	Slots    int           // hashes at a time; 0 means one less than there are cores, at least 1
 	Patience time.Duration // how long a call waits for a slot; 0 means 2 s
 

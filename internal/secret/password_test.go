@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,29 @@ func TestPasswordRules(t *testing.T) { // PWD-1, PWD-2, PWD-5, PWD-6
 	}
 	if err := CheckPassword("quilted otters", "", ""); err != nil {
 		t.Errorf("without address: %v", err)
+	}
+}
+
+// PWD-1: twelve code points, or fifteen where the strict profile is set.
+func TestTheStrictProfileAsksForFifteen(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ least, shortest int }{{0, 12}, {12, 12}, {15, 15}, {8, 12}} {
+		p := &Passwords{Least: c.least}
+		for n := 11; n <= 16; n++ {
+			for _, letters := range []string{"quilted otter a", "üäößéèêçñůłžšřő"} { // one byte each, and two
+				password := string([]rune(letters + "x")[:n])
+				got := p.Check(password, "", "")
+				if n >= c.shortest && got != nil {
+					t.Errorf("least %d: %d are refused: %v", c.least, n, got)
+				}
+				if want := fmt.Sprintf("use at least %d characters", c.shortest); n < c.shortest && (got == nil || got.Error() != want) {
+					t.Errorf("least %d: %d: %v, want %q", c.least, n, got, want)
+				}
+			}
+		}
+		if err := p.Check(strings.Repeat("e\u0301", c.shortest-1), "", ""); err == nil {
+			t.Errorf("least %d: code points are counted before they are composed", c.least)
+		}
 	}
 }
 

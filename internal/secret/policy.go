@@ -3,6 +3,7 @@ package secret
 import (
 	_ "embed"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,7 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Length of a password in code points after NFKC.
+// Length of a password in code points after NFKC. An installation may ask for more than the least (see Passwords.Least).
 const (
 	MinPassword = 12
 	MaxPassword = 128
@@ -26,6 +27,14 @@ var (
 	ErrPasswordName    = errors.New("do not use your name as the password")
 	ErrPasswordText    = errors.New("the password holds characters that cannot be typed")
 )
+
+// Check is CheckPassword where at least p.Least code points are asked for.
+func (p *Passwords) Check(password, email, name string) error {
+	if utf8.ValidString(password) && utf8.RuneCountInString(norm.NFKC.String(password)) < p.Least {
+		return fmt.Errorf("use at least %d characters", p.Least)
+	}
+	return CheckPassword(password, email, name)
+}
 
 //go:embed common.txt
 var commonWords string

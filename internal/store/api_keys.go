@@ -124,7 +124,7 @@ func (db *DB) KeyStanding(ctx context.Context, customer, key sweep.ID) (k KeySta
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
 		q.Queue(`SELECT m.role, `+rankSQL+`, k.scopes, k.networks, c.ip_allowlist, c.require_2fa,
 			  EXISTS (SELECT FROM second_factors f WHERE f.customer_id = k.customer_id AND f.user_id = k.user_id AND f.on_at IS NOT NULL), k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now() + $3::interval), coalesce(k.last_used_at, 'epoch'), now(), `+standingColumns+`
-			FROM api_keys k JOIN members m ON m.customer_id = k.customer_id AND m.user_id = k.user_id JOIN customers c ON c.id = k.customer_id WHERE k.customer_id = $1 AND k.id = $2`,
+			FROM api_keys k JOIN members m ON m.customer_id = k.customer_id AND m.user_id = k.user_id JOIN users u ON u.id = k.user_id AND u.verified_at IS NOT NULL JOIN customers c ON c.id = k.customer_id WHERE k.customer_id = $1 AND k.id = $2`,
 			dbID(customer), dbID(key), db.offset).
 			QueryRow(func(row pgx.Row) error {
 				var r standingRow

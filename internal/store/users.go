@@ -18,6 +18,7 @@ type User struct {
 	TokenVersion int
 	// PasswordVersion grows with each password that is set, and with nothing else.
 	PasswordVersion int
+	Failures        int       // wrong passwords since the last right one
 	VerifiedAt      time.Time // zero: not yet
 	Role            sweep.Role
 	Rank            int // how many of the customer's people come before: a plan may carry no more than that
@@ -70,10 +71,11 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 		Email, Name, Password, Role string
 		TokenVersion                int
 		PasswordVersion, Rank       int
+		Failures                    int
 		VerifiedAt                  *time.Time
 		CreatedAt                   time.Time
 	}
-	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.password_version, u.verified_at, u.created_at, m.role, `+rankSQL+` AS rank
+	found := tx.Raw(`SELECT u.id, u.email, u.name, u.password, u.token_version, u.password_version, u.failures, u.verified_at, u.created_at, m.role, `+rankSQL+` AS rank
 		FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = ? AND u.id = ?`, dbID(tx.Customer), dbID(id)).Scan(&r)
 	if found.Error != nil {
 		return User{}, fmt.Errorf("read user: %w", found.Error)
@@ -81,7 +83,7 @@ func (tx *Tx) User(id sweep.ID) (User, error) {
 	if found.RowsAffected == 0 {
 		return User{}, sweep.Errorf(sweep.NotFound, "there is no such user")
 	}
-	return User{ID: sweep.ID(r.ID), Email: r.Email, Name: r.Name, Password: r.Password, TokenVersion: r.TokenVersion, PasswordVersion: r.PasswordVersion,
+	return User{ID: sweep.ID(r.ID), Email: r.Email, Name: r.Name, Password: r.Password, TokenVersion: r.TokenVersion, PasswordVersion: r.PasswordVersion, Failures: r.Failures,
 		VerifiedAt: instant(r.VerifiedAt), Role: sweep.Role(r.Role), Rank: r.Rank, CreatedAt: r.CreatedAt.UTC()}, nil
 }
 
@@ -123,19 +125,22 @@ func (tx *Tx) SignUpAgain(id sweep.ID, name, password string) (bool, error) {
 // SetPassword puts another password in force, proves the address and makes every token so far worthless; false when the address is not the
 // user's any more.
 func (tx *Tx) SetPassword(id sweep.ID, email, password string) (bool, error) {
-	done := tx.Exec("UPDATE users SET password = ?, password_version = password_version + 1, token_version = token_version + 1, verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?",
+	done := tx.Exec("UPDATE users SET password = ?, failures = 0, password_version = password_version + 1, token_version = token_version + 1, verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?",
 		password, tx.Now, dbID(id), email)
 	return done.RowsAffected == 1, doing(done.Error, "set password")
 }
 
-// SignedIn notes the time, and a renewed hash unless the password was changed meanwhile.
-func (tx *Tx) SignedIn(id sweep.ID, was, password string) error {
-	err := tx.Exec("UPDATE users SET last_login_at = ?, password = CASE WHEN password = ? THEN ? ELSE password END WHERE id = ?",
-		tx.Now, was, password, dbID(id)).Error
-	if err != nil {
-		return fmt.Errorf("note sign-in: %w", err)
-	}
-	return nil
+// SignedIn notes the time of a right password, and a renewed hash unless the password was changed meanwhile; false when more than so many
+// wrong ones came before.
+func (tx *Tx) SignedIn(id sweep.ID, was, password string, most int) (bool, error) {
+	done := tx.Exec("UPDATE users SET last_login_at = ?, failures = 0, password = CASE WHEN password = ? THEN ? ELSE password END WHERE id = ? AND failures <= ?",
+		tx.Now, was, password, dbID(id), most)
+	return done.RowsAffected == 1, doing(done.Error, "note sign-in")
+}
+
+// Failed counts a wrong password.
+func (tx *Tx) Failed(id sweep.ID) error {
+	return doing(tx.Exec("UPDATE users SET failures = failures + 1 WHERE id = ?", dbID(id)).Error, "count wrong password")
 }
 
 // EndTokens makes every token issued to the user so far worthless.
