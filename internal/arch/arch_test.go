@@ -84,7 +84,7 @@ var owners = map[string][]string{
 	"google.golang.org/api":               {"internal/gmail", "internal/secret"},
 	"golang.org/x/oauth2":                 {"internal/gmail"},
 	"github.com/stripe/":                  {"internal/billing"},
-	"github.com/golang-jwt/":              {"internal/account"},
+	"github.com/golang-jwt/":              {"internal/account", "internal/gmail"},
 	"github.com/labstack/echo":            {"internal/httpapi", "internal/web", "internal/app"},
 	"github.com/danielgtaylor/huma":       {"internal/httpapi"},
 	"github.com/swaggest/":                {"internal/httpapi"},

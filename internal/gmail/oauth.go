@@ -11,9 +11,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/oauth2"
-	"google.golang.org/api/idtoken"
 
 	"mailsweep/internal/sweep"
 )
@@ -33,7 +34,8 @@ const (
 // Config names our registration with Google. An empty URL or Issuer is Google's.
 type Config struct {
 	ClientID, ClientSecret string
-	RedirectURL            string // where Google sends the customer back to
+	RedirectURL            string // where Google sends the customer back to after consent for a mailbox
+	SignInRedirectURL      string // and after signing in
 	AuthURL, TokenURL      string
 	RevokeURL, CertsURL    string
 	Issuer                 string // accepted beside Google's
@@ -47,11 +49,12 @@ func (c Config) GoString() string { return c.String() }
 type OAuth struct {
 	Config Config
 	HTTP   http.RoundTripper // nil = own connections
+	Now    func() time.Time  // nil = the machine's clock
 
 	once      sync.Once
 	transport http.RoundTripper
-	validator *idtoken.Validator
-	broken    error
+	keys      *keySet
+	parser    *jwt.Parser
 }
 
 // Grant is a Google account's consent. RefreshToken is a secret.
@@ -84,7 +87,7 @@ func (o *OAuth) oauth2() *oauth2.Config {
 // AuthorizeURL is where the customer gives consent. loginHint preselects an address and may be empty. prompt=consent makes Google
 // give a refresh token also to those who consented before.
 func (o *OAuth) AuthorizeURL(state, verifier, loginHint string) string {
-	options := []oauth2.AuthCodeOption{oauth2.AccessTypeOffline, oauth2.ApprovalForce, oauth2.S256ChallengeOption(verifier)}
+	options := []oauth2.AuthCodeOption{oauth2.AccessTypeOffline, oauth2.ApprovalForce, oauth2.S256ChallengeOption(verifier), nonceOption(nonceOf(verifier))}
 	if loginHint != "" {
 		options = append(options, oauth2.SetAuthURLParam("login_hint", loginHint))
 	}
@@ -107,11 +110,11 @@ func (o *OAuth) Exchange(ctx context.Context, code, verifier string) (Grant, err
 	if g.RefreshToken == "" {
 		return Grant{}, sweep.Errorf(sweep.Forbidden, "Google gave no lasting access: please connect again").With("detail", "offline_missing")
 	}
-	raw, _ := token.Extra("id_token").(string)
-	g.Sub, g.Email, err = o.identity(ctx, raw)
+	who, err := o.identity(ctx, token, hashOf(nonceOf(verifier)))
 	if err != nil {
 		return Grant{}, fmt.Errorf("identify the Google account: %w", err)
 	}
+	g.Sub, g.Email = who.Sub, who.Email
 	return g, nil
 }
 
@@ -124,7 +127,7 @@ func exchangeError(ctx context.Context, err error) error {
 		return fmt.Errorf("exchange the code: %w (%s)", unavailable(), scrub(err))
 	}
 	if refused.ErrorCode == "invalid_grant" {
-		return sweep.Errorf(sweep.BadRequest, "Google's code is used or too old: please start connecting again")
+		return sweep.Errorf(sweep.BadRequest, "Google's code is used or too old: please start again")
 	}
 	return fmt.Errorf("exchange the code: %w", judgeToken(refused).err)
 }

@@ -68,6 +68,9 @@ func (s *Sim) controls() []control {
 		{"POST /sim/other", `{"other":{"slots":n,"units_per_second":u}} another client`, do(func(email string, o order) (any, error) { return nil, s.SetOther(email, o.Other) })},
 		{"POST /sim/subscribe", `{"topic":"","url":"","audience":""} what a watch's topic gets is pushed there, signed`, do(func(_ string, o order) (any, error) { return nil, s.Subscribe(o.Topic, o.URL, o.Audience) })},
 		{"POST /sim/security-event", `{"event":"tokens-revoked","reason":"","url":""} happens and is told there, signed`, do(func(email string, o order) (any, error) { return s.TellSecurityEvent(email, o.Event, o.Reason, o.URL) })},
+		{"POST /sim/forge", `{"forgery":"wrong_key"} all id_tokens to come have that wrong, "" nothing`, do(func(_ string, o order) (any, error) { return Forgeries(), s.ForgeIDTokens(o.Forgery) })},
+		{"POST /sim/rotate-keys", "id_tokens are signed by a new key", do(func(string, order) (any, error) { return nil, s.RotateKeys() })},
+		{"POST /sim/address", `{"other_address":""} is told as the account's`, do(func(email string, o order) (any, error) { return nil, s.SayAddress(email, o.Address) })},
 		{"POST /sim/revoke", "all consents end", do(func(email string, _ order) (any, error) { return nil, s.Revoke(email) })},
 		{"POST /sim/expire-history", "all history ids are too old", do(func(email string, _ order) (any, error) { return nil, s.ExpireHistory(email) })},
 		{"POST /sim/history-floor", `{"floor":id} the oldest good history id`, do(func(email string, o order) (any, error) { return nil, s.SetFloor(email, o.Floor) })},
@@ -136,6 +139,8 @@ type order struct {
 	Audience string `json:"audience"`
 	Event    string `json:"event"`
 	Reason   string `json:"reason"`
+	Address  string `json:"other_address"`
+	Forgery  string `json:"forgery"`
 }
 
 func do(f func(email string, o order) (any, error)) http.HandlerFunc {

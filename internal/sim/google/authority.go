@@ -43,17 +43,20 @@ type code struct {
 
 // authority holds the codes and tokens handed out.
 type authority struct {
-	mu      *sync.Mutex
-	codes   map[string]*code
-	tokens  map[string]*grant // access tokens
-	refresh map[string]*grant
-	agreed  map[string]*grant // by address and client: what was consented to
-	issued  map[string]int    // access tokens by address
-	key     Signer
+	mu       *sync.Mutex
+	codes    map[string]*code
+	tokens   map[string]*grant // access tokens
+	refresh  map[string]*grant
+	agreed   map[string]*grant // by address and client: what was consented to
+	issued   map[string]int    // access tokens by address
+	told     map[string]string // addresses that Google tells in the place of others
+	forge    func(*idDraft)    // nil: id_tokens are good
+	key      Signer
+	stranger Signer // signs forgeries
 }
 
 func newAuthority() authority {
-	return authority{mu: &sync.Mutex{}, codes: map[string]*code{}, tokens: map[string]*grant{}, refresh: map[string]*grant{}, agreed: map[string]*grant{}, issued: map[string]int{}}
+	return authority{mu: &sync.Mutex{}, codes: map[string]*code{}, tokens: map[string]*grant{}, refresh: map[string]*grant{}, agreed: map[string]*grant{}, issued: map[string]int{}, told: map[string]string{}}
 }
 
 func (a *authority) access(token string, now time.Time) (grant, bool) {

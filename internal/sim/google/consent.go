@@ -62,6 +62,8 @@ func (s *Sim) badRequest(q url.Values) string {
 		return "invalid_client"
 	case err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "":
 		return "redirect_uri_mismatch"
+	case len(s.cfg.Redirects) > 0 && !slices.Contains(s.cfg.Redirects, q.Get("redirect_uri")):
+		return "redirect_uri_mismatch"
 	case q.Get("response_type") != "code":
 		return "invalid_request: response_type must be code"
 	case q.Get("scope") == "":

@@ -26,8 +26,9 @@ type Config struct {
 	Concurrency   int     // calls in flight per mailbox; 0 means 10
 	ClientID      string  // the only client known; "" means any
 	ClientSecret  string
-	Issuer        string // of id_tokens; "" means https://accounts.google.com
-	AutoConsent   bool   // the consent page agrees to everything by itself
+	Redirects     []string // the only redirect URIs known; none means any
+	Issuer        string   // of id_tokens; "" means https://accounts.google.com
+	AutoConsent   bool     // the consent page agrees to everything by itself
 	Now           func() time.Time
 	Share429      float64 // share of quota refusals told as 429 with a time in the text; the rest is 403
 	ChargeRefused bool    // refused calls count against the quota too

@@ -1,6 +1,7 @@
 package google
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -10,25 +11,56 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 // Signer signs id_tokens as Google does, RS256, with a key that is made when it is first needed. It is used by pointer.
 type Signer struct {
-	once sync.Once
-	key  *rsa.PrivateKey
-	err  error
+	mu   sync.Mutex
+	keys []signingKey // the last signs
 }
 
-const keyID = "sim-1"
+type signingKey struct {
+	id  string
+	key *rsa.PrivateKey
+}
 
-func (k *Signer) private() (*rsa.PrivateKey, error) {
-	k.once.Do(func() { k.key, k.err = rsa.GenerateKey(rand.Reader, 2048) })
-	if k.err != nil {
-		return nil, fmt.Errorf("make a signing key: %w", k.err)
+const keyBits = 2048
+
+// private is the key that signs.
+func (k *Signer) private() (string, *rsa.PrivateKey, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.keys) == 0 {
+		if err := k.add(); err != nil {
+			return "", nil, err
+		}
 	}
-	return k.key, nil
+	last := k.keys[len(k.keys)-1]
+	return last.id, last.key, nil
+}
+
+func (k *Signer) add() error {
+	key, err := rsa.GenerateKey(rand.Reader, keyBits)
+	if err != nil {
+		return fmt.Errorf("make a signing key: %w", err)
+	}
+	k.keys = append(k.keys, signingKey{"sim-" + strconv.Itoa(len(k.keys)+1), key})
+	return nil
+}
+
+// Rotate signs with a new key from now on; those before are published still.
+func (k *Signer) Rotate() error {
+	if _, _, err := k.private(); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.add()
 }
 
 // Sign makes a JWT of claims that JSON can hold.
@@ -36,41 +68,91 @@ func (k *Signer) Sign(claims map[string]any) (string, error) { return k.SignAs("
 
 // SignAs makes one whose header says another type.
 func (k *Signer) SignAs(typ string, claims map[string]any) (string, error) {
-	key, err := k.private()
+	id, key, err := k.private()
 	if err != nil {
 		return "", err
 	}
-	body := segment(map[string]string{"alg": "RS256", "kid": keyID, "typ": typ}) + "." + segment(claims)
-	sum := sha256.Sum256([]byte(body))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
-	if err != nil {
-		return "", fmt.Errorf("sign a token: %w", err)
-	}
-	return body + "." + base64.RawURLEncoding.EncodeToString(signature), nil
+	d := &idDraft{header: map[string]any{"alg": "RS256", "kid": id, "typ": typ}, claims: claims}
+	d.signedBy(key, crypto.SHA256)
+	return d.token()
 }
 
-// Certs answers with the public key as a JWK set.
+// Certs answers with the public keys as a JWK set.
 func (k *Signer) Certs(w http.ResponseWriter, _ *http.Request) {
-	key, err := k.private()
-	if err != nil {
+	if _, _, err := k.private(); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	b64 := base64.RawURLEncoding.EncodeToString
+	k.mu.Lock()
+	set := []any{}
+	for _, one := range slices.Backward(k.keys) {
+		set = append(set, publicJWK(one.id, &one.key.PublicKey))
+	}
+	k.mu.Unlock()
 	w.Header().Set("Cache-Control", "public, max-age=20000")
-	writeJSON(w, http.StatusOK, map[string]any{"keys": []any{map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": keyID,
-		"n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes())}}})
+	writeJSON(w, http.StatusOK, map[string]any{"keys": set})
 }
 
-// idToken has the claims that Google sends.
-func (s *Sim) idToken(g grant, nonce string) (string, error) {
-	now := s.cfg.Now()
-	claims := map[string]any{"iss": s.cfg.Issuer, "azp": g.client, "aud": g.client, "sub": subject(g.email), "email": g.email,
-		"email_verified": true, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+func publicJWK(id string, key *rsa.PublicKey) map[string]string {
+	b64 := base64.RawURLEncoding.EncodeToString
+	return map[string]string{"kty": "RSA", "alg": "RS256", "use": "sig", "kid": id, "n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes())}
+}
+
+// claims are what Google says of an account in an id_token beside an access token.
+func (s *Sim) claims(g grant, access, nonce string) map[string]any {
+	now, sum := s.cfg.Now(), sha256.Sum256([]byte(access))
+	claims := map[string]any{"iss": s.cfg.Issuer, "azp": g.client, "aud": g.client, "sub": subject(g.email), "email": s.address(g.email),
+		"email_verified": true, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+		"at_hash": base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])}
+	if hd := s.hosted(g.email); hd != "" {
+		claims["hd"] = hd
+	}
+	if slices.Contains(g.scopes, "profile") {
+		claims["name"] = "Ada of " + g.email
+	}
 	if nonce != "" {
 		claims["nonce"] = nonce
 	}
-	return s.auth.key.Sign(claims)
+	return claims
+}
+
+// address is what Google tells as an account's.
+func (s *Sim) address(email string) string {
+	s.auth.mu.Lock()
+	defer s.auth.mu.Unlock()
+	return cmp.Or(s.auth.told[email], email)
+}
+
+// hosted is the Workspace domain of an account: that of its address, unless it is Gmail's or Google tells another.
+func (s *Sim) hosted(email string) string {
+	_, domain, _ := strings.Cut(email, "@")
+	if domain == "gmail.com" || s.address(email) != email {
+		return ""
+	}
+	return domain
+}
+
+// idToken is signed, unless it is to be forged.
+func (s *Sim) idToken(g grant, access, nonce string) (string, error) {
+	s.auth.mu.Lock()
+	forge := s.auth.forge
+	s.auth.mu.Unlock()
+	claims := s.claims(g, access, nonce)
+	if forge == nil {
+		return s.auth.key.Sign(claims)
+	}
+	id, key, err := s.auth.key.private()
+	if err != nil {
+		return "", err
+	}
+	_, strange, err := s.auth.stranger.private()
+	if err != nil {
+		return "", err
+	}
+	d := &idDraft{header: map[string]any{"alg": "RS256", "kid": id, "typ": "JWT"}, claims: claims, real: key, strange: strange}
+	d.signedBy(key, crypto.SHA256)
+	forge(d)
+	return d.token()
 }
 
 func segment(v any) string {

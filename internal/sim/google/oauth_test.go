@@ -221,3 +221,35 @@ func TestPagesAndAdminShowTheTruth(t *testing.T) {
 		r.getJSON(t, path+me, v)
 	}
 }
+
+func TestUnknownRedirectsAndForgeriesAreRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, google.Config{ClientID: "cid", ClientSecret: "secret", Redirects: []string{"http://127.0.0.1:1/callback"}}, 1)
+	conf := r.oauth()
+	if agree(t, conf.AuthCodeURL("s")).Get("code") == "" {
+		t.Error("a known redirect is refused")
+	}
+	conf.RedirectURL += "/"
+	res, err := browser.Get(conf.AuthCodeURL("s") + "&auto=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusBadRequest {
+		t.Error(res.Status)
+	}
+	if err := r.sim.ForgeIDTokens("nonsense"); err == nil {
+		t.Error("an unknown forgery is taken")
+	}
+	if err := r.sim.SayAddress("nobody@example.org", me); err == nil {
+		t.Error("an unknown account has an address")
+	}
+	res, err = http.Post(r.url+"/sim/forge", "application/json", strings.NewReader(`{"forgery":"wrong_key"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Error(res.Status)
+	}
+}

@@ -141,7 +141,7 @@ func (s *Sim) complete(out *tokenAnswer, g grant, nonce string) (*tokenAnswer, *
 		return out, nil
 	}
 	var err error
-	if out.IDToken, err = s.idToken(g, nonce); err != nil {
+	if out.IDToken, err = s.idToken(g, out.Access, nonce); err != nil {
 		return nil, &oauthError{500, "internal_failure", err.Error()}
 	}
 	return out, nil
@@ -170,7 +170,7 @@ func (s *Sim) userinfo(w http.ResponseWriter, r *http.Request) {
 		refuseOAuth(w, &oauthError{401, "invalid_request", "Invalid Credentials"})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"sub": subject(g.email), "email": g.email, "email_verified": true})
+	writeJSON(w, http.StatusOK, map[string]any{"sub": subject(g.email), "email": s.address(g.email), "email_verified": true})
 }
 
 // tokeninfo answers /tokeninfo?access_token=.
