@@ -19,6 +19,11 @@ func refused() error {
 // the right password learns TOTPRequired, EmailUnverified or AccountSuspended.
 // Unavailable when too many sign in at once.
 func (s *Service) Login(ctx context.Context, email, password, totp string, c Client) (Session, error) {
+	return s.byPassword(ctx, email, password, totp, c, func(*store.Tx, store.User) error { return nil })
+}
+
+// byPassword is Login, and also in the transaction that begins the session, once password and second factor are right.
+func (s *Service) byPassword(ctx context.Context, email, password, totp string, c Client, also func(*store.Tx, store.User) error) (Session, error) {
 	email, err := canonicalEmail(email)
 	if err != nil || len(password) > 4*secret.MaxPassword {
 		return Session{}, refused() // no such user can exist, and anybody can see that
@@ -55,7 +60,7 @@ func (s *Service) Login(ctx context.Context, email, password, totp string, c Cli
 	if user.VerifiedAt.IsZero() {
 		return Session{}, sweep.Errorf(sweep.EmailUnverified, "please confirm your e-mail address first: the link is in your mail")
 	}
-	enter := func() (Session, error, error) { return s.enter(ctx, customer, user, renew, totp, c) }
+	enter := func() (Session, error, error) { return s.enter(ctx, customer, user, renew, totp, c, also) }
 	if totp != "" {
 		return s.guess(ctx, user, c, enter)
 	}
@@ -73,7 +78,7 @@ func orRefused(err error) error {
 	return refused()
 }
 
-// find reads the user of an address; nobody is a user without a password. Both take the same two transactions.
+// find reads the user of an address; nobody is the zero user. Both take the same two transactions.
 func (s *Service) find(ctx context.Context, email string) (sweep.ID, store.User, error) {
 	customer, id, err := s.DB.UserByEmail(ctx, email)
 	if err != nil {
@@ -107,7 +112,7 @@ func (s *Service) check(ctx context.Context, u store.User, password string) (ren
 	return renew, true, err
 }
 
-func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client) (session Session, owes, err error) {
+func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client, also func(*store.Tx, store.User) error) (session Session, owes, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if err := unchanged(tx, u); err != nil {
 			return err
@@ -120,6 +125,9 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 			return refused()
 		}
 		if owes, err = s.second(tx, u, totp, c); err != nil || owes != nil {
+			return err
+		}
+		if err := also(tx, u); err != nil {
 			return err
 		}
 		if err := s.recognize(tx, u, c, false); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // prove asks a person who is signed in for their password, before what a stolen session must not do. Wrong ones are counted
-// for the person. Unauthenticated; Forbidden for what is no person.
+// for the person. Unauthenticated; Forbidden for what is no person; Conflict for who has no password.
 func (s *Service) prove(ctx context.Context, a sweep.Actor, password string, c Client) (u store.User, err error) {
 	if a.Kind != sweep.ByToken {
 		return u, sweep.Errorf(sweep.Forbidden, "only a person can do this")
@@ -20,6 +20,9 @@ func (s *Service) prove(ctx context.Context, a sweep.Actor, password string, c C
 	})
 	if err != nil {
 		return u, err
+	}
+	if u.Password == "" {
+		return u, sweep.Errorf(sweep.Conflict, "this needs your password, and you have none yet: the mail for a forgotten password sets one")
 	}
 	gates := s.proofs(u.ID)
 	leave, err := s.turns.take(ctx, gates[0].key)

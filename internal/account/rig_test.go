@@ -110,14 +110,14 @@ func (r *rig) startMail(t *testing.T, vault *secret.Vault) {
 }
 
 func (r *rig) startGoogle(t *testing.T) *gmail.OAuth {
-	r.google = google.New(google.Config{ClientID: "cid", ClientSecret: "cs"})
+	r.google = google.New(google.Config{ClientID: "cid", ClientSecret: "cs", OtherClients: []string{"other"}, Redirects: []string{public + "/oauth/google/callback", public + "/oauth/google/sign-in"}})
 	for _, email := range []string{"one@gmail.example", "two@gmail.example"} {
 		_, err := r.google.AddGenerated(email, google.Generate{Messages: 5, Seed: 1})
 		require.NoError(t, err)
 	}
 	server := httptest.NewServer(r.google)
 	t.Cleanup(server.Close)
-	return &gmail.OAuth{Config: gmail.Config{ClientID: "cid", ClientSecret: "cs", RedirectURL: public + "/oauth/google/callback",
+	return &gmail.OAuth{Config: gmail.Config{ClientID: "cid", ClientSecret: "cs", RedirectURL: public + "/oauth/google/callback", SignInRedirectURL: public + "/oauth/google/sign-in",
 		AuthURL: server.URL + "/o/oauth2/v2/auth", TokenURL: server.URL + "/token", RevokeURL: server.URL + "/revoke", CertsURL: server.URL + "/oauth2/v3/certs"}}
 }
 

@@ -38,10 +38,12 @@ type Service struct {
 	turns turns
 }
 
-// Consent asks Google for the right to work in a mailbox.
+// Consent asks Google for the right to work in a mailbox, and who somebody is.
 type Consent interface {
 	AuthorizeURL(state, verifier, loginHint string) string
 	Exchange(ctx context.Context, code, verifier string) (gmail.Grant, error)
+	SignInURL(state, verifier, nonce string) string
+	SignIn(ctx context.Context, code, verifier string, nonceHash []byte) (gmail.Identity, error)
 }
 
 // Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.
@@ -49,6 +51,7 @@ type Limits struct {
 	SignupsPerHourPerIP int // 5
 	SignupsPerHour      int // 1000, of everybody together
 	ResetsPerHourPerIP  int // 10 mails for new passwords
+	GoogleStartsPerIP   int // 60 sign-ins begun at Google
 	LoginFailures       int // 5, of one account, whoever tries from where it is not known; of one device that is; of one session
 	LoginFailuresPerIP  int // 20
 	LoginFailuresPerNet int // 100, of a /24 or /64

@@ -43,7 +43,9 @@ func (s *Service) SignUp(ctx context.Context, email, password, name string, c Cl
 		return err
 	}
 	defer hide(ctx, time.Now())
-	err = s.register(ctx, email, hash, name, c)
+	err = s.register(ctx, store.User{Email: email, Name: name, Password: hash}, c, func(tx *store.Tx, dataKey []byte, u store.User) error {
+		return s.mailVerification(tx, dataKey, u, c.RequestID)
+	})
 	if errors.Is(err, errTaken) {
 		return s.again(ctx, email, hash, name, c)
 	}
@@ -62,14 +64,23 @@ func (s *Service) checkNewcomer(email, password, name string) (canonical, cleane
 	if err := s.Passwords.Check(password, canonical, name); err != nil {
 		bad = bad.At("password", err.Error())
 	}
-	name = strings.TrimSpace(norm.NFKC.String(name))
-	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+	name, ok := cleanName(name)
+	if !ok {
 		bad = bad.At("name", "must be a text of at most 100 characters on one line")
 	}
 	if len(bad.Fields) > 0 {
 		return "", "", bad
 	}
 	return canonical, name, nil
+}
+
+// cleanName brings a person's name into its canonical form; "" and false for what cannot be one.
+func cleanName(name string) (string, bool) {
+	name = strings.TrimSpace(norm.NFKC.String(name))
+	if !utf8.ValidString(name) || utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "", false
+	}
+	return name, true
 }
 
 // admit counts sign-ups per address, known or not, and then of everybody together: what many addresses do at once stops all of them, until
@@ -111,9 +122,9 @@ func limited(d ratelimit.Decision, detail string) error {
 	return sweep.Errorf(sweep.RateLimited, "%s", detail).With("retry_after", max(1, int(math.Ceil(d.RetryAfter.Seconds()))))
 }
 
-// register writes everything a new customer begins with in one transaction. Of several at once with the same address, the users'
+// register writes everything a new customer begins with, its owner and what also adds, in one transaction. Of several at once with the same address, the users'
 // unique address lets one through; the others are errTaken and leave nothing.
-func (s *Service) register(ctx context.Context, email, hash, name string, c Client) error {
+func (s *Service) register(ctx context.Context, user store.User, c Client, also func(tx *store.Tx, dataKey []byte, u store.User) error) error {
 	id, err := sweep.NewID(time.Now(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make customer id: %w", err)
@@ -123,8 +134,8 @@ func (s *Service) register(ctx context.Context, email, hash, name string, c Clie
 		return err
 	}
 	return s.DB.Tenant(ctx, id, func(tx *store.Tx) error {
-		user := store.User{ID: tx.NewID(), Email: email, Name: name, Password: hash}
-		if err := tx.InsertCustomer(name, dataKey, tx.Now.Add(sweep.TrialLength)); err != nil {
+		user.ID = tx.NewID()
+		if err := tx.InsertCustomer(user.Name, dataKey, tx.Now.Add(sweep.TrialLength)); err != nil {
 			return err
 		}
 		if err := tx.InsertMember(user.ID, sweep.Owner); err != nil {
@@ -137,10 +148,11 @@ func (s *Service) register(ctx context.Context, email, hash, name string, c Clie
 		if !free {
 			return errTaken
 		}
-		if err := s.mailVerification(tx, dataKey, user, c.RequestID); err != nil {
+		err = tx.Audit(store.AuditEntry{Actor: s.actor(id, user.ID, sweep.Owner, c), Action: "user.signed_up", Object: sweep.UserID.Show(user.ID)})
+		if err != nil {
 			return err
 		}
-		return tx.Audit(store.AuditEntry{Actor: s.actor(id, user.ID, sweep.Owner, c), Action: "user.signed_up", Object: sweep.UserID.Show(user.ID)})
+		return also(tx, dataKey, user)
 	})
 }
 

@@ -139,7 +139,8 @@ func override(plans sweep.Plans, limits config.Plans) {
 func (p *parts) oauth() *gmail.OAuth {
 	g := p.cfg.Google
 	return &gmail.OAuth{Config: gmail.Config{ClientID: g.ClientID, ClientSecret: g.ClientSecret.Reveal(), RedirectURL: p.cfg.HTTP.PublicURL + "/oauth/google/callback",
-		AuthURL: g.AuthURL, TokenURL: g.TokenURL, RevokeURL: g.RevokeURL, CertsURL: g.CertsURL}}
+		SignInRedirectURL: p.cfg.HTTP.PublicURL + "/oauth/google/sign-in",
+		AuthURL:           g.AuthURL, TokenURL: g.TokenURL, RevokeURL: g.RevokeURL, CertsURL: g.CertsURL}}
 }
 
 // gmailClient is the worker's door to Gmail, paced by one governor for all workers.

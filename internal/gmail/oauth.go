@@ -126,7 +126,7 @@ func exchangeError(ctx context.Context, err error) error {
 	if !errors.As(err, &refused) {
 		return fmt.Errorf("exchange the code: %w (%s)", unavailable(), scrub(err))
 	}
-	if refused.ErrorCode == "invalid_grant" {
+	if refused.ErrorCode == "invalid_grant" || refused.ErrorCode == "redirect_uri_mismatch" { // the latter: a code of our other way to Google
 		return sweep.Errorf(sweep.BadRequest, "Google's code is used or too old: please start again")
 	}
 	return fmt.Errorf("exchange the code: %w", judgeToken(refused).err)

@@ -29,6 +29,7 @@ func kinds() map[sweep.Code]kind {
 		sweep.Invalid:               {422, "The request is not valid", "invalid_request", "Status 400: the request is not well-formed. Status 422: it is, but the fields under errors make no sense. Correct it and send it again."},
 		sweep.Unauthenticated:       {401, "Sign in first", "", "Send a fresh access token as Authorization: Bearer …; tokens live for 24 hours and end at sign-out."},
 		sweep.TOTPRequired:          {401, "The second factor is missing", "", "Ask for the code of the authenticator app and send it with the challenge to /api/v1/auth/2fa/verify, or sign in again with totp."},
+		sweep.LinkRequired:          {401, "The address has an account", "", "Ask for the password of the account named by email and send it with the ticket to /api/v1/auth/google/link: once, then Google signs in alone."},
 		sweep.FactorRequired:        {403, "Set up a second factor first", "", "This account demands one of everybody: POST /api/v1/auth/2fa/enrol begins."},
 		sweep.EmailUnverified:       {403, "The e-mail address is not verified", "", "Follow the link in the mail that was sent, or ask for another one."},
 		sweep.Forbidden:             {403, "Not allowed", "", "Your role in this account does not allow this."},

@@ -77,6 +77,10 @@ var posts = []post{
 		return "/api/v1/auth/2fa/disable", `{"password":"` + good + `","code":"` + p.code(t) + `"}`
 	}, "access_token device"},
 	{"change-password", to("/api/v1/auth/password/change", `{"current_password":"`+good+`","password":"`+good+` again"}`), "access_token device"},
+	{"unlink-google", func(t *testing.T, p *poster) (string, string) {
+		p.exec(t, "UPDATE users SET google_subject = 'ada'")
+		return "/api/v1/auth/google/unlink", `{"password":"` + good + ` again"}`
+	}, "access_token device"},
 	{"logout", to("/api/v1/auth/logout", ""), ""},
 	{"invite", to("/api/v1/people/invitations", `{"email":"cy@example.com","role":"viewer","password":"`+good+` again"}`), ""},
 	{"resend-invitation", func(t *testing.T, p *poster) (string, string) {

@@ -152,7 +152,7 @@ func startGoogle(t *testing.T) *gmail.OAuth {
 	require.NoError(t, err)
 	s := httptest.NewServer(sim)
 	t.Cleanup(s.Close)
-	return &gmail.OAuth{Config: gmail.Config{ClientID: "cid", ClientSecret: "cs", RedirectURL: "https://api.example/oauth/google/callback",
+	return &gmail.OAuth{Config: gmail.Config{ClientID: "cid", ClientSecret: "cs", RedirectURL: "https://api.example/oauth/google/callback", SignInRedirectURL: "https://api.example/oauth/google/sign-in",
 		AuthURL: s.URL + "/o/oauth2/v2/auth", TokenURL: s.URL + "/token", RevokeURL: s.URL + "/revoke", CertsURL: s.URL + "/oauth2/v3/certs"}}
 }
 

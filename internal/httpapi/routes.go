@@ -7,6 +7,7 @@ func (s *server) routes(api huma.API) {
 	s.authRoutes(api)
 	s.passwordRoutes(api)
 	s.factorRoutes(api)
+	s.googleRoutes(api)
 	s.keyRoutes(api)
 	s.peopleRoutes(api)
 	s.allowlistRoutes(api)

@@ -45,6 +45,8 @@ const (
 	NewDevice       Event = "new_device"
 	Locked          Event = "locked"
 	KeyCreated      Event = "key_created"
+	GoogleLinked    Event = "google_linked"
+	GoogleUnlinked  Event = "google_unlinked"
 )
 
 // Data is what the kinds speak of; each needs only some of it. It fits an outbox row as JSON. Token is a secret: the row

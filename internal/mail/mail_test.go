@@ -40,6 +40,8 @@ var (
 		"security_code_used":        {Kind: SecurityNotice, Data: Data{Event: CodeUsed, At: may}},
 		"security_new_device":       {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: NewDevice, At: may, Device: "curl/8.1\r\nBcc: x"}},
 		"security_locked":           {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: Locked, At: may}},
+		"security_google_linked":    {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: GoogleLinked, At: may, Device: "Mozilla/5.0 (X11; Linux x86_64)"}},
+		"security_google_unlinked":  {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: GoogleUnlinked, At: may}},
 		"invitation_viewer":         {Kind: Invitation, Data: Data{To: "bo@mail.example", By: "ana@mail.example", Role: "viewer", Token: "tok-en_3", EndsAt: may}},
 		"invitation_owner":          {Kind: Invitation, Data: Data{To: "bo@mail.example", By: "ana@mail.example", Role: "owner", Token: "tok-en_4", EndsAt: may}},
 		"security_key_created":      {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: KeyCreated, At: may}},

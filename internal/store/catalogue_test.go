@@ -21,7 +21,7 @@ var catalogue = []struct{ rule, query string }{
 		WHERE relname IN ('customers','users','duties','google_accounts') AND NOT (relrowsecurity AND relforcerowsecurity)`},
 	{"TEN-1 a table without customer_id is a known one", `SELECT relname FROM pg_class c WHERE relkind IN ('r','p') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
 		AND c.oid NOT IN (SELECT oid FROM tenant_table) AND NOT (relnamespace = 'public'::regnamespace AND relname IN
-		('customers','users','plan_quotas','security_events','halts','duties','google_accounts','dispatch_clock','ops_log','retired_keys','goose_db_version'))`},
+		('customers','users','plan_quotas','security_events','halts','duties','google_accounts','dispatch_clock','ops_log','retired_keys','google_sign_ins','goose_db_version'))`},
 	{"TEN-8 a policy is one of those we know", `SELECT p.polrelid::regclass || ': ' || p.polname FROM policy p WHERE NOT CASE p.polname
 		WHEN 'fence' THEN NOT polpermissive AND polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'tenant' THEN polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
@@ -33,7 +33,7 @@ var catalogue = []struct{ rule, query string }{
 		AND NOT (relkind = 'v' AND coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}')`},
 	{"TEN-2 a SECURITY DEFINER function is a known one of a known owner, and fixes its search_path", `SELECT name || ' of ' || owner FROM function WHERE prosecdef AND NOT (
 		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'), ('mailsweep_owner','audit'), ('mailsweep_owner','anchor_audit'),
-		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'), ('mailsweep_lookup','lookup.api_key'), ('mailsweep_lookup','lookup.invitation'), ('mailsweep_lookup','lookup.memberships'), ('mailsweep_owner','part_with'),
+		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'), ('mailsweep_lookup','lookup.api_key'), ('mailsweep_lookup','lookup.invitation'), ('mailsweep_lookup','lookup.memberships'), ('mailsweep_lookup','lookup.google_identity'), ('mailsweep_owner','part_with'),
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.dispatch_line'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
 		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts'),

@@ -14,6 +14,7 @@ const (
 	Invalid               Code = "invalid_criteria"       // parsed, but no sense in it (422); shown as invalid_request
 	Unauthenticated       Code = "unauthenticated"        // no or bad credentials
 	TOTPRequired          Code = "totp_required"          // right so far, the second factor is missing
+	LinkRequired          Code = "link_required"          // Google vouches for an address that has an account: its password is missing
 	FactorRequired        Code = "second_factor_required" // the customer demands a second factor, and this person has none yet
 	EmailUnverified       Code = "email_unverified"       // right password, address not yet proven
 	Forbidden             Code = "forbidden"              // known actor, not allowed

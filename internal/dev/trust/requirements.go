@@ -61,7 +61,7 @@ var requirements = []Requirement{
 	{ID: "MFA-2", Text: "2FA is on only after a right code; its secret is sealed and never logged"},
 	{ID: "MFA-3", Text: "five wrong codes end the challenge and count as failed logins"},
 	{ID: "MFA-4", Text: "ten recovery codes of 80 bits, hashed, each once, all void when made anew"},
-	{ID: "MFA-5", Text: "every way in asks for the second factor; turning it off and making keys need it", Lacks: "sign-in with Google, which is not there yet"},
+	{ID: "MFA-5", Text: "every way in asks for the second factor; turning it off and making keys need it"},
 	{ID: "MFA-6", Text: "an enterprise can demand 2FA of its people; everybody can have it"},
 	{ID: "KEY-1", Text: "an API key has a checksum, is shown once and stored as a hash; 10^6 random ones are refused"},
 	{ID: "KEY-2", Text: "a key does what its scopes allow: scope by route over all routes"},

@@ -58,7 +58,7 @@ func (s *Sim) consent(w http.ResponseWriter, r *http.Request) {
 func (s *Sim) badRequest(q url.Values) string {
 	target, err := url.Parse(q.Get("redirect_uri"))
 	switch {
-	case q.Get("client_id") == "" || s.cfg.ClientID != "" && q.Get("client_id") != s.cfg.ClientID:
+	case q.Get("client_id") == "" || s.cfg.ClientID != "" && q.Get("client_id") != s.cfg.ClientID && !slices.Contains(s.cfg.OtherClients, q.Get("client_id")):
 		return "invalid_client"
 	case err != nil || target.Scheme != "http" && target.Scheme != "https" || target.Host == "":
 		return "redirect_uri_mismatch"

@@ -26,6 +26,7 @@ type Config struct {
 	Concurrency   int     // calls in flight per mailbox; 0 means 10
 	ClientID      string  // the only client known; "" means any
 	ClientSecret  string
+	OtherClients  []string // known beside ClientID
 	Redirects     []string // the only redirect URIs known; none means any
 	Issuer        string   // of id_tokens; "" means https://accounts.google.com
 	AutoConsent   bool     // the consent page agrees to everything by itself
