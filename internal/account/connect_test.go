@@ -64,14 +64,17 @@ func TestTheAPIRoleCannotReadTokens(t *testing.T) { // ENC-4
 	require.ErrorContains(t, err, "permission denied")
 }
 
-// Each attack begins like an honest connection; none may leave a mailbox or a grant of somebody else's.
+// Each attack begins like an honest connection; none may leave a mailbox or a grant of somebody else's. With the three of invented codes below and the
+// missing scope they are fifteen.
 func TestCallbackAttacksConnectNothing(t *testing.T) { // OUT-4
 	t.Parallel()
 	r := newRig(t)
 	_, victim := r.member(t, ada)
 	_, attacker := r.member(t, "mallory@example.com")
+	attacks := 0
 	failed := func(to string, word string) {
 		t.Helper()
+		attacks++
 		require.Equal(t, public+"/mailboxes?connect_error="+word, to)
 	}
 	callback := func(state, code, problem string) string {
@@ -87,6 +90,7 @@ func TestCallbackAttacksConnectNothing(t *testing.T) { // OUT-4
 	}
 	refusedTo := func(a sweep.Actor, state string, want sweep.Code) {
 		t.Helper()
+		attacks++
 		_, err := r.CompleteConnect(t.Context(), a, state)
 		require.Equal(t, want, code(err))
 	}
@@ -117,6 +121,7 @@ func TestCallbackAttacksConnectNothing(t *testing.T) { // OUT-4
 	refusedTo(victim, mine.State, sweep.Conflict)
 	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM mailboxes")+r.count(t, "SELECT count(*) FROM oauth_tokens"))
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM oauth_states WHERE granted IS NOT NULL AND error = ''"), "the replay touched what was parked")
+	require.Equal(t, 11, attacks)
 }
 
 func TestInventedCodesAndRefusalsConnectNothing(t *testing.T) { // OUT-4
@@ -138,7 +143,7 @@ func TestInventedCodesAndRefusalsConnectNothing(t *testing.T) { // OUT-4
 	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM mailboxes")+r.count(t, "SELECT count(*) FROM oauth_states WHERE granted IS NOT NULL"))
 }
 
-func TestRefusingTheMailScopeConnectsNothing(t *testing.T) {
+func TestRefusingTheMailScopeConnectsNothing(t *testing.T) { // OUT-4
 	t.Parallel()
 	r := newRig(t)
 	_, a := r.member(t, ada)

@@ -36,12 +36,13 @@ func (f figures) claims() func(cleanup.Moment) {
 	claims := f.seconds("mailsweep_claim_seconds", "Time that a claim had its worker, by how it ended.", long(), "kind", "outcome")
 	retries := f.counter("mailsweep_job_retries_total", "Claims that ended before their job, by cause.", "kind", "cause")
 	batches := f.seconds("mailsweep_batch_seconds", "Time of a batch from its intent to its row in the ledger, the Gmail call between.", long(), "kind")
-	fences := f.counter("mailsweep_fences_total", "Times that the fence refused somebody who came late: a task that wanted to claim, a claim that wanted to write.", "at")
+	fences := f.counter("mailsweep_fences_total", "Times that the fence refused somebody who came late: a task that wanted to claim, a claim that wanted to write; and of tasks whose customer does not have their job.", "at")
 	for _, k := range sweep.Kinds() {
 		retries.WithLabelValues(string(k), "broke") // as for jobs that failed
 	}
 	fences.WithLabelValues("claim")
 	fences.WithLabelValues("write")
+	fences.WithLabelValues("customer")
 	return func(m cleanup.Moment) {
 		kind := string(m.Kind)
 		switch m.What {
@@ -62,6 +63,8 @@ func (f figures) claims() func(cleanup.Moment) {
 			fences.WithLabelValues("write").Inc()
 		case cleanup.Stale:
 			fences.WithLabelValues("claim").Inc()
+		case cleanup.Foreign:
+			fences.WithLabelValues("customer").Inc()
 		}
 	}
 }

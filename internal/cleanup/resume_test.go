@@ -164,6 +164,31 @@ func (c *customer) heard(t *testing.T, job string) {
 	testkit.Eventually(t, 10*time.Second, func() bool { return cleanup.Heard(c.runner, jobID(t, job)) }, "the heartbeat")
 }
 
+// TEN-10
+func TestATaskOfAnotherCustomersJobIsRefusedAndTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c := r.customer(t, "one@gmail.example", google.Generate{Messages: 20, Seed: 74})
+	other := r.customer(t, "two@gmail.example", google.Generate{Messages: 3, Seed: 75})
+	v := c.submit(t, c.preview(t, wanted(t, sweep.Trash, everything)).CleanupPlanID)
+	var w watch
+	c.runner.Watch = w.add
+	task := c.take(t)[0]
+	own, before := task.Customer, c.digest(t)
+	task.Customer = other.Customer
+	c.run(t, task)
+	require.Equal(t, sweep.Queued, c.job(t, v.ID).State)
+	require.Len(t, w.of(cleanup.Foreign), 1)
+	require.Empty(t, w.of(cleanup.Stale))
+	require.Equal(t, before, c.digest(t), "nothing is changed at Gmail")
+	task.Customer = newID(t)
+	c.run(t, task)
+	require.Len(t, w.of(cleanup.Foreign), 1, "a customer that is purged meanwhile is no alarm")
+	task.Customer = own
+	c.run(t, task)
+	require.Equal(t, sweep.Succeeded, c.job(t, v.ID).State)
+}
+
 func TestAStaleTaskDoesNothing(t *testing.T) {
 	t.Parallel()
 	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 200, Seed: 74})

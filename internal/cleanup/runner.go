@@ -81,9 +81,7 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 		return err
 	}
 	if !ok {
-		r.tell(Moment{What: Stale})
-		r.Log.DebugContext(ctx, "stale task", "job_id", sweep.JobID.Show(job), "epoch", epoch)
-		return nil
+		return r.unclaimed(ctx, customer, job, epoch)
 	}
 	ctx = telemetry.WithJobID(telemetry.WithRequestID(ctx, c.RequestID), sweep.JobID.Show(job))
 	w := &work{Runner: r, c: &c, began: began, beat: newBeat(c, cmp.Or(r.stall, stallLimit))}
@@ -93,6 +91,24 @@ func (r *Runner) Run(ctx context.Context, customer, job sweep.ID, epoch int) err
 	err = w.conclude(ctx, err)
 	r.Hint()
 	return err
+}
+
+// unclaimed tells why a task could not claim. That another has its job or had it is daily business; that its customer does not have it is
+// not: nothing of ours writes such a task.
+func (r *Runner) unclaimed(ctx context.Context, customer, job sweep.ID, epoch int) error {
+	foreign, err := r.DB.Foreign(ctx, customer, job)
+	if err != nil {
+		return err
+	}
+	ids := []any{"job_id", sweep.JobID.Show(job), "customer_id", sweep.CustomerID.Show(customer), "epoch", epoch}
+	if foreign {
+		r.tell(Moment{What: Foreign})
+		r.Log.ErrorContext(ctx, "task refused: its customer does not have its job", ids...)
+		return nil
+	}
+	r.tell(Moment{What: Stale})
+	r.Log.DebugContext(ctx, "stale task", ids...)
+	return nil
 }
 
 // Nudge lets the claim of a job ask for its orders now instead of at its next heartbeat; the zero id nudges all. It never blocks.

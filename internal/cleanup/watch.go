@@ -26,6 +26,7 @@ const (
 	Batched Happening = "batched" // one Gmail call that changes, with what is written before and after it
 	Fenced  Happening = "fenced"  // what the claim wanted to write was refused: another claim has its job
 	Stale   Happening = "stale"   // a task came too late for its job to be claimed; of an unknown kind
+	Foreign Happening = "foreign" // a task names a customer that does not have its job; of an unknown kind
 )
 
 func (r *Runner) tell(m Moment) {

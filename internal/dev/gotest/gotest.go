@@ -28,6 +28,8 @@ type Options struct {
 	Out io.Writer
 	// Plain tests without -race: for what is measured.
 	Plain bool
+	// Full asks tests that count for their whole counts, by FULL=1.
+	Full bool
 	// Heard, if set, is told of each test and subtest that ended: "pass", "fail" or "skip".
 	Heard func(pkg, test, outcome string)
 }
@@ -55,6 +57,9 @@ func Run(ctx context.Context, o Options) int {
 	t.heard = o.Heard
 	args = append(args, withPackages(o.Args)...)
 	out.line("go %s", strings.Join(args, " "))
+	if o.Full {
+		env = append(env, "FULL=1")
+	}
 	err = t.run(ctx, out, args, append(os.Environ(), env...))
 	if err != nil && t.failed == 0 {
 		out.line("make test: %v", err)
