@@ -87,6 +87,7 @@ var owners = map[string][]string{
 	"github.com/golang-jwt/":              {"internal/account", "internal/gmail"},
 	"github.com/labstack/echo":            {"internal/httpapi", "internal/web", "internal/app"},
 	"github.com/danielgtaylor/huma":       {"internal/httpapi"},
+	"github.com/getkin/":                  {"internal/httpapi"},
 	"github.com/swaggest/":                {"internal/httpapi"},
 	"github.com/tink-crypto/":             {"internal/secret"},
 	"golang.org/x/crypto/bcrypt":          {"internal/secret", "internal/app"},

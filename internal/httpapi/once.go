@@ -133,6 +133,6 @@ func describeKey(op *huma.Operation, status int) {
 	length := longestKey
 	op.Parameters = append(op.Parameters, &huma.Param{Name: onceHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString, MaxLength: &length},
 		Description: "Any text of your own, once per intent. A replay within 24 hours gives the first answer; the same key with another body is a 422. Secrets in an answer are shown for 10 minutes."})
-	op.Responses = map[string]*huma.Response{strconv.Itoa(status): {Headers: map[string]*huma.Param{replayedHeader: {
+	op.Responses = map[string]*huma.Response{strconv.Itoa(status): {Description: http.StatusText(status), Headers: map[string]*huma.Param{replayedHeader: {
 		Schema: &huma.Schema{Type: huma.TypeString}, Description: "true: the first answer to this Idempotency-Key, again"}}}}
 }

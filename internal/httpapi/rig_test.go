@@ -194,7 +194,7 @@ func (a answer) object(t *testing.T) (m map[string]any) {
 
 var plain = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// call sends a request; headers come in pairs.
+// call sends a request and holds the answer against the document; headers come in pairs.
 func (r *rig) call(t *testing.T, method, path, token, body string, headers ...string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
@@ -208,12 +208,20 @@ func (r *rig) call(t *testing.T, method, path, token, body string, headers ...st
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := plain.Do(req)
+	a, err := read(req)
 	require.NoError(t, err, method+" "+path)
+	require.NoError(t, readContract(t).check(a), "%s %s: %d %s", method, path, a.StatusCode, a.body)
+	return a
+}
+
+func read(req *http.Request) (answer, error) {
+	res, err := plain.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
 	defer res.Body.Close()
-	read, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	return answer{res, read}
+	body, err := io.ReadAll(res.Body)
+	return answer{res, body}, err
 }
 
 // problem checks that an answer is a whole problem and gives it.

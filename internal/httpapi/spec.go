@@ -88,8 +88,7 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	}
 	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope, needing: o.role, featured: o.feature, keyed: o.keyed()}
 	op.Extensions = o.told()
-	_, takesBody := reflect.TypeFor[I]().FieldByName("Body")
-	op.Errors = o.statuses(takesBody)
+	op.Errors = o.statuses()
 	if _, answers := reflect.TypeFor[O]().FieldByName("Body"); o.status == 0 && answers {
 		o.status = http.StatusOK
 	} else if o.status == 0 {
@@ -124,20 +123,18 @@ func (o operation) told() map[string]any {
 	return words
 }
 
-// statuses lists what can go wrong with every operation of this sort.
-func (o operation) statuses(takesBody bool) []int {
-	list := append([]int{http.StatusInternalServerError, http.StatusServiceUnavailable}, o.errors...)
+// statuses lists what can go wrong with every operation of this sort. Whoever sends a body where none is taken hears what is wrong with it.
+func (o operation) statuses() []int {
+	list := append([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+		http.StatusInternalServerError, http.StatusServiceUnavailable}, o.errors...)
 	if !o.unlimited {
-		list = append(list, http.StatusTooManyRequests, http.StatusBadRequest) // such as an API key in the address
+		list = append(list, http.StatusTooManyRequests)
 	}
 	if !o.open {
 		list = append(list, http.StatusUnauthorized, http.StatusForbidden)
 	}
 	if o.keyed() {
-		list = append(list, http.StatusConflict, http.StatusUnprocessableEntity)
-	}
-	if takesBody {
-		list = append(list, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+		list = append(list, http.StatusConflict)
 	}
 	if strings.Contains(o.path, "{") {
 		list = append(list, http.StatusNotFound)
@@ -154,6 +151,9 @@ func describe(api huma.API) {
 		results = append(results, r.Schema(t, true, ""))
 	}
 	r.Map()["JobView"].Properties["result"] = &huma.Schema{Description: "By kind: Analysis, DryRunResult, ExecuteResult, UndoResult", AnyOf: results}
+	for _, path := range api.OpenAPI().Paths {
+		describeAnswers(path.Get)
+	}
 	loosen(api.OpenAPI())
 }
 

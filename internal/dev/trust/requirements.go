@@ -78,7 +78,7 @@ var requirements = []Requirement{
 	{ID: "RAT-2", Text: "RateLimit headers parse and tell when the next call is accepted", Lacks: "the headers parsed as structured fields"},
 	{ID: "RAT-3", Text: "a customer at 20 times its limit slows the others by at most 1.2", Lacks: "a customer at 20 times its limit"},
 	{ID: "ERR-1", Text: "every answer that is no success is problem+json"},
-	{ID: "ERR-2", Text: "an error tells no SQL, path, stack, type, host or other customer", Lacks: "answers of a fuzzer"},
+	{ID: "ERR-2", Text: "an error tells no SQL, path, stack, type, host or other customer"},
 	{ID: "ERR-3", Text: "somebody else's object is a missing object, in one time"},
 	{ID: "ERR-4", Text: "25 malformed bodies at every POST are refused"},
 	{ID: "IDM-1", Text: "every POST of a person: a repeated Idempotency-Key gives the first answer; 50 at once, one effect"},
