@@ -11,7 +11,6 @@ require (
 	github.com/emersion/go-smtp v0.25.1 // mail sink of the simulated world
 	github.com/getkin/kin-openapi v0.153.0 // every answer in tests against the OpenAPI document, and its fuzzer
 	github.com/go-logr/logr v1.4.4 // what OpenTelemetry says of its settings
-	github.com/go-redis/redis_rate/v10 v10.0.1 // HTTP rate limits (GCRA)
 	github.com/golang-jwt/jwt/v5 v5.3.1 // access tokens, EdDSA; id_tokens of Google, RS256
 	github.com/hibiken/asynq v0.26.0 // tasks, workers, periodic entries
 	github.com/hibiken/asynqmon v0.7.2 // queue page for operations

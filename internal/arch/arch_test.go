@@ -80,7 +80,6 @@ var owners = map[string][]string{
 	"github.com/hibiken/":                 {"internal/queue"},
 	"github.com/redis/go-redis":           {"internal/queue", "internal/ratelimit", "internal/app", "internal/testkit", "internal/faults"},
 	"github.com/Shopify/toxiproxy":        {"internal/faults"},
-	"github.com/go-redis/redis_rate":      {"internal/ratelimit"},
 	"google.golang.org/api":               {"internal/gmail", "internal/secret"},
 	"golang.org/x/oauth2":                 {"internal/gmail"},
 	"github.com/stripe/":                  {"internal/billing"},

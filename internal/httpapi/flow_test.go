@@ -82,7 +82,7 @@ func TestPlansOnOfferShowNoFeatureBeforeItsTime(t *testing.T) {
 
 func TestUnchangedJobIs304AndAWaitEndsWithTheChange(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, func(r *rig) { r.hurried = true })
 	token := r.member(t, "ada@example.com")
 	r.connect(t, token)
 	path := "/api/v1/jobs/" + r.submit(t, token, "/api/v1/gmail/analyze", "").ID

@@ -5,18 +5,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	"github.com/labstack/echo/v4"
 
-	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
@@ -67,7 +63,8 @@ func (s *server) enter(c echo.Context, protected bool, op map[string]any) error 
 	if err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
-	if err := s.spend(c, "customer:"+a.Customer.String(), "default", max(1, plan.RequestsPerMinute)); err != nil {
+	cost, _ := op[costing].(int)
+	if err := s.spend(c, cost, allowancesOf(a, plan.RequestsPerMinute)...); err != nil {
 		return err
 	}
 	if err := mayAsDeclared(a, plan, op); err != nil || op[owing] == true {
@@ -154,33 +151,8 @@ func (s *server) spendAddress(c echo.Context) error {
 		limit = defaultAnonymous
 	}
 	who := hex.EncodeToString(s.Account.Pseudonym.Of("ip", network(caller(c.Request().Context()).IP)))
-	return s.spend(c, "address:"+who, "anonymous", limit)
+	return s.spend(c, 1, policy{"anonymous", "address:" + who, limit})
 }
 
 // defaultAnonymous is what one address may ask per minute without being signed in.
 const defaultAnonymous = 120
-
-// spend takes one request and says in the answer what is left (draft-ietf-httpapi-ratelimit-headers).
-func (s *server) spend(c echo.Context, key, policy string, perMinute int) error {
-	d, err := s.Requests.Allow(c.Request().Context(), key, perMinute, 1)
-	if err != nil {
-		return fmt.Errorf("count request: %w", err)
-	}
-	h := c.Response().Header()
-	h.Set("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=60", policy, d.Limit))
-	h.Set("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", policy, d.Remaining, seconds(until(d))))
-	if d.Allowed {
-		return nil
-	}
-	return sweep.Errorf(sweep.RateLimited, "at most %d requests a minute", d.Limit).With("retry_after", strconv.Itoa(seconds(d.RetryAfter)))
-}
-
-// until is when more will pass: the next one if none does now.
-func until(d ratelimit.Decision) time.Duration {
-	if d.Allowed {
-		return d.ResetAfter
-	}
-	return d.RetryAfter
-}
-
-func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

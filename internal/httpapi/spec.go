@@ -17,6 +17,8 @@ import (
 const description = `Clean up Gmail inboxes: analyze, preview, execute exactly what was previewed, undo for 30 days.
 
 Every error is an RFC 9457 problem with a stable ` + "`code`" + `. Ids carry a prefix; times are RFC 3339 in UTC.
+An account has the requests a minute of its plan, of which one API key takes four fifths at most; an execute and an undo count as ten. RateLimit and
+RateLimit-Policy say what is left, in the words of draft-ietf-httpapi-ratelimit-headers; a 429 says in Retry-After when to come back.
 Every POST of somebody who is signed in takes an ` + "`Idempotency-Key`" + `: the same key and body give the first answer again for 24 hours.
 Jobs are followed by polling with ` + "`wait`" + ` and ` + "`If-None-Match`" + `, or by server-sent events.`
 
@@ -66,6 +68,7 @@ type operation struct {
 }
 
 const (
+	costing   = "cost"
 	unlimited = "unlimited"
 	owing     = "owing"
 	scoped    = "scope"
@@ -86,7 +89,7 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 	if o.scope != "" {
 		op.Security = append(op.Security, map[string][]string{keyScheme: {string(o.scope)}})
 	}
-	op.Metadata = map[string]any{unlimited: o.unlimited, owing: o.owing, scoped: o.scope, needing: o.role, featured: o.feature, keyed: o.keyed()}
+	op.Metadata = map[string]any{costing: max(1, costs[o.name]), unlimited: o.unlimited, owing: o.owing, scoped: o.scope, needing: o.role, featured: o.feature, keyed: o.keyed()}
 	op.Extensions = o.told()
 	op.Errors = o.statuses()
 	if _, answers := reflect.TypeFor[O]().FieldByName("Body"); o.status == 0 && answers {
