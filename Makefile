@@ -13,7 +13,7 @@ DEV := .dev/bin/dev
 progress = awk '/^go: downloading / { print; fflush(); next } \
 	/^[^ :]+$$/ { if (++n % 50 == 0) { print "  compiled " n " packages"; fflush() } next } { print; fflush() }'
 
-.PHONY: help demo run test fuzz bench trust emulate faults check build fmt clean dev
+.PHONY: help demo run test fuzz attack bench trust emulate faults check build fmt clean dev
 
 help: ## Show what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 
 fuzz: dev ## Let each native fuzz target run for a while (FUZZTIME=10m or 30000x each, ONLY=FuzzSearch)
 	@exec $(DEV) fuzz
+
+attack: dev ## Let attackers that others wrote loose on a stack of its own: sqlmap, ffuf, slowhttptest, gosec, gitleaks (ONLY=sqlmap)
+	@exec $(DEV) attack
 
 bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs, SEED=n one part of truth)
 	@exec $(DEV) bench

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"mailsweep/internal/dev/attack"
 	"mailsweep/internal/dev/bench"
 	"mailsweep/internal/dev/emulate"
 	"mailsweep/internal/dev/gotest"
@@ -46,12 +47,14 @@ func run(args []string) int {
 		return report(bench.Hands(ctx, args[1:]))
 	case "trust":
 		return trust.Run(ctx, trust.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")), Out: os.Stdout})
+	case "attack":
+		return attack.Run(ctx, attack.Options{Dir: ".dev", Root: ".", Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")), Out: os.Stdout})
 	case "fuzz":
 		return gotest.Fuzz(ctx, gotest.FuzzOptions{Root: ".", Time: or(os.Getenv("FUZZTIME"), "30000x"), Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")), Out: os.Stdout})
 	case "test":
 		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Out: os.Stdout})
 	}
-	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | fuzz | trust | bench | emulate | google [-h]")
+	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | fuzz | attack | trust | bench | emulate | google [-h]")
 	return 2
 }
 

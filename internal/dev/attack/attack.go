@@ -1,0 +1,186 @@
+// Package attack lets attackers that others wrote loose on a stack of its own: scanners of SQL, of forgotten paths and of code, and slow clients.
+package attack
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/dev/local"
+	"mailsweep/internal/dev/stack"
+	"mailsweep/internal/sim/google"
+)
+
+// Options says where the project is, who attacks, and where the table goes.
+type Options struct {
+	// Dir is the folder of the services, ".dev"; what the attackers print is kept below it.
+	Dir, Root string
+	// Only are attackers by name; none means all.
+	Only []string
+	Out  io.Writer
+}
+
+// attacker is one tool. attack returns what was tried, in a few words with numbers, and a line for each thing found.
+type attacker struct {
+	name    string
+	program string // that must be there
+	debian  string // package that has it
+	attack  func(ctx context.Context, r *ground) (tried string, found []string, err error)
+}
+
+// attackers in the order in which they run: what reads code first, what tires the API last.
+var attackers = []attacker{
+	{name: "gitleaks", attack: gitleaks},
+	{name: "gosec", attack: gosec},
+	{name: "ffuf", program: "ffuf", debian: "ffuf", attack: ffuf},
+	{name: "sqlmap", program: "sqlmap", debian: "sqlmap", attack: sqlmap},
+	{name: "slowhttptest", program: "slowhttptest", debian: "slowhttptest", attack: slow},
+}
+
+// ground is where they attack: a stack with a customer who has one of everything.
+type ground struct {
+	*stack.Stack
+	Options
+	api customer.Client
+	ids map[string]string // of what the customer has, by kind: "mbx" …
+}
+
+const password = "a pass phrase for attackers"
+
+// Run prints one line per attacker: name | what it tried | what it found. It returns 1 if any found something or could not run.
+func Run(ctx context.Context, o Options) int {
+	chosen := slices.DeleteFunc(slices.Clone(attackers), func(a attacker) bool { return len(o.Only) > 0 && !slices.Contains(o.Only, a.name) })
+	if len(chosen) == 0 {
+		fmt.Fprintln(o.Out, "make attack: no attacker is called that")
+		return 1
+	}
+	r, err := prepare(ctx, o, chosen)
+	if r != nil && r.Stack != nil {
+		defer r.Stop()
+	}
+	if err != nil {
+		fmt.Fprintln(o.Out, "make attack:", err)
+		return 1
+	}
+	code := 0
+	var lines []string
+	for _, a := range append(chosen, attacker{name: "the API itself", attack: aftermath}) {
+		fmt.Fprintf(o.Out, "%s …\n", a.name)
+		began := time.Now()
+		tried, found, err := a.attack(ctx, r)
+		if err != nil {
+			found = append(found, "could not run: "+err.Error())
+		}
+		code = max(code, min(len(found), 1))
+		lines = append(lines, fmt.Sprintf("%s | %s in %s | %s", a.name, tried, time.Since(began).Round(time.Second), cmp.Or(strings.Join(found, "; "), "nothing")))
+	}
+	fmt.Fprintf(o.Out, "\nattacker | tried | found (all that they said: %s)\n%s\n", r.log(""), strings.Join(lines, "\n"))
+	return code
+}
+
+// prepare installs what is missing and starts the stack, if anybody attacks it.
+func prepare(ctx context.Context, o Options, chosen []attacker) (*ground, error) {
+	r := &ground{Options: o}
+	if err := os.MkdirAll(r.log(""), 0o755); err != nil {
+		return r, fmt.Errorf("make a folder for what attackers say: %w", err)
+	}
+	l := local.Options{Dir: o.Dir, Log: func(line string) { r.say("%s", line) }}
+	running := false
+	for _, a := range chosen {
+		running = running || a.program != ""
+		if _, err := exec.LookPath(a.program); a.program == "" || err == nil {
+			continue
+		}
+		if err := local.Install(ctx, l, a.debian); err != nil {
+			return r, err
+		}
+	}
+	if !running {
+		return r, nil
+	}
+	return r, r.start(ctx)
+}
+
+func (r *ground) start(ctx context.Context) (err error) {
+	r.Stack, err = stack.Start(ctx, stack.Options{Dir: r.Dir, Root: r.Root, Seed: 1, TimeScale: 20, Say: r.say, Services: local.Options{Fresh: true, Private: true},
+		Env: map[string]string{"LOG_LEVEL": "info", "PLAN_LIMITS": `{"basic":{"requests_per_minute":10000000},"pro":{"requests_per_minute":10000000}}`}})
+	if err != nil {
+		return err
+	}
+	const address = "ada@gmail.example"
+	if _, err := r.Sim.AddGenerated(address, google.Generate{Messages: 2_000, Senders: 60, Seed: 1, Now: time.Now()}); err != nil {
+		return fmt.Errorf("make a mailbox: %w", err)
+	}
+	r.api = customer.Client{Base: r.API, Email: "ada@example.com"}
+	if err := r.api.SignUp(ctx, r.Sink, password); err != nil {
+		return err
+	}
+	if err := r.api.Connect(ctx, address); err != nil {
+		return err
+	}
+	return r.belongings(ctx)
+}
+
+// belongings gives the customer one of everything that has an id.
+func (r *ground) belongings(ctx context.Context) error {
+	type made struct {
+		ID string `json:"id"`
+	}
+	var boxes struct{ Items []made }
+	var key, invited made
+	var me struct {
+		ID string `json:"user_id"`
+	}
+	analyzed, e1 := r.api.Run(ctx, "/api/v1/gmail/analyze", struct{}{}, quietly)
+	previewed, e2 := r.api.Run(ctx, "/api/v1/gmail/cleanup/dry-run", map[string]any{"action": "archive", "criteria": map[string]any{"category": "promotions"}}, quietly)
+	err := errors.Join(e1, e2,
+		r.api.Do(ctx, "GET", "/api/v1/mailboxes", nil, &boxes),
+		r.api.Do(ctx, "GET", "/api/v1/auth/me", nil, &me),
+		r.api.Do(ctx, "POST", "/api/v1/api-keys", map[string]any{"name": "mine", "scopes": []string{"read"}, "password": password}, &key),
+		r.api.Do(ctx, "POST", "/api/v1/people/invitations", map[string]any{"email": "bo@example.com", "role": "viewer", "password": password}, &invited))
+	if err != nil || len(boxes.Items) == 0 {
+		return fmt.Errorf("make something to attack: %w", err)
+	}
+	var plan struct {
+		ID string `json:"cleanup_plan_id"`
+	}
+	if err := json.Unmarshal(previewed.Result, &plan); err != nil {
+		return fmt.Errorf("read the preview: %w", err)
+	}
+	r.ids = map[string]string{"mbx": boxes.Items[0].ID, "job": analyzed.ID, "pln": plan.ID, "key": key.ID, "inv": invited.ID, "cus": r.api.ID, "usr": me.ID}
+	return nil
+}
+
+func quietly(customer.Job) {}
+
+func (r *ground) say(format string, args ...any) { fmt.Fprintf(r.Out, "  "+format+"\n", args...) }
+
+// log is the file in which what somebody says is kept; of nobody the folder.
+func (r *ground) log(name string) string { return filepath.Join(r.Dir, "attack", name) }
+
+// run runs a program, keeps what it says, and returns that with its exit code.
+func (r *ground) run(ctx context.Context, log, program string, args ...string) (said string, code int, err error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = r.Root
+	raw, err := cmd.CombinedOutput()
+	if e := (*exec.ExitError)(nil); errors.As(err, &e) && e.ExitCode() >= 0 {
+		code, err = e.ExitCode(), nil
+	}
+	if e := os.WriteFile(r.log(log), raw, 0o600); e != nil {
+		err = errors.Join(err, e)
+	}
+	if err != nil {
+		err = fmt.Errorf("run %s: %w", program, err)
+	}
+	return string(raw), code, err
+}

@@ -1,0 +1,95 @@
+package attack
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"mailsweep/internal/dev/customer"
+	"mailsweep/internal/dev/stack"
+)
+
+func ours(t *testing.T) (d document) {
+	t.Helper()
+	raw, err := os.ReadFile("../../httpapi/testdata/openapi.json")
+	if err == nil {
+		err = json.Unmarshal(raw, &d)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// Every operation of the document that takes anything is attacked in all its places: path, query, headers and each string of the body.
+func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
+	t.Parallel()
+	d := ours(t)
+	r := &ground{Stack: &stack.Stack{API: "http://127.0.0.1:1"}, api: customer.Client{Token: "t"}, ids: map[string]string{"job": "job_1", "mbx": "mbx_1"}}
+	targets := r.targets(d)
+	byName := map[string]target{}
+	for _, x := range targets {
+		byName[x.operation] = x
+	}
+	takes := 0
+	for _, methods := range d.Paths {
+		for _, op := range methods {
+			if (len(op.Parameters) > 0 || op.RequestBody.Content != nil) && op.OperationID != "put-demands" { // it takes a truth value alone
+				takes++
+				x := byName[op.OperationID]
+				if x.marks < len(op.Parameters) || x.marks == 0 {
+					t.Errorf("%s has %d marks for %d parameters", op.OperationID, x.marks, len(op.Parameters))
+				}
+			}
+		}
+	}
+	if takes < 40 || len(targets) != takes {
+		t.Errorf("%d targets of %d operations that take something", len(targets), takes)
+	}
+	for operation, parts := range map[string][]string{
+		"get-job": {"GET /api/v1/jobs/job_1*?wait=1* HTTP/1.1\r\n", "\r\nIf-None-Match: x*\r\n", "\r\nAuthorization: Bearer t\r\n"},
+		"dry-run": {"POST /api/v1/gmail/cleanup/dry-run HTTP/1.1\r\n", `"mailbox_id":"mbx_1*"`, `"criteria":{"from":"a@shop.example*"}`},
+		"login":   {`"email":"eve@example.com*"`},
+	} {
+		for _, part := range parts {
+			if !strings.Contains(byName[operation].request, part) {
+				t.Errorf("%s lacks %q:\n%s", operation, part, byName[operation].request)
+			}
+		}
+	}
+	at := func(operation string) int {
+		return slices.IndexFunc(targets, func(x target) bool { return x.operation == operation })
+	}
+	if !(at("rotate-api-key") < at("revoke-api-key") && at("revoke-api-key") < at("logout")) {
+		t.Error("what takes things away goes before what needs them")
+	}
+}
+
+func TestWhatTheToolsSayIsRead(t *testing.T) {
+	t.Parallel()
+	for said, found := range map[string]bool{
+		"Parameter: #1* (URI)\n    Type: boolean-based blind":                                      true,
+		"[INFO] URI parameter '#1*' is vulnerable. Do you":                                         true,
+		"[INFO] GET parameter 'q' appears to be 'PostgreSQL > 8.1 stacked queries' injectable":     true,
+		"[CRITICAL] all tested parameters do not appear to be injectable. Try to increase":         false,
+		"[WARNING] (custom) HEADER parameter 'Idempotency-Key #1*' does not seem to be injectable": false,
+	} {
+		if injectable.MatchString(said) != found {
+			t.Errorf("%q: found is not %v", said, found)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "slow.csv")
+	table := "Seconds,Closed,Pending,Connected,Service Available\n0,0,1,0,1000\n1,0,100,100,0\n2,400,0,100,1000\n"
+	if err := os.WriteFile(file, []byte(table), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if down, held, err := longest(file); down != 1 || held != 100 || err != nil {
+		t.Error(down, held, err)
+	}
+	if m := counted.FindStringSubmatch(`mailsweep_http_seconds_count{method="GET",route="/x",status="503"} 7`); m == nil || m[1] != "5" || m[2] != "7" {
+		t.Error(m)
+	}
+}

@@ -1,0 +1,227 @@
+package attack
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// perTarget bounds sqlmap on one operation. What it cut off is told.
+const perTarget = 4 * time.Minute
+
+var (
+	injectable = regexp.MustCompile(`(?m)^Parameter: .*|.* (?:is vulnerable|appears to be '.*' injectable)`)
+	sound      = "do not appear to be injectable"
+	refused    = regexp.MustCompile(`(\d+) \(Too Many Requests\) - (\d+) times`)
+)
+
+// sqlmap tries level 3 and risk 2 on every parameter of the document: in paths, queries, headers and bodies.
+func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err error) {
+	d, err := r.document(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	targets, marks, cut := r.targets(d), 0, []string{}
+	if len(targets) < 20 {
+		return "", nil, fmt.Errorf("only %d operations in the document", len(targets))
+	}
+	for i, t := range targets {
+		file := r.log("sqlmap-" + t.operation + ".http")
+		if err := os.WriteFile(file, []byte(t.request), 0o600); err != nil {
+			return "", nil, fmt.Errorf("write request: %w", err)
+		}
+		began, one := time.Now(), ctx
+		one, cancel := context.WithTimeout(ctx, perTarget)
+		said, _, err := r.run(one, "sqlmap-"+t.operation+".txt", "sqlmap", "-r", file, "--ignore-stdin", "--batch", "--level", "3", "--risk", "2", "--dbms", "postgresql", "--threads", "4",
+			"--flush-session", "--disable-coloring", "--skip", "user-agent,referer,host", "--ignore-code", "400,401,402,403,404,409,410,413,415,422,429", "--output-dir", r.log("sqlmap"))
+		late := one.Err() != nil && ctx.Err() == nil
+		cancel()
+		marks += t.marks
+		switch hits := injectable.FindAllString(said, -1); {
+		case len(hits) > 0:
+			found = append(found, t.operation+": "+hits[len(hits)-1])
+		case late:
+			cut = append(cut, t.operation)
+		case err != nil:
+			return "", nil, err
+		case !strings.Contains(said, sound):
+			found = append(found, t.operation+": sqlmap came to no end, see "+filepath.Base(file))
+		}
+		limited := 0
+		for _, m := range refused.FindAllStringSubmatch(said, -1) {
+			n, _ := strconv.Atoi(m[2]) // of digits
+			limited += n
+		}
+		r.say("sqlmap %d of %d: %s, %d places, %s, %d times refused for rate", i+1, len(targets), t.operation, t.marks, time.Since(began).Round(time.Second), limited)
+	}
+	tried = fmt.Sprintf("%d places of %d operations", marks, len(targets))
+	if len(cut) > 0 {
+		tried += fmt.Sprintf(", cut off after %s: %s;", perTarget, strings.Join(cut, ", "))
+	}
+	return tried, found, nil
+}
+
+// words are lists that come with Debian's wfuzz, and names that services like this one forget.
+var words = []string{"/usr/share/wfuzz/wordlist/general/common.txt", "/usr/share/wfuzz/wordlist/general/admin-panels.txt"}
+
+var forgotten = []string{".env", ".git/HEAD", ".git/config", "debug/pprof/", "debug/vars", "metrics", "ops", "ops/jobs", "asynqmon", "swagger.json", "openapi.yaml", "api/v1", "api/v2",
+	"actuator/health", "server-status", "backup.sql", "dump.rdb", "config.json", "docker-compose.yml", "health/ready", "graphql", "wp-login.php", "webhooks/stripe", "api/internal", "api/v1/admin",
+	"api/v1/users", "api/v1/customers", "api/v1/metrics", "api/v1/debug", "oauth/token", "..%2f..%2fetc/passwd", "static/../../go.mod"}
+
+// ffuf looks for paths that answer and are in no document.
+func ffuf(ctx context.Context, r *ground) (tried string, found []string, err error) {
+	list, n := r.log("words.txt"), 0
+	var all strings.Builder
+	for _, file := range words {
+		raw, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			r.say("%s is not there (Debian's wfuzz has it): fewer words are tried", file)
+			continue
+		}
+		all.Write(append(raw, '\n'))
+	}
+	all.WriteString(strings.Join(forgotten, "\n") + "\n")
+	if err := os.WriteFile(list, []byte(all.String()), 0o600); err != nil {
+		return "", nil, fmt.Errorf("write words: %w", err)
+	}
+	for _, prefix := range []string{"/", "/api/", "/api/v1/", "/oauth/", "/webhooks/"} {
+		out := r.log("ffuf.json")
+		if _, _, err := r.run(ctx, "ffuf.txt", "ffuf", "-w", list, "-u", r.API+prefix+"FUZZ", "-mc", "all", "-fc", "404", "-t", "16", "-of", "json", "-o", out, "-s"); err != nil {
+			return "", nil, err
+		}
+		raw, err := os.ReadFile(out)
+		var answers struct {
+			Results []struct {
+				URL    string
+				Status int
+			}
+		}
+		if err == nil {
+			err = json.Unmarshal(raw, &answers)
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("read what ffuf found: %w", err)
+		}
+		n += strings.Count(all.String(), "\n")
+		for _, a := range answers.Results {
+			if path := strings.TrimPrefix(a.URL, r.API); !known(path) {
+				found = append(found, fmt.Sprintf("%s answers %d", path, a.Status))
+			}
+		}
+	}
+	slices.Sort(found)
+	return fmt.Sprintf("%d paths", n), slices.Compact(found), nil
+}
+
+// known are paths that anybody may see, under any spelling that the router takes for the same.
+func known(path string) bool {
+	path = strings.TrimSuffix(path, "/")
+	return slices.Contains([]string{"/health", "/health/ready", "/api/docs", "/api/openapi.json"}, path)
+}
+
+// slow are three kinds of clients that are slow on purpose: in sending a header, in sending a body, in reading.
+func slow(ctx context.Context, r *ground) (tried string, found []string, err error) {
+	health := r.API + "/health"
+	for _, kind := range []struct{ name, of string }{{"headers", "-H"}, {"bodies", "-B"}, {"reads", "-X"}} {
+		file := r.log("slow-" + kind.name)
+		at := map[string]string{"headers": health, "bodies": r.API + "/api/v1/auth/login", "reads": r.API + "/api/openapi.json"}[kind.name]
+		args := []string{"-c", "500", kind.of, "-g", "-o", file, "-i", "5", "-r", "200", "-l", "45", "-p", "3", "-u", at}
+		if kind.of == "-X" {
+			args = append(args, "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3")
+		}
+		if _, _, err := r.run(ctx, "slow-"+kind.name+".txt", "slowhttptest", args...); err != nil {
+			return "", nil, err
+		}
+		down, held, err := longest(file + ".csv")
+		if err != nil {
+			return "", nil, err
+		}
+		if down > 0 {
+			found = append(found, fmt.Sprintf("slow %s: for %d s the API answered nobody else", kind.name, down))
+		}
+		if kind.of != "-X" && held > 0 {
+			found = append(found, fmt.Sprintf("slow %s: %d connections were held to the end", kind.name, held))
+		}
+	}
+	return "500 clients slow in headers, in bodies and in reading, 45 s each", found, nil
+}
+
+// longest reads slowhttptest's table: in how many seconds the service did not answer, and how many connections were open in the last.
+func longest(file string) (down, held int, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read what slowhttptest saw: %w", err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) < 2 {
+		return 0, 0, fmt.Errorf("read what slowhttptest saw: %d rows, %w", len(rows), err)
+	}
+	at := map[string]int{}
+	for i, name := range rows[0] {
+		at[strings.TrimSpace(name)] = i
+	}
+	for _, row := range rows[1:] {
+		if n, err := strconv.Atoi(strings.TrimSpace(row[at["Service Available"]])); err == nil && n == 0 {
+			down++
+		}
+		held, _ = strconv.Atoi(strings.TrimSpace(row[at["Connected"]])) // a number, as the tool writes it
+	}
+	return down, held, nil
+}
+
+var counted = regexp.MustCompile(`(?m)^mailsweep_http_seconds_count\{.*status="(\d)\d\d".*\} (\d+)`)
+
+// aftermath asks the API itself: what it answered meanwhile, whether it is still well, and whether the customer's own token still works.
+func aftermath(ctx context.Context, r *ground) (tried string, found []string, err error) {
+	if r.Stack == nil {
+		return "nothing that was attacked runs", nil, nil
+	}
+	raw, err := get(ctx, r.Ops+"/metrics")
+	if err != nil {
+		return "", nil, err
+	}
+	answers := map[string]int{}
+	for _, m := range counted.FindAllStringSubmatch(raw, -1) {
+		n, _ := strconv.Atoi(m[2]) // of digits
+		answers[m[1]] += n
+	}
+	if answers["2"] == 0 {
+		found = append(found, "the figures of answers are not there")
+	}
+	if n := answers["5"]; n > 0 {
+		found = append(found, fmt.Sprintf("%d answers 5xx", n))
+	}
+	if ready, err := get(ctx, r.API+"/health/ready"); err != nil {
+		found = append(found, "not ready afterwards: "+ready)
+	}
+	return fmt.Sprintf("%d answers 2xx, %d 4xx, %d 5xx", answers["2"], answers["4"], answers["5"]), found, nil
+}
+
+func get(ctx context.Context, address string) (body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", fmt.Errorf("make request: %w", err)
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", address, err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errors.New(answer.Status)
+	}
+	return string(raw), err
+}
