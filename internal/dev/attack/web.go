@@ -18,7 +18,7 @@ import (
 )
 
 // perTarget bounds sqlmap on one operation. What it cut off is told.
-const perTarget = 4 * time.Minute
+const perTarget = 3 * time.Minute
 
 var (
 	injectable = regexp.MustCompile(`(?m)^Parameter: .*|.* (?:is vulnerable|appears to be '.*' injectable)`)

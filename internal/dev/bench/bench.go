@@ -34,7 +34,7 @@ type row struct {
 // rows in the order of the table.
 func rows() []row {
 	return []row{
-		{"submit", submit}, {"status", status}, {"start", start}, {"drain", drain},
+		{"submit", submit}, {"status", status}, {"poll", poll}, {"start", start}, {"drain", drain},
 		{"kill", kill}, {"flush", flush}, {"cancel", cancel}, {"flood", flood}, {"growth", growth}, {"memory", memory}, {"streams", streams},
 		{"engine", engine}, {"truth", truth}, {"mailboxes", workerMemory},
 	}

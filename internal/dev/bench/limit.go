@@ -53,8 +53,13 @@ func (in *inserts) run(_ context.Context, conns int, d time.Duration) (float64, 
 
 // bare is an Echo that answers one GET, and nothing around it.
 func (b *bench) bare(ctx context.Context) (at string, stop func(), err error) {
+	return b.serving(ctx, "echo")
+}
+
+// serving starts a peer that prints where it answers.
+func (b *bench) serving(ctx context.Context, args ...string) (at string, stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := exec.CommandContext(ctx, b.peers(), "echo")
+	cmd := exec.CommandContext(ctx, b.peers(), args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -62,13 +67,13 @@ func (b *bench) bare(ctx context.Context) (at string, stop func(), err error) {
 	}
 	if err != nil {
 		cancel()
-		return "", nil, fmt.Errorf("start the bare handler: %w", err)
+		return "", nil, fmt.Errorf("start the peer %s: %w", args[0], err)
 	}
 	stop = func() { cancel(); _ = cmd.Wait() } // it was killed
 	at, err = bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		stop()
-		return "", nil, fmt.Errorf("start the bare handler: %w", err)
+		return "", nil, fmt.Errorf("start the peer %s: %w", args[0], err)
 	}
 	return strings.TrimSpace(at), stop, nil
 }
