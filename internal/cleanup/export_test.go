@@ -12,6 +12,14 @@ import (
 	"mailsweep/internal/sweep"
 )
 
+// The places that sealed values are bound to.
+var (
+	JobPlace     = jobPart
+	PlanPlace    = planPart
+	MailboxPlace = mailboxPart
+	BatchPlace   = batchPart
+)
+
 // MembersOf opens the frozen set of a plan.
 func MembersOf(box *secret.Box, row store.PlanRow) (set []string, err error) {
 	members, err := planMembers(box, row, false)

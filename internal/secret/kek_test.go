@@ -106,6 +106,9 @@ func TestKeysetsThatDoNotOpen(t *testing.T) {
 	swapped := c.index
 	swapped.Ref = c.token.Ref
 	try("the file of another keyset", swapped)
+	misnamed := c.index
+	misnamed.Name = secret.TokenKeyset
+	try("the file under another keyset's name", misnamed)
 	plain := c.index
 	plain.KEK = nil
 	require.ErrorContains(t, try("no KEK", plain), "KEYSET_KEK")
