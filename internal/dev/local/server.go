@@ -197,6 +197,16 @@ func (s *Server) Tool(name string, args ...string) *exec.Cmd {
 	return s.tools.command(os.TempDir(), name, args...)
 }
 
+// PostgresTool is a program of an installed PostgreSQL, such as pg_dump, ready to run in the folder for temporary files; it is installed if
+// it is missing.
+func PostgresTool(ctx context.Context, o Options, name string, args ...string) (*exec.Cmd, error) {
+	pg, _, err := o.programs(ctx, true, false)
+	if err != nil {
+		return nil, err
+	}
+	return pg.command(os.TempDir(), name, args...), nil
+}
+
 func (s *Server) end(sig syscall.Signal) error {
 	s.mu.Lock()
 	c := s.child
