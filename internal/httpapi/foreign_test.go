@@ -248,7 +248,11 @@ func TestAnothersObjectCostsWhatAMissingOneDoes(t *testing.T) {
 				return len(work[0]) > 0 && slices.Equal(work[0], work[1])
 			}
 			// who is calling is asked of the database once a second, which may fall into one of the two
-			if !alike() && !alike() && !alike() && !alike() && !alike() {
+			same := false
+			for try := 0; try < 5 && !same; try++ {
+				same = alike()
+			}
+			if !same {
 				t.Errorf("%s %s: %v and %v", a.method, a.path, work[0], work[1])
 			}
 			pairs++
