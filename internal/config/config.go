@@ -155,7 +155,7 @@ type Keys struct {
 
 // Google is the OAuth client; an empty URL means Google's own.
 type Google struct {
-	ClientID     string `env:"GOOGLE_CLIENT_ID" need:"api,worker" desc:"OAuth client id"`
+	ClientID     string `env:"GOOGLE_CLIENT_ID" need:"api,worker" desc:"OAuth client id; at Google it has the redirects PUBLIC_URL/oauth/google/callback (mailboxes) and PUBLIC_URL/oauth/google/sign-in"`
 	ClientSecret Secret `env:"GOOGLE_CLIENT_SECRET" need:"api,worker" only:"api,worker" desc:"OAuth client secret"`
 	AuthURL      string `env:"GOOGLE_AUTH_URL" desc:"consent page; empty means Google's"`
 	TokenURL     string `env:"GOOGLE_TOKEN_URL" desc:"token endpoint; empty means Google's"`
