@@ -159,3 +159,22 @@ func TestAttacksOnTheWayBackFromGoogleSignNobodyIn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, public+"/mailboxes?connect_error=expired", to)
 }
+
+// OIDC-1: state, nonce and PKCE's challenge are of one attempt, and none of them tells its ticket.
+func TestEachSignInHasSecretsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	seen := map[string]bool{}
+	for range 3 {
+		started, err := r.StartGoogle(t.Context(), r.client)
+		require.NoError(t, err)
+		page, err := url.Parse(started.AuthorizeURL)
+		require.NoError(t, err)
+		require.Equal(t, "S256", page.Query().Get("code_challenge_method"))
+		for _, secret := range []string{started.Ticket, page.Query().Get("state"), page.Query().Get("nonce"), page.Query().Get("code_challenge")} {
+			require.Len(t, secret, 43)
+			require.False(t, seen[secret])
+			seen[secret] = true
+		}
+	}
+}
