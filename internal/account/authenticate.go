@@ -37,6 +37,9 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 	if m.TokenVersion != who.Version || !m.Verified {
 		return sweep.Actor{}, noToken()
 	}
+	if !m.Customer.DeletedAt.IsZero() {
+		return sweep.Actor{}, noToken()
+	}
 	if !m.Customer.SuspendedAt.IsZero() {
 		return sweep.Actor{}, suspended()
 	}

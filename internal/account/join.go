@@ -204,6 +204,9 @@ func (s *Service) Customers(ctx context.Context, a sweep.Actor) ([]CustomerView,
 			if err != nil {
 				return err
 			}
+			if !customer.DeletedAt.IsZero() {
+				return nil // nobody gets in there
+			}
 			m, err := member(tx, a.User)
 			views = append(views, CustomerView{sweep.CustomerID.Show(id), customer.Name, m.Role, m.Since, id == a.Customer})
 			return err

@@ -30,7 +30,7 @@ func (s *Service) authenticateKey(ctx context.Context, key string, c Client) (sw
 	if err != nil {
 		return sweep.Actor{}, err
 	}
-	if !k.InForce || !within(k.Networks, c.IP) {
+	if !k.Customer.DeletedAt.IsZero() || !k.InForce || !within(k.Networks, c.IP) {
 		return sweep.Actor{}, bad
 	}
 	if !k.Customer.SuspendedAt.IsZero() {

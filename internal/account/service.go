@@ -30,7 +30,9 @@ type Service struct {
 	Plans     sweep.Plans
 	Limits    Limits
 	Requests  *ratelimit.Requests
-	PublicURL string // of the pages, no trailing slash: the OAuth callback redirects below it
+	PublicURL string         // of the pages, no trailing slash: the OAuth callback redirects below it
+	Grace     time.Duration  // between the deletion of a customer and its purge; 0: a week
+	Order     func(sweep.ID) // tells the workers that a job (the zero id: any) has new orders; nil: they find out
 	Log       *slog.Logger
 
 	seen  cache

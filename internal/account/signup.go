@@ -191,6 +191,9 @@ func (s *Service) again(ctx context.Context, email, hash, name string, c Client)
 	}
 	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		who, err := tx.LockCustomer() // two at once would leave two good links
+		if sweep.CodeOf(err) == sweep.NotFound {
+			return nil // deleted, which nobody learns by this
+		}
 		if err != nil {
 			return err
 		}

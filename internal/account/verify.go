@@ -85,6 +85,9 @@ func (s *Service) begin(tx *store.Tx, user sweep.ID, c Client, action string) (S
 	if err != nil {
 		return Session{}, err
 	}
+	if !customer.DeletedAt.IsZero() {
+		return Session{}, sweep.Errorf(sweep.AccountDeleted, "this account was deleted by its owner: it will be removed soon, and then you can sign up anew")
+	}
 	if !customer.SuspendedAt.IsZero() {
 		return Session{}, suspended()
 	}
@@ -131,6 +134,9 @@ func (s *Service) atAddress(ctx context.Context, email string, f func(*store.Tx,
 	}
 	return s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		who, err := tx.LockCustomer()
+		if sweep.CodeOf(err) == sweep.NotFound { // deleted, which nobody learns by this
+			return nil
+		}
 		if err != nil {
 			return err
 		}

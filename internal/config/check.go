@@ -56,6 +56,9 @@ func (c *Config) checkNumbers(found *problems) {
 	}
 	atLeast("WORKER_CONCURRENCY", c.Jobs.Concurrency, 1)
 	atLeast("RETENTION_MONTHS", c.DB.RetentionMonths, 2) // the database itself refuses less
+	if n := c.DB.DeletionGraceDays; n < 1 || n > 29 {
+		found.add("DELETION_GRACE_DAYS", "must be between 1 and 29")
+	}
 	atLeast("SIGNUPS_PER_HOUR_PER_IP", c.Limits.SignupsPerHourPerIP, 1)
 	atLeast("SIGNUPS_PER_HOUR", c.Limits.SignupsPerHour, 1)
 	atLeast("EXECUTES_PER_DAY", c.Limits.ExecutesPerDay, 1)

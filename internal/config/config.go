@@ -98,6 +98,7 @@ type DB struct {
 	SchedulerPassword Secret `env:"DB_SCHEDULER_PASSWORD" only:"migrate" desc:"password that migrate gives the scheduler's role"`
 	OpsPassword       Secret `env:"DB_OPS_PASSWORD" only:"migrate" desc:"password that migrate gives the operations role"`
 	RetentionMonths   int    `env:"RETENTION_MONTHS" envDefault:"13" desc:"full months that finished jobs, their ledger, the audit log and sent mails stay in reach before the scheduler archives them; at least 2"`
+	DeletionGraceDays int    `env:"DELETION_GRACE_DAYS" envDefault:"7" desc:"days between the deletion of an account, which shuts it at once, and the purge of everything it left; 1 to 29"`
 	AuditHeads        string `env:"AUDIT_HEADS_FILE" desc:"file to which the scheduler appends the ends of the audit chains once a day, best on a medium that it can only append to; empty: its log has them"`
 }
 

@@ -35,6 +35,7 @@ func kinds() map[sweep.Code]kind {
 		sweep.Forbidden:             {403, "Not allowed", "", "Your role in this account does not allow this."},
 		sweep.IPNotAllowed:          {403, "Not from this address", "", "The owner of the account has listed the addresses from which it may be used."},
 		sweep.AccountSuspended:      {403, "The account is suspended", "", "Write to support."},
+		sweep.AccountDeleted:        {403, "The account was deleted", "", "Its owner deleted it. Some days later everything is removed, and the address can sign up anew."},
 		sweep.FeatureNotInPlan:      {403, "Not part of the plan", "", "Choose a plan that has this feature."},
 		sweep.QuotaExceeded:         {402, "The monthly quota does not suffice", "", "The member quota has the numbers. Set partial to clean what fits, wait for resets_at, or upgrade."},
 		sweep.MailboxLimit:          {402, "The plan carries no more mailboxes", "", "Disconnect a mailbox or choose a larger plan. The oldest mailboxes keep working."},

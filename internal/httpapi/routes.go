@@ -16,5 +16,6 @@ func (s *server) routes(api huma.API) {
 	s.planRoutes(api)
 	s.jobRoutes(api)
 	s.usageRoutes(api)
+	s.accountRoutes(api)
 	s.healthRoutes(api)
 }

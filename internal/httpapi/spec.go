@@ -33,7 +33,7 @@ func (s *server) config() huma.Config {
 		keyScheme:    {Type: "apiKey", In: "header", Name: keyHeader, Description: "An API key of the account, also as Authorization: Bearer …; it needs the scope that the operation names"},
 		bearerScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of a login; 24 hours"},
 	}
-	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "people"}, {Name: "service"}}
+	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "people"}, {Name: "account"}, {Name: "service"}}
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[sweep.Criteria](), reflect.TypeFor[Criteria]())
 	return c
 }

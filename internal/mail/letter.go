@@ -30,6 +30,7 @@ const (
 	CleanupDone       Kind = "cleanup_done"
 	SecurityNotice    Kind = "security_notice" // what happened to the ways into an account
 	Invitation        Kind = "invitation"      // to who is asked to work in a customer's account
+	AccountDeleted    Kind = "account_deleted" // to the owner who deleted it
 )
 
 // Event is what a SecurityNotice tells.
@@ -107,6 +108,7 @@ func specs() map[Kind]spec {
 		CleanupDone:       {[]string{"mailbox", "action", "state", "job_id", "undo_until"}, func(d Data) string { return "/history/" + url.PathEscape(d.JobID) }},
 		SecurityNotice:    {[]string{"event", "at"}, to("/settings/security")},
 		Invitation:        {[]string{"to", "by", "role", "token", "ends_at"}, withToken("/accept-invitation")},
+		AccountDeleted:    {[]string{"at", "ends_at"}, to("/support")},
 	}
 }
 

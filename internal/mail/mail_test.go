@@ -44,6 +44,7 @@ var (
 		"security_google_unlinked":  {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: GoogleUnlinked, At: may}},
 		"invitation_viewer":         {Kind: Invitation, Data: Data{To: "bo@mail.example", By: "ana@mail.example", Role: "viewer", Token: "tok-en_3", EndsAt: may}},
 		"invitation_owner":          {Kind: Invitation, Data: Data{To: "bo@mail.example", By: "ana@mail.example", Role: "owner", Token: "tok-en_4", EndsAt: may}},
+		"account_deleted":           {Kind: AccountDeleted, Data: Data{Name: "Ana", At: may.AddDate(0, 0, -7), EndsAt: may}},
 		"security_key_created":      {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: KeyCreated, At: may}},
 	}
 )

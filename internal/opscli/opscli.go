@@ -23,6 +23,7 @@ api ops lift|resume all | kind KIND | customer cus_… | build BUILD     --reaso
 api ops halts
 api ops undo [--build BUILD] [--customer cus_…] [--from TIME] [--to TIME]            shows what it would do
 api ops undo … --confirm N --reason TEXT                               N: the number of runs that it showed
+api ops restore cus_…                                                  --reason TEXT   takes an account's deletion back before its purge
 api ops why cus_… MESSAGE
 api ops log
 Who acts is --operator NAME, else $SUDO_USER, else $USER. halt stops what runs, pause only starts nothing; lift ends a halt, resume a pause.
@@ -77,7 +78,7 @@ func Parse(args []string, fallback string) (*Command, error) {
 func verbs() map[string]func(*Command, context.Context) error {
 	return map[string]func(*Command, context.Context) error{
 		"jobs": (*Command).jobs, "rerun": (*Command).onJob, "cancel": (*Command).onJob, "halt": (*Command).halt, "pause": (*Command).halt,
-		"lift": (*Command).lift, "resume": (*Command).lift, "halts": (*Command).halts, "undo": (*Command).undo, "why": (*Command).why, "log": (*Command).log,
+		"lift": (*Command).lift, "resume": (*Command).lift, "halts": (*Command).halts, "undo": (*Command).undo, "restore": (*Command).restore, "why": (*Command).why, "log": (*Command).log,
 	}
 }
 
@@ -187,6 +188,22 @@ func (c *Command) undoNow(ctx context.Context, f ops.RunFilter) error {
 	for _, code := range slices.Sorted(maps.Keys(u.Refused)) {
 		c.say("%d refused: %s", u.Refused[code], code)
 	}
+	return nil
+}
+
+func (c *Command) restore(ctx context.Context) error {
+	shown, err := c.word(0, "a customer, as cus_…")
+	if err != nil {
+		return err
+	}
+	id, err := sweep.CustomerID.Parse(shown)
+	if err != nil {
+		return err
+	}
+	if err := c.Ops.Restore(ctx, c.who(), id, c.reason); err != nil {
+		return err
+	}
+	c.say("restore: %s", shown)
 	return nil
 }
 

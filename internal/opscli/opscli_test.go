@@ -3,7 +3,10 @@ package opscli_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,6 +71,56 @@ func TestCommandsActByTheNameOfTheirOperator(t *testing.T) {
 	out, err = run(t, s, "", "undo", "--build", "v7")
 	require.NoError(t, err)
 	require.Equal(t, "0 runs would be undone: 0 messages of 0 customers\n", out)
+}
+
+// GDP-2: within the grace an operator takes a deletion back; what it ended stays ended, and who was suspended before stays so.
+func TestADeletionIsTakenBackWithinItsGrace(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	none := sweep.CustomerID.Show(sweep.ID{15: 9})
+	_, err := run(t, s, "ada", "restore", none, "--reason", "asked by phone")
+	require.Equal(t, sweep.NotFound, sweep.CodeOf(err))
+	for name, c := range map[string]struct {
+		suspended bool
+		purgeIn   time.Duration
+		code      sweep.Code
+	}{"in time": {false, time.Hour, ""}, "suspended before": {true, time.Hour, ""}, "too late": {false, -time.Second, sweep.Conflict}} {
+		id, err := sweep.NewID(time.Now(), rand.Reader)
+		require.NoError(t, err)
+		user, ends, before := sweep.ID{}, time.Time{}, 0
+		require.NoError(t, s.DB.Tenant(t.Context(), id, func(tx *store.Tx) error {
+			require.NoError(t, tx.InsertCustomer(name, []byte("key"), tx.Now))
+			user, ends = tx.NewID(), tx.Now.Add(c.purgeIn)
+			require.NoError(t, tx.InsertMember(user, sweep.Owner))
+			_, err := tx.InsertUser(store.User{ID: user, Email: strings.ReplaceAll(name, " ", ".") + "@example.com", Password: "x"})
+			require.NoError(t, err)
+			before, err = tx.LockUser(user)
+			if c.suspended && err == nil {
+				err = tx.Exec("UPDATE customers SET suspended_at = ?", tx.Now.Add(-time.Hour)).Error
+			}
+			return err
+		}))
+		shown := sweep.CustomerID.Show(id)
+		_, err = run(t, s, "ada", "restore", shown, "--reason", "asked by phone")
+		require.Equal(t, sweep.Conflict, sweep.CodeOf(err), "not deleted")
+		require.NoError(t, s.DB.Tenant(t.Context(), id, func(tx *store.Tx) error { return tx.DeleteCustomer(ends) }))
+		_, err = run(t, s, "ada", "restore", shown)
+		require.Equal(t, sweep.Invalid, sweep.CodeOf(err), "without a reason")
+		out, err := run(t, s, "ada", "restore", shown, "--reason", "asked by phone")
+		require.Equal(t, c.code, sweep.CodeOf(err), name)
+		if c.code == "" {
+			require.Equal(t, "restore: "+shown+"\n", out)
+		}
+		require.NoError(t, s.DB.Tenant(t.Context(), id, func(tx *store.Tx) error {
+			now, err := tx.LoadCustomer()
+			require.NoError(t, err)
+			require.Equal(t, c.code != "", !now.DeletedAt.IsZero(), name)
+			require.Equal(t, c.suspended || c.code != "", !now.SuspendedAt.IsZero(), name)
+			version, err := tx.LockUser(user)
+			require.Equal(t, c.code == "", version > before, "old tokens stay dead")
+			return err
+		}))
+	}
 }
 
 func TestWhatACommandLacksIsSaid(t *testing.T) {

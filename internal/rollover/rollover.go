@@ -50,6 +50,7 @@ func duties() []duty {
 		{"trials", "*/5 * * * *", atOnce, every(5 * time.Minute), (*Service).trials},
 		{"books", "*/15 * * * *", atOnce, every(15 * time.Minute), (*Service).books},
 		{"plans", "43 3 * * *", atOnce, every(day), (*Service).plans},
+		{"purge", "*/10 * * * *", atOnce, every(10 * time.Minute), (*Service).purge},
 		{"heads", "29 3 * * *", atOnce, every(day), (*Service).heads},
 		{"retention", "11 4 * * *", atOnce, every(day), (*Service).retention},
 	}

@@ -245,5 +245,5 @@ func TestTheTickerDoesWhatIsDue(t *testing.T) {
 	testkit.Eventually(t, 10*time.Second, func() bool { return len(c.letters()) == 1 }, "told")
 	cancel()
 	require.NoError(t, <-ended)
-	require.Len(t, rollover.Specs(), 7)
+	require.Len(t, rollover.Specs(), 8)
 }

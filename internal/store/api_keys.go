@@ -76,6 +76,11 @@ func (tx *Tx) RevokeAPIKey(id sweep.ID) error {
 	return doing(tx.Exec("UPDATE api_keys SET revoked_at = ? WHERE customer_id = ? AND id = ?", tx.Now, dbID(tx.Customer), dbID(id)).Error, "revoke API key")
 }
 
+// RevokeAPIKeys ends all of the customer's keys now.
+func (tx *Tx) RevokeAPIKeys() error {
+	return doing(tx.Exec("UPDATE api_keys SET revoked_at = ? WHERE customer_id = ? AND revoked_at IS NULL", tx.Now, dbID(tx.Customer)).Error, "revoke API keys")
+}
+
 // ExpireAPIKey lets a key end at a time, if it would not end before.
 func (tx *Tx) ExpireAPIKey(id sweep.ID, at time.Time) error {
 	err := tx.Exec("UPDATE api_keys SET expires_at = least(expires_at, ?::timestamptz) WHERE customer_id = ? AND id = ?", at, dbID(tx.Customer), dbID(id)).Error

@@ -26,20 +26,20 @@ var catalogue = []struct{ rule, query string }{
 		WHEN 'fence' THEN NOT polpermissive AND polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'tenant' THEN polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'system' THEN roles = '{mailsweep_system}' AND polrelid::regclass::text IN ('jobs','open_jobs','outbox','mailboxes','customers','google_accounts')
-		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states','login_challenges','api_keys','invitations')
+		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states','login_challenges','api_keys','invitations','customers')
 		WHEN 'scheduler' THEN roles = '{mailsweep_owner,mailsweep_scheduler}' AND polrelid = 'duties'::regclass
 		WHEN 'ops' THEN roles = '{mailsweep_ops}' AND polcmd = 'r' AND polrelid = 'duties'::regclass ELSE false END`},
 	{"TEN-2 a view asks with its reader's rights, and none is materialized", `SELECT relname FROM pg_class WHERE relkind IN ('v','m') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
 		AND NOT (relkind = 'v' AND coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}')`},
 	{"TEN-2 a SECURITY DEFINER function is a known one of a known owner, and fixes its search_path", `SELECT name || ' of ' || owner FROM function WHERE prosecdef AND NOT (
 		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'), ('mailsweep_owner','audit'), ('mailsweep_owner','anchor_audit'),
-		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'), ('mailsweep_lookup','lookup.api_key'), ('mailsweep_lookup','lookup.invitation'), ('mailsweep_lookup','lookup.memberships'), ('mailsweep_lookup','lookup.google_identity'), ('mailsweep_owner','part_with'),
+		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'), ('mailsweep_lookup','lookup.api_key'), ('mailsweep_lookup','lookup.invitation'), ('mailsweep_lookup','lookup.memberships'), ('mailsweep_lookup','lookup.google_identity'), ('mailsweep_owner','part_with'), ('mailsweep_owner','purge_some'),
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.dispatch_line'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
 		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts'),
 		('mailsweep_system','sys.open_jobs'), ('mailsweep_system','sys.unsent_posts'), ('mailsweep_system','sys.units_since'), ('mailsweep_system','sys.unfinished'),
 		('mailsweep_system','sys.ops_note'), ('mailsweep_system','sys.halt'), ('mailsweep_system','sys.lift'), ('mailsweep_system','sys.ops_depth'),
-		('mailsweep_system','sys.ops_jobs'), ('mailsweep_system','sys.ops_runs')))`},
+		('mailsweep_system','sys.purges_due'), ('mailsweep_system','sys.forget_accounts'), ('mailsweep_system','sys.ops_jobs'), ('mailsweep_system','sys.ops_runs')))`},
 	{"TEN-2 a function belongs to no superuser and is not for everybody", `SELECT name FROM function WHERE rolsuper OR proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0)`},
 	{"TEN-3 a role of ours has no special right", `SELECT rolname FROM pg_roles WHERE rolname LIKE 'mailsweep\_%' AND (rolsuper OR rolbypassrls OR rolcreatedb OR rolcreaterole OR rolreplication OR rolinherit
 		OR rolcanlogin AND rolname IN ('mailsweep_system','mailsweep_lookup'))`},
@@ -67,6 +67,10 @@ var catalogue = []struct{ rule, query string }{
 		JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.conkey[1] JOIN pg_attribute f ON f.attrelid = k.confrelid AND f.attnum = k.confkey[1]
 		WHERE contype = 'f' AND NOT (a.attname = 'customer_id' AND f.attname = CASE confrelid WHEN 'customers'::regclass THEN 'id' ELSE 'customer_id' END)
 		AND conname NOT IN ('members_user_id_fkey','mailboxes_account_fkey')`},
+	{"GDP-2 what refers to a tenant's row goes with it", `SELECT conrelid::regclass || ': ' || conname FROM pg_constraint WHERE contype = 'f' AND confdeltype <> 'c'
+		AND confrelid IN (SELECT oid FROM tenant_table UNION SELECT 'customers'::regclass UNION SELECT 'users'::regclass)`},
+	{"GDP-2 what is a person's alone goes with the person", `SELECT a.attrelid::regclass::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attname = 'user_id' AND c.relkind IN ('r','p')
+		AND c.relnamespace = 'public'::regnamespace AND a.attrelid NOT IN (SELECT oid FROM tenant_table) AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.confrelid = 'users'::regclass)`},
 }
 
 // violations lists what breaks a rule of the catalogue, as it stands in the transaction.
@@ -171,6 +175,8 @@ func TestAHoleInTheFenceIsNoticed(t *testing.T) {
 		"GRANT DELETE ON audit_anchors TO mailsweep_worker":                                                            "TEN-3",
 		"GRANT UPDATE (data) ON audit_logs TO mailsweep_app":                                                           "TEN-3",
 		"CREATE UNIQUE INDEX one_email ON mailboxes (email)":                                                           "TEN-4",
+		"ALTER TABLE batches ADD FOREIGN KEY (customer_id) REFERENCES customers(id)":                                   "GDP-2",
+		"CREATE TABLE hobbies (user_id uuid, hobby text)":                                                              "GDP-2",
 		"ALTER TABLE outbox ADD FOREIGN KEY (user_id) REFERENCES users(id)":                                            "TEN-4",
 	} {
 		y.inDoubt(func(tx pgx.Tx) {

@@ -21,13 +21,17 @@ type Customer struct {
 
 const customerSQL = `SELECT c.name, c.data_key, c.vt, c.created_at, c.require_2fa, ` + standingColumns + ` FROM customers c WHERE c.id = ?`
 
-// LoadCustomer reads the tenant. NotFound when it was deleted.
+// LoadCustomer reads the tenant, also one that was deleted. NotFound when there never was one.
 func (tx *Tx) LoadCustomer() (Customer, error) { return tx.customer(customerSQL) }
 
 // LockCustomer reads the tenant and locks its row until the transaction ends: first in the lock order, before jobs and usage.
-// Inserts that refer to the customer go on meanwhile. NotFound when it was deleted.
+// Inserts that refer to the customer go on meanwhile. NotFound when it was deleted: nothing is added to it any more.
 func (tx *Tx) LockCustomer() (Customer, error) {
-	return tx.customer(customerSQL + " FOR NO KEY UPDATE")
+	c, err := tx.customer(customerSQL + " FOR NO KEY UPDATE")
+	if err == nil && !c.DeletedAt.IsZero() {
+		return Customer{}, noCustomer()
+	}
+	return c, err
 }
 
 func (tx *Tx) customer(query string) (c Customer, err error) {

@@ -239,20 +239,29 @@ func (tx *Tx) untouched(id sweep.ID) bool {
 // Begun says whether a batch of the job was begun: something at Gmail may have changed.
 func (tx *Tx) Begun(id sweep.ID) bool { return !tx.untouched(id) }
 
-// CancelMailboxJobs asks every open job of a mailbox to stop. It locks all of them before it moves what any has reserved.
+// CancelMailboxJobs asks every open job of a mailbox (of the zero one: of the customer) to stop. It locks all of them before it moves what any has reserved.
 func (tx *Tx) CancelMailboxJobs(mailbox sweep.ID) error {
-	var ids []dbID
-	err := tx.Raw(`SELECT id FROM jobs WHERE customer_id = ? AND mailbox_id = ? AND state NOT IN ('succeeded','failed','canceled') ORDER BY id FOR UPDATE`,
-		dbID(tx.Customer), dbID(mailbox)).Scan(&ids).Error
+	ids, err := tx.openJobs(mailbox)
 	if err != nil {
-		return fmt.Errorf("list open jobs: %w", err)
+		return err
 	}
 	for _, id := range ids {
-		if err := tx.RequestCancel(sweep.ID(id)); err != nil && sweep.CodeOf(err) != sweep.Conflict {
+		if err := tx.RequestCancel(id); err != nil && sweep.CodeOf(err) != sweep.Conflict {
 			return err
 		}
 	}
 	return nil
+}
+
+// openJobs locks the open jobs of a mailbox, by id; of the zero mailbox all.
+func (tx *Tx) openJobs(mailbox sweep.ID) (ids []sweep.ID, err error) {
+	var rows []dbID
+	err = tx.Raw(`SELECT id FROM jobs WHERE customer_id = ? AND (?::uuid IS NULL OR mailbox_id = ?) AND state NOT IN ('succeeded','failed','canceled') ORDER BY id FOR UPDATE`,
+		dbID(tx.Customer), dbID(mailbox), dbID(mailbox)).Scan(&rows).Error
+	for _, r := range rows {
+		ids = append(ids, sweep.ID(r))
+	}
+	return ids, doing(err, "list open jobs")
 }
 
 // EndUnclaimed ends a job that no worker holds (poison, a foreign payload), releasing what it reserved.

@@ -20,6 +20,7 @@ const (
 	Forbidden             Code = "forbidden"              // known actor, not allowed
 	IPNotAllowed          Code = "ip_not_allowed"         // the account's owner has listed from where it may be used
 	AccountSuspended      Code = "account_suspended"      // ops stopped this customer
+	AccountDeleted        Code = "account_deleted"        // by its owner, shown to who has the right password
 	FeatureNotInPlan      Code = "feature_not_in_plan"
 	QuotaExceeded         Code = "quota_exceeded"
 	MailboxLimit          Code = "mailbox_limit" // more mailboxes than the plan carries

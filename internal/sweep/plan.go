@@ -112,7 +112,8 @@ type Customer struct {
 	Subscription Subscription
 	TrialEndsAt  time.Time // zero: never had one
 	SuspendedAt  time.Time
-	PlanVersion  int64 // grows with every change of what PlanAt reads
+	DeletedAt    time.Time // by its owner; then it is suspended too, and soon purged
+	PlanVersion  int64     // grows with every change of what PlanAt reads
 }
 
 // InTrial says whether the trial is running at now.
