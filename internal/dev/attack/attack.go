@@ -112,8 +112,8 @@ func prepare(ctx context.Context, o Options, chosen []attacker) (*ground, error)
 }
 
 func (r *ground) start(ctx context.Context) (err error) {
-	r.Stack, err = stack.Start(ctx, stack.Options{Dir: r.Dir, Root: r.Root, Seed: 1, TimeScale: 20, Say: r.say, Services: local.Options{Fresh: true, Private: true},
-		Env: map[string]string{"LOG_LEVEL": "info", "PLAN_LIMITS": `{"basic":{"requests_per_minute":10000000},"pro":{"requests_per_minute":10000000}}`}})
+	r.Stack, err = stack.Start(ctx, stack.Options{Dir: r.Dir, Root: r.Root, Seed: 1, TimeScale: 20, Say: r.say, Services: local.Options{Fresh: true, Private: true}, // cheap passwords: thousands are tried
+		Env: map[string]string{"LOG_LEVEL": "info", "BCRYPT_COST": "4", "PLAN_LIMITS": `{"basic":{"requests_per_minute":10000000},"pro":{"requests_per_minute":10000000}}`}})
 	if err != nil {
 		return err
 	}
