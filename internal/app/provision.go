@@ -67,7 +67,7 @@ func Grant(ctx context.Context, url, customer string, tier sweep.Tier, actor swe
 	}
 	defer db.Close()
 	err = db.Tenant(ctx, id, func(tx *store.Tx) error {
-		if err := tx.SetPlan(tier); err != nil {
+		if err := tx.SetPlan(tier, time.Time{}); err != nil {
 			return err
 		}
 		return tx.Audit(store.AuditEntry{Actor: actor, Action: "plan.granted", Object: customer, Data: map[string]any{"plan": tier, "why": why}})

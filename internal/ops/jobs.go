@@ -64,37 +64,6 @@ func (s *Service) Job(ctx context.Context, job sweep.ID) (store.OpsJob, error) {
 	return jobs[0], nil
 }
 
-// Customer is how one customer stands.
-type Customer struct {
-	Plan      sweep.Plan
-	Quota     sweep.Quota
-	Suspended bool
-	Halts     []store.Halt // in force and concerning this customer alone
-}
-
-// Customer reads plan and quota of one customer; NotFound if there is none of this id.
-func (s *Service) Customer(ctx context.Context, id sweep.ID) (c Customer, err error) {
-	err = s.DB.Tenant(ctx, id, func(tx *store.Tx) error {
-		standing, err := tx.Standing()
-		if err != nil {
-			return err
-		}
-		c.Plan, c.Suspended = s.Plans.PlanAt(standing.Customer, tx.Now), !standing.SuspendedAt.IsZero()
-		c.Quota, err = tx.UsageNow(c.Plan.Emails)
-		return err
-	})
-	if err != nil {
-		return c, err
-	}
-	halts, err := s.All.Halts(ctx, 0)
-	for _, h := range halts {
-		if h.Scope == "customer" && h.Value == id.String() {
-			c.Halts = append(c.Halts, h)
-		}
-	}
-	return c, err
-}
-
 // Rerun lets a failed job go on where its last batch ended, within the customer's quota of today.
 func (s *Service) Rerun(ctx context.Context, o Operator, customer, job sweep.ID, reason string) error {
 	if err := s.note(ctx, o, "rerun", sweep.JobID.Show(job), reason); err != nil {

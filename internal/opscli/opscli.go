@@ -23,6 +23,10 @@ api ops lift|resume all | kind KIND | customer cus_… | build BUILD     --reaso
 api ops halts
 api ops undo [--build BUILD] [--customer cus_…] [--from TIME] [--to TIME]            shows what it would do
 api ops undo … --confirm N --reason TEXT                               N: the number of runs that it showed
+api ops show cus_…
+api ops grant cus_… PLAN [--to TIME]                                   --reason TEXT   in place of what was bought or granted before
+api ops trial cus_… --days N                                           --reason TEXT   gives N days more of it
+api ops suspend|reactivate cus_…                                       --reason TEXT
 api ops restore cus_…                                                  --reason TEXT   takes an account's deletion back before its purge
 api ops why cus_… MESSAGE
 api ops log
@@ -40,7 +44,7 @@ type Command struct {
 	view, kind, customer string
 	before, build        string
 	from, to             string
-	confirm              int
+	confirm, days        int
 }
 
 // Parse reads the words of a command; flags may stand anywhere. fallback is who acts when no flag says it. What cannot be read is Invalid.
@@ -54,6 +58,7 @@ func Parse(args []string, fallback string) (*Command, error) {
 	}
 	f.StringVar(&c.view, "view", "open", "")
 	f.IntVar(&c.confirm, "confirm", -1, "")
+	f.IntVar(&c.days, "days", 0, "")
 	for len(args) > 0 {
 		if err := f.Parse(args); err != nil {
 			return nil, sweep.Errorf(sweep.Invalid, "%s", err)
@@ -78,7 +83,8 @@ func Parse(args []string, fallback string) (*Command, error) {
 func verbs() map[string]func(*Command, context.Context) error {
 	return map[string]func(*Command, context.Context) error{
 		"jobs": (*Command).jobs, "rerun": (*Command).onJob, "cancel": (*Command).onJob, "halt": (*Command).halt, "pause": (*Command).halt,
-		"lift": (*Command).lift, "resume": (*Command).lift, "halts": (*Command).halts, "undo": (*Command).undo, "restore": (*Command).restore, "why": (*Command).why, "log": (*Command).log,
+		"lift": (*Command).lift, "resume": (*Command).lift, "halts": (*Command).halts, "undo": (*Command).undo,
+		"show": (*Command).show, "grant": (*Command).grant, "trial": (*Command).trial, "suspend": (*Command).suspend, "reactivate": (*Command).suspend, "restore": (*Command).restore, "why": (*Command).why, "log": (*Command).log,
 	}
 }
 
@@ -188,22 +194,6 @@ func (c *Command) undoNow(ctx context.Context, f ops.RunFilter) error {
 	for _, code := range slices.Sorted(maps.Keys(u.Refused)) {
 		c.say("%d refused: %s", u.Refused[code], code)
 	}
-	return nil
-}
-
-func (c *Command) restore(ctx context.Context) error {
-	shown, err := c.word(0, "a customer, as cus_…")
-	if err != nil {
-		return err
-	}
-	id, err := sweep.CustomerID.Parse(shown)
-	if err != nil {
-		return err
-	}
-	if err := c.Ops.Restore(ctx, c.who(), id, c.reason); err != nil {
-		return err
-	}
-	c.say("restore: %s", shown)
 	return nil
 }
 

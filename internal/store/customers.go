@@ -63,3 +63,51 @@ func (tx *Tx) EndTrial() error {
 	}
 	return nil
 }
+
+// SetPlan puts the transaction's customer on a plan, from now on and until a time; zero: without an end.
+func (tx *Tx) SetPlan(tier sweep.Tier, until time.Time) error {
+	return tx.setCustomer("set plan", "UPDATE customers SET plan = ?, plan_past_due_at = NULL, plan_ends_at = ?, plan_version = plan_version + 1 WHERE id = ?",
+		string(tier), orNull(until), dbID(tx.Customer))
+}
+
+// SetTrialEnd moves the end of the trial.
+func (tx *Tx) SetTrialEnd(at time.Time) error {
+	return tx.setCustomer("move the trial's end", "UPDATE customers SET trial_ends_at = ?, plan_version = plan_version + 1 WHERE id = ?", at, dbID(tx.Customer))
+}
+
+// SetSuspended suspends from a time on; zero ends it.
+func (tx *Tx) SetSuspended(at time.Time) error {
+	return tx.setCustomer("suspend", "UPDATE customers SET suspended_at = ?, plan_version = plan_version + 1 WHERE id = ?", orNull(at), dbID(tx.Customer))
+}
+
+func (tx *Tx) setCustomer(what, statement string, args ...any) error {
+	done := tx.Exec(statement, args...)
+	if done.Error == nil && done.RowsAffected == 0 {
+		return noCustomer()
+	}
+	return doing(done.Error, what)
+}
+
+// Belongings is what a customer has, in numbers.
+type Belongings struct {
+	Mailboxes map[string]int // by state
+	People    int
+	Open      int // jobs that have not ended
+}
+
+// Belongings counts what the customer has.
+func (tx *Tx) Belongings() (b Belongings, err error) {
+	var rows []struct {
+		State string
+		N     int
+	}
+	if err := tx.Raw("SELECT state, count(*) AS n FROM mailboxes WHERE customer_id = ? GROUP BY state", dbID(tx.Customer)).Scan(&rows).Error; err != nil {
+		return b, doing(err, "count mailboxes")
+	}
+	b.Mailboxes = map[string]int{}
+	for _, r := range rows {
+		b.Mailboxes[r.State] = r.N
+	}
+	err = tx.Raw("SELECT (SELECT count(*) FROM members WHERE customer_id = @customer), (SELECT count(*) FROM open_jobs WHERE customer_id = @customer)", named(tx)).Row().Scan(&b.People, &b.Open)
+	return b, doing(err, "count people and jobs")
+}

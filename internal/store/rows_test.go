@@ -193,7 +193,7 @@ func TestAPlansChangeIsNoticedBySubmissions(t *testing.T) {
 	w.tenant(w.app, func(tx *store.Tx) error {
 		before, err := tx.Standing()
 		require.NoError(t, err)
-		require.NoError(t, tx.SetPlan(sweep.Pro))
+		require.NoError(t, tx.SetPlan(sweep.Pro, time.Time{}))
 		after, err := tx.Standing()
 		require.Equal(t, []any{sweep.Pro, before.PlanVersion + 1}, []any{after.Subscription.Tier, after.PlanVersion})
 		usage, usageErr := tx.UsageNow(500)
@@ -203,7 +203,7 @@ func TestAPlansChangeIsNoticedBySubmissions(t *testing.T) {
 	})
 	require.True(t, w.refuse(w.app, w.submission(w.p, sweep.DryRun, 0)).Stale)
 	w.p.customer = newID(t)
-	err := w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error { return tx.SetPlan(sweep.Pro) })
+	err := w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error { return tx.SetPlan(sweep.Pro, time.Time{}) })
 	require.Equal(t, sweep.NotFound, sweep.CodeOf(err))
 }
 

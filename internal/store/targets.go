@@ -145,18 +145,6 @@ func (tx *Tx) UsageNow(limit int) (sweep.Quota, error) {
 	return q, nil
 }
 
-// SetPlan puts the transaction's customer on a plan, from now on and without an end.
-func (tx *Tx) SetPlan(tier sweep.Tier) error {
-	done := tx.Exec("UPDATE customers SET plan = ?, plan_past_due_at = NULL, plan_ends_at = NULL, plan_version = plan_version + 1 WHERE id = ?", string(tier), dbID(tx.Customer))
-	if done.Error != nil {
-		return fmt.Errorf("set plan: %w", done.Error)
-	}
-	if done.RowsAffected == 0 {
-		return sweep.Errorf(sweep.NotFound, "there is no such customer")
-	}
-	return nil
-}
-
 // Revoked deletes the tokens of a mailbox that is still disconnected: its consent at Google is taken back.
 func (tx *Tx) Revoked(mailbox sweep.ID) error {
 	err := tx.Exec(`WITH m AS (

@@ -1,0 +1,138 @@
+package ops
+
+import (
+	"context"
+	"time"
+
+	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
+)
+
+// Customer is how one customer stands: what it pays for, uses and has; no addresses and no mail data.
+type Customer struct {
+	store.Customer
+	Plan      sweep.Plan // in force now
+	Quota     sweep.Quota
+	Has       store.Belongings
+	Suspended bool
+	Halts     []store.Halt // in force and concerning this customer alone
+}
+
+// Customer reads how a customer stands; NotFound if there is none of this id.
+func (s *Service) Customer(ctx context.Context, id sweep.ID) (c Customer, err error) {
+	err = s.DB.Tenant(ctx, id, func(tx *store.Tx) error {
+		if c.Customer, err = tx.LoadCustomer(); err != nil {
+			return err
+		}
+		c.Plan, c.Suspended = s.Plans.PlanAt(c.Customer.Customer, tx.Now), !c.SuspendedAt.IsZero()
+		if c.Quota, err = tx.UsageNow(c.Plan.Emails); err != nil {
+			return err
+		}
+		c.Has, err = tx.Belongings()
+		return err
+	})
+	if err != nil {
+		return c, err
+	}
+	halts, err := s.All.Halts(ctx, 0)
+	for _, h := range halts {
+		if h.Scope == "customer" && h.Value == id.String() {
+			c.Halts = append(c.Halts, h)
+		}
+	}
+	return c, err
+}
+
+// Grant puts a customer on a plan until a time, or for good when until is zero. It takes the place of what was bought or granted before.
+func (s *Service) Grant(ctx context.Context, o Operator, id sweep.ID, tier sweep.Tier, until time.Time, reason string) error {
+	if _, known := s.Plans[tier]; !known {
+		return sweep.Errorf(sweep.Invalid, "there is no plan %q", tier)
+	}
+	data := map[string]any{"plan": tier}
+	if !until.IsZero() {
+		data["until"] = until.UTC().Format(time.RFC3339)
+	}
+	return s.change(ctx, o, id, "grant", "plan.granted", reason, data, func(tx *store.Tx, _ store.Customer) error {
+		if !until.IsZero() && !until.After(tx.Now) {
+			return sweep.Errorf(sweep.Invalid, "a grant ends in the future")
+		}
+		return tx.SetPlan(tier, until)
+	})
+}
+
+// longestTrial bounds by how much one act extends a trial.
+const longestTrial = 90
+
+// ExtendTrial gives a customer whole days more of its trial, from now on if it is over. Conflict for who never had one: an address or a Google account
+// that was here before has none.
+func (s *Service) ExtendTrial(ctx context.Context, o Operator, id sweep.ID, days int, reason string) (until time.Time, err error) {
+	if days < 1 || days > longestTrial {
+		return until, sweep.Errorf(sweep.Invalid, "a trial is extended by 1 to %d days", longestTrial)
+	}
+	err = s.change(ctx, o, id, "trial", "trial.extended", reason, map[string]any{"days": days}, func(tx *store.Tx, c store.Customer) error {
+		if c.TrialEndsAt.IsZero() {
+			return sweep.Errorf(sweep.Conflict, "this customer never had a trial")
+		}
+		from := c.TrialEndsAt
+		if from.Before(tx.Now) {
+			from = tx.Now
+		}
+		until = from.Add(time.Duration(days) * 24 * time.Hour)
+		return tx.SetTrialEnd(until)
+	})
+	return until, err
+}
+
+// Suspend shuts a customer out: nobody signs in or is let in, nothing is taken on, and what runs stops at its next batch's edge. Nothing is deleted.
+func (s *Service) Suspend(ctx context.Context, o Operator, id sweep.ID, reason string) error {
+	err := s.change(ctx, o, id, "suspend", "customer.suspended", reason, nil, func(tx *store.Tx, c store.Customer) error {
+		if !c.SuspendedAt.IsZero() {
+			return sweep.Errorf(sweep.Conflict, "this customer is suspended already")
+		}
+		return tx.SetSuspended(tx.Now)
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.Halt(ctx, o, Stop{Scope: "customer", Value: sweep.CustomerID.Show(id)}, reason)
+	return err
+}
+
+// Reactivate ends a suspension and whatever halts the customer; what waited goes on.
+func (s *Service) Reactivate(ctx context.Context, o Operator, id sweep.ID, reason string) error {
+	err := s.change(ctx, o, id, "reactivate", "customer.reactivated", reason, nil, func(tx *store.Tx, c store.Customer) error {
+		if c.SuspendedAt.IsZero() {
+			return sweep.Errorf(sweep.Conflict, "this customer is not suspended")
+		}
+		return tx.SetSuspended(time.Time{})
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.LiftAll(ctx, o, Stop{Scope: "customer", Value: sweep.CustomerID.Show(id)}, reason)
+	if sweep.CodeOf(err) == sweep.Conflict {
+		return nil // it was lifted before
+	}
+	return err
+}
+
+// change notes an act, locks the customer, does it, and tells its audit log in the same transaction.
+func (s *Service) change(ctx context.Context, o Operator, id sweep.ID, act, action, reason string, data map[string]any, do func(*store.Tx, store.Customer) error) error {
+	if err := s.note(ctx, o, act, sweep.CustomerID.Show(id), reason); err != nil {
+		return err
+	}
+	return s.DB.Tenant(ctx, id, func(tx *store.Tx) error {
+		c, err := tx.LockCustomer()
+		if err == nil {
+			err = do(tx, c)
+		}
+		if err != nil {
+			return err
+		}
+		if data == nil {
+			data = map[string]any{}
+		}
+		data["why"] = reason
+		return tx.Audit(store.AuditEntry{Actor: o.actor(id), Action: action, Object: sweep.CustomerID.Show(id), Data: data})
+	})
+}
