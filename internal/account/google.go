@@ -93,7 +93,8 @@ func (s *Service) CompleteGoogle(ctx context.Context, ticket, state, code string
 	if g.email, err = canonicalEmail(who.Email); err != nil {
 		return Session{}, s.doubted(ctx, gmail.ErrIdentity, c)
 	}
-	g.subject, g.name, g.proven = s.Pseudonym.Of("google_identity", who.Sub), who.Name, who.Keeps
+	g.subject, g.proven = s.Pseudonym.Of("google_identity", who.Sub), who.Keeps
+	g.name, _ = cleanName(who.Name) // one that we do not take is none
 	for range arrivals {
 		session, owes, err := s.arrive(ctx, g, c)
 		if errors.Is(err, errTaken) || sweep.CodeOf(err) == sweep.NotFound {
@@ -181,16 +182,15 @@ func (s *Service) settles(ctx context.Context, g guest, c Client) (session Sessi
 	if err := s.admit(ctx, c); err != nil {
 		return Session{}, err
 	}
-	name, _ := cleanName(g.name) // one that we do not take is none
-	err = s.register(ctx, store.User{Email: g.email, Name: name}, c, func(tx *store.Tx, _ []byte, u store.User) error {
+	err = s.register(ctx, store.User{Email: g.email, Name: g.name}, c, func(tx *store.Tx, _ []byte, u store.User) error {
 		session, err = s.moveIn(tx, u.ID, g, c)
 		return err
 	})
 	return session, err
 }
 
-// adopts gives a guest the sign-up that waits for a proof of their address. Whoever made it may be a stranger: its password is void, and
-// so are the links that went out.
+// adopts gives a guest the sign-up that waits for a proof of their address. Whoever made it may be a stranger: its name and
+// its password are void, and so are the links that went out.
 func (s *Service) adopts(ctx context.Context, customer, user sweep.ID, g guest, c Client) (session Session, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if _, err := tx.LockCustomer(); err != nil { // as who signs up again
@@ -209,7 +209,7 @@ func (s *Service) adopts(ctx context.Context, customer, user sweep.ID, g guest, 
 
 // moveIn proves the address of a user whom nobody was yet, ties the Google account to them and begins their first session.
 func (s *Service) moveIn(tx *store.Tx, user sweep.ID, g guest, c Client) (Session, error) {
-	first, err := tx.VerifyUser(user, g.email, "")
+	first, err := tx.TakeOver(store.User{ID: user, Email: g.email, Name: g.name})
 	if err != nil {
 		return Session{}, err
 	}

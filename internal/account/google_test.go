@@ -168,8 +168,12 @@ func TestGooglesProofOfAnAddressVoidsASignUpThatWaits(t *testing.T) {
 	r := newRig(t)
 	require.NoError(t, r.SignUp(t.Context(), one, good, "Mallory", r.client))
 	link := r.tokens(t)[0]
+	require.NoError(t, r.ForgotPassword(t.Context(), one, r.client))
+	require.Equal(t, 2, r.count(t, "SELECT count(*) FROM email_tokens WHERE used_at IS NULL"))
 	session, err := r.withGoogle(t, one)
 	require.NoError(t, err)
+	require.Equal(t, "Ada of "+one, session.Customer.Name, "not what the stranger calls themself")
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM email_tokens WHERE used_at IS NULL"))
 	a := r.actorOf(t, session)
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM customers"))
 	_, err = r.Login(t.Context(), one, good, "", r.client)
@@ -220,6 +224,27 @@ func TestOneGoogleAccountSignsAPersonIn(t *testing.T) {
 	require.NoError(t, r.google.SayAddress(two, one))
 	require.Equal(t, sweep.Conflict, code(link(two)))
 	require.Equal(t, 1, r.count(t, "SELECT count(google_subject) FROM users"))
+}
+
+// Google told another address of the account between two of its visits: each is another person here, and the first to be tied has it.
+func TestAGoogleAccountSignsOnePersonIn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.owner(t, ada)
+	require.NoError(t, r.google.SayAddress(one, ada))
+	v := r.visits(t, one)
+	_, err := r.complete(t, v)
+	require.Equal(t, sweep.LinkRequired, code(err))
+	require.NoError(t, r.google.SayAddress(one, one))
+	_, err = r.withGoogle(t, one)
+	require.NoError(t, err)
+	_, err = r.LinkGoogle(t.Context(), v.Ticket, ada, good, "", r.client)
+	require.Equal(t, sweep.Conflict, code(err))
+	again, err := r.withGoogle(t, one)
+	require.NoError(t, err)
+	require.Equal(t, one, again.Customer.Email)
+	_, err = r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err)
 }
 
 // Who has no proof of Google's learns nothing of an address.

@@ -93,7 +93,7 @@ func (s *Service) welcomeNew(ctx context.Context, customer sweep.ID, token strin
 		}
 		added := false
 		if signedUp {
-			added, err = tx.ProveByInvitation(u)
+			added, err = tx.TakeOver(u)
 		} else {
 			added, err = tx.InsertProven(u)
 		}

@@ -56,12 +56,12 @@ func (tx *Tx) InsertProven(u User) (bool, error) {
 	return tx.VerifyUser(u.ID, u.Email, u.Password)
 }
 
-// ProveByInvitation proves the address of a user who has signed up and not done so, and puts name and password in the place of those of the
-// sign-up, which may have been a stranger's; false when the address is proven or another.
-func (tx *Tx) ProveByInvitation(u User) (bool, error) {
+// TakeOver proves the address of a user who has signed up and not done so, by other means than the mail of the sign-up, and puts name and
+// password ("": none) in the place of those of the sign-up, which may have been a stranger's; false when the address is proven or another.
+func (tx *Tx) TakeOver(u User) (bool, error) {
 	done := tx.Exec(`UPDATE users SET name = ?, password = ?, password_version = password_version + 1, token_version = token_version + 1, verified_at = ?
 		WHERE id = ? AND email = ? AND verified_at IS NULL`, u.Name, u.Password, tx.Now, dbID(u.ID), u.Email)
-	return done.RowsAffected == 1, doing(done.Error, "prove address by invitation")
+	return done.RowsAffected == 1, doing(done.Error, "take sign-up over")
 }
 
 // User reads a member of this customer. NotFound.
