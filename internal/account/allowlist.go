@@ -56,7 +56,7 @@ func (s *Service) PutAllowlist(ctx context.Context, a sweep.Actor, list Allowlis
 		return tx.Audit(store.AuditEntry{Actor: a, Action: "ip_allowlist.replaced", Object: sweep.CustomerID.Show(a.Customer),
 			Data: map[string]any{"networks": len(splitNetworks(joined)), "had": len(splitNetworks(was)), "forced": force}})
 	})
-	s.seen.forget(a.Customer, a.User)
+	s.forget(a.Customer, a.User)
 	return Allowlist{Networks: splitNetworks(joined)}, err
 }
 

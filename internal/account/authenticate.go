@@ -40,10 +40,15 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 	if !m.Customer.DeletedAt.IsZero() {
 		return sweep.Actor{}, noToken()
 	}
+	return s.welcome(m, who.User, c)
+}
+
+// welcome is the actor that a member is, unless the customer is suspended or does not list the caller's address.
+func (s *Service) welcome(m store.Membership, user sweep.ID, c Client) (sweep.Actor, error) {
 	if !m.Customer.SuspendedAt.IsZero() {
 		return sweep.Actor{}, suspended()
 	}
-	return s.actor(who.Customer, who.User, s.Plans.PlanAt(m.Customer, m.Now).RoleOf(m.Role, m.Rank), c), s.admitted(m.Customer, m.Allowlist, m.Now, c)
+	return s.actor(m.Customer.ID, user, s.Plans.PlanAt(m.Customer, m.Now).RoleOf(m.Role, m.Rank), c), s.admitted(m.Customer, m.Allowlist, m.Now, c)
 }
 
 // Plan is what a's customer may use, as of a second ago at most.
@@ -86,6 +91,12 @@ func (s *Service) member(ctx context.Context, who claimed) (store.Membership, er
 		s.seen.keepMember(who.Customer, who.User, m, asked)
 	}
 	return m, err
+}
+
+// forget asks the database again about a person and all of their sessions.
+func (s *Service) forget(customer, user sweep.ID) {
+	s.seen.forget(customer, user)
+	s.sessions.forgetAll(func(st store.SessionStanding) bool { return st.User == user })
 }
 
 // cache remembers verified tokens until they expire and memberships for a second.

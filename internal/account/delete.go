@@ -56,7 +56,7 @@ func (s *Service) Delete(ctx context.Context, a sweep.Actor, password, code, con
 		return tx.Audit(store.AuditEntry{Actor: a, Action: "customer.deleted", Object: sweep.CustomerID.Show(a.Customer), Data: map[string]any{"purge_at": d.PurgeAt}})
 	})
 	if err == nil {
-		s.seen.forget(a.Customer, a.User)
+		s.forget(a.Customer, a.User)
 		s.order()
 	}
 	return d, err

@@ -44,7 +44,7 @@ func (s *Service) Demand(ctx context.Context, a sweep.Actor, d Demands) error {
 		return tx.Audit(store.AuditEntry{Actor: a, Action: "demands.changed", Object: sweep.CustomerID.Show(a.Customer),
 			Data: map[string]any{"require_2fa": d.Require2FA, "was": customer.Require2FA}})
 	})
-	s.seen.forget(a.Customer, a.User)
+	s.forget(a.Customer, a.User)
 	return err
 }
 

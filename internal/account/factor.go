@@ -209,7 +209,7 @@ func (s *Service) guarded(ctx context.Context, a sweep.Actor, c Client, answer a
 	if errors.Is(err, wrong) {
 		s.failed(ctx, gates, c)
 	}
-	s.seen.forget(a.Customer, a.User)
+	s.forget(a.Customer, a.User)
 	return err
 }
 

@@ -88,6 +88,6 @@ func (s *Service) UnlinkGoogle(ctx context.Context, a sweep.Actor, password stri
 			return err
 		})
 	})
-	s.seen.forget(a.Customer, a.User)
+	s.forget(a.Customer, a.User)
 	return session, err
 }

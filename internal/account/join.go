@@ -32,7 +32,9 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 		return Session{}, err
 	}
 	if !u.ID.IsZero() && !u.VerifiedAt.IsZero() {
-		if _, err := s.Login(ctx, i.Email, r.Password, r.Code, c); err != nil {
+		proof := c
+		proof.Cookie = false // nobody gets this session: it must not be left behind
+		if _, err := s.Login(ctx, i.Email, r.Password, r.Code, proof); err != nil {
 			return Session{}, err
 		}
 		return s.join(ctx, customer, r.Token, u.ID, c)
@@ -48,7 +50,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 	newcomer := store.User{ID: u.ID, Email: i.Email, Name: name, Password: hash}
 	session, err := s.welcomeNew(ctx, customer, r.Token, newcomer, c)
 	if err == nil && !u.ID.IsZero() {
-		s.seen.forget(home, u.ID)
+		s.forget(home, u.ID)
 	}
 	return session, err
 }

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"crypto/sha256"
-	"sync"
 	"time"
 
 	"mailsweep/internal/secret"
@@ -68,13 +67,13 @@ func (s *Service) keyOwner(ctx context.Context, key string) (customer, id sweep.
 }
 
 func (s *Service) keyStanding(ctx context.Context, customer, id sweep.ID) (store.KeyStanding, error) {
-	if k, ok := s.keys.standing(id); ok {
+	if k, _, ok := s.keys.standing(id); ok {
 		return k, nil
 	}
 	asked := time.Now()
 	k, err := s.DB.KeyStanding(ctx, customer, id)
 	if err == nil {
-		s.keys.keepStanding(id, k, asked)
+		s.keys.keep(id, k, asked)
 	}
 	return k, err
 }
@@ -84,7 +83,7 @@ func (s *Service) noteUse(ctx context.Context, a sweep.Actor, k store.KeyStandin
 	if k.Now.Sub(k.Used) < time.Minute {
 		return nil
 	}
-	s.keys.used(a.User, k.Now)
+	s.keys.change(a.User, func(kept *store.KeyStanding) { kept.Used = k.Now })
 	return s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error { return tx.UseAPIKey(a.User) })
 }
 
@@ -102,63 +101,4 @@ func (s *Service) SeenInAddress(ctx context.Context, key string, c Client) error
 		stranger := sweep.Actor{Kind: sweep.BySystem, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
 		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "api_key.flagged", Object: sweep.KeyID.Show(id)})
 	})
-}
-
-// keyCache remembers whose key a hash is, and for a second what the key may do.
-type keyCache struct {
-	mu     sync.Mutex
-	owners map[[32]byte][2]sweep.ID
-	known  map[sweep.ID]seenKey
-}
-
-type seenKey struct {
-	store.KeyStanding
-	at time.Time // before the database was asked
-}
-
-func (c *keyCache) owner(hash [32]byte) ([2]sweep.ID, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o, ok := c.owners[hash]
-	return o, ok
-}
-
-func (c *keyCache) keepOwner(hash [32]byte, customer, id sweep.ID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.owners == nil || len(c.owners) >= cachedItems {
-		c.owners = map[[32]byte][2]sweep.ID{}
-	}
-	c.owners[hash] = [2]sweep.ID{customer, id}
-}
-
-func (c *keyCache) standing(id sweep.ID) (store.KeyStanding, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k, ok := c.known[id]
-	return k.KeyStanding, ok && time.Since(k.at) < recheck
-}
-
-func (c *keyCache) keepStanding(id sweep.ID, k store.KeyStanding, at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known == nil || len(c.known) >= cachedItems {
-		c.known = map[sweep.ID]seenKey{}
-	}
-	c.known[id] = seenKey{k, at}
-}
-
-func (c *keyCache) used(id sweep.ID, at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if k, ok := c.known[id]; ok {
-		k.Used = at
-		c.known[id] = k
-	}
-}
-
-func (c *keyCache) forget(id sweep.ID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.known, id)
 }

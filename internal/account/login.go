@@ -139,20 +139,6 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 	return session, owes, err
 }
 
-// Logout makes every token of the user worthless: at once in this process, within a second in the others.
-func (s *Service) Logout(ctx context.Context, a sweep.Actor) error {
-	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
-		return tx.Once(nil, func() error {
-			if err := tx.EndTokens(a.User); err != nil {
-				return err
-			}
-			return tx.Audit(store.AuditEntry{Actor: a, Action: "user.signed_out", Object: sweep.UserID.Show(a.User)})
-		})
-	})
-	s.seen.forget(a.Customer, a.User)
-	return err
-}
-
 // failed counts a failure and notes it. A caller who has hung up is counted too.
 func (s *Service) failed(ctx context.Context, gates []gate, c Client) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)

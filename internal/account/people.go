@@ -88,7 +88,7 @@ func (s *Service) SetRole(ctx context.Context, a sweep.Actor, person sweep.ID, r
 		view = personView(m, limit)
 		return tx.Audit(store.AuditEntry{Actor: a, Action: "person.role_changed", Object: view.ID, Data: map[string]any{"role": role, "was": was}})
 	})
-	s.seen.forget(a.Customer, person)
+	s.forget(a.Customer, person)
 	return view, err
 }
 
@@ -111,7 +111,7 @@ func (s *Service) Remove(ctx context.Context, a sweep.Actor, person sweep.ID) er
 		}
 		return s.part(tx, a, person, "person.removed")
 	})
-	s.seen.forget(a.Customer, person)
+	s.forget(a.Customer, person)
 	return err
 }
 
@@ -128,7 +128,7 @@ func (s *Service) Leave(ctx context.Context, a sweep.Actor, p ProvenAgain, c Cli
 		}
 		return s.part(tx, a, a.User, "person.left")
 	})
-	s.seen.forget(a.Customer, a.User)
+	s.forget(a.Customer, a.User)
 	return err
 }
 

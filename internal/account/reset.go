@@ -103,7 +103,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string, c C
 	if err != nil {
 		return Reset{}, err
 	}
-	s.seen.forget(customer, u.ID)
+	s.forget(customer, u.ID)
 	u.PasswordVersion++ // as SetPassword left it
 	device, err := s.newDevice(customer, u)
 	return Reset{Device: device}, err
@@ -173,6 +173,6 @@ func (s *Service) ChangePassword(ctx context.Context, a sweep.Actor, current, pa
 			return err
 		})
 	})
-	s.seen.forget(a.Customer, a.User)
+	s.forget(a.Customer, a.User)
 	return session, err
 }

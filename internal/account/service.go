@@ -35,9 +35,10 @@ type Service struct {
 	Order     func(sweep.ID) // tells the workers that a job (the zero id: any) has new orders; nil: they find out
 	Log       *slog.Logger
 
-	seen  cache
-	keys  keyCache
-	turns turns
+	seen     cache
+	keys     standings[store.KeyStanding]
+	sessions standings[store.SessionStanding]
+	turns    turns
 }
 
 // Consent asks Google for the right to work in a mailbox, and who somebody is.
@@ -66,6 +67,7 @@ type Client struct {
 	UserAgent string
 	RequestID string
 	Device    string // of an earlier Session, where the caller has one
+	Cookie    bool   // whether a session that begins is to be a browser's, in a cookie, in the place of an access token
 }
 
 // Me is a person with the customer they work for.
@@ -80,20 +82,30 @@ type Me struct {
 	Features    []sweep.Feature `json:"features"`
 }
 
-// Session is a fresh access token. ExpiresIn is in seconds.
+// Session is a fresh access token, or the cookie of a browser with what belongs to it. ExpiresIn is in seconds; a cookie's session can end
+// before by not being used.
 type Session struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
+	AccessToken string `json:"access_token,omitempty" doc:"Unless a cookie was asked for"`
+	TokenType   string `json:"token_type,omitempty"`
 	ExpiresIn   int    `json:"expires_in"`
+	CSRFToken   string `json:"csrf_token,omitempty" doc:"With a cookie: for the header X-CSRF-Token of everything but GET"`
 	Device      string `json:"device" doc:"Keep it on this device and send it with the next sign-in: failures of strangers do not stop it then. It opens nothing by itself; 180 days"`
 	Customer    Me     `json:"customer"`
+	Cookie      string `json:"cookie,omitempty" hidden:"true"` // the value to set; kept with the answer, and never in its body
 }
 
 // Format keeps the token out of logs.
 func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) }
 
 // Mask implements store.Masked.
-func (s *Session) Mask() { s.AccessToken, s.Device = masked, masked }
+func (s *Session) Mask() {
+	s.Device, s.Cookie = masked, ""
+	for _, secret := range []*string{&s.AccessToken, &s.CSRFToken} {
+		if *secret != "" {
+			*secret = masked
+		}
+	}
+}
 
 // Me tells who the actor is and what their plan allows now.
 func (s *Service) Me(ctx context.Context, a sweep.Actor) (me Me, err error) {
@@ -134,6 +146,14 @@ func (s *Service) addressHash(c Client) []byte {
 
 // network is the caller's neighbourhood: a customer of a provider owns at least a whole /64.
 func (s *Service) network(c Client, bits4, bits6 int) string {
+	hash := s.networkHash(c, bits4, bits6)
+	if hash == nil {
+		return "unknown"
+	}
+	return hex.EncodeToString(hash)
+}
+
+func (s *Service) networkHash(c Client, bits4, bits6 int) []byte {
 	ip := c.IP.Unmap().WithZone("")
 	bits := bits6
 	if ip.Is4() {
@@ -141,9 +161,9 @@ func (s *Service) network(c Client, bits4, bits6 int) string {
 	}
 	prefix, err := ip.Prefix(bits)
 	if err != nil {
-		return "unknown"
+		return nil
 	}
-	return hex.EncodeToString(s.Pseudonym.Of("net", prefix.String()))
+	return s.Pseudonym.Of("net", prefix.String())
 }
 
 func (s *Service) actor(customer, user sweep.ID, role sweep.Role, c Client) sweep.Actor {

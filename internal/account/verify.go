@@ -79,30 +79,6 @@ func (s *Service) signedUpWith(ctx context.Context, customer, token sweep.ID, pa
 	return stored, err
 }
 
-// begin makes a session for a user who has just proven who they are.
-func (s *Service) begin(tx *store.Tx, user sweep.ID, c Client, action string) (Session, error) {
-	customer, u, err := s.load(tx, user)
-	if err != nil {
-		return Session{}, err
-	}
-	if !customer.DeletedAt.IsZero() {
-		return Session{}, sweep.Errorf(sweep.AccountDeleted, "this account was deleted by its owner: it will be removed soon, and then you can sign up anew")
-	}
-	if !customer.SuspendedAt.IsZero() {
-		return Session{}, suspended()
-	}
-	token, err := s.Signer.sign(claimed{Customer: customer.ID, User: u.ID, Version: u.TokenVersion})
-	if err != nil {
-		return Session{}, err
-	}
-	device, err := s.newDevice(customer.ID, u)
-	if err != nil {
-		return Session{}, err
-	}
-	session := Session{AccessToken: token, TokenType: "Bearer", ExpiresIn: int(tokenLife.Seconds()), Device: device, Customer: s.me(customer, u, tx.Now)}
-	return session, tx.Audit(store.AuditEntry{Actor: s.actor(customer.ID, u.ID, u.Role, c), Action: action, Object: sweep.UserID.Show(u.ID)})
-}
-
 func suspended() error {
 	return sweep.Errorf(sweep.AccountSuspended, "this account is suspended: please write to support")
 }

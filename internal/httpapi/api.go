@@ -51,6 +51,7 @@ type server struct {
 	flights  flights
 	health   healthCache
 	docs     docsPage
+	pages    *http.CrossOriginProtection // tells what a page of ours sends
 }
 
 // Handler serves the API. Each call makes an independent one.
@@ -69,7 +70,7 @@ func (a API) Spec() []byte {
 // names, guards and logs the answer.
 func (a API) build() (*echo.Echo, huma.API) {
 	setHooks()
-	s := &server{API: a}
+	s := &server{API: a, pages: a.pages()}
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = extractor(a.TrustedProxies)

@@ -22,6 +22,7 @@ type verifyInput struct {
 	Body struct {
 		Token    string `json:"token" doc:"From the link in the mail"`
 		Password string `json:"password,omitempty" doc:"That of the sign-up, to keep it: whoever signed up may be a stranger, so without it that password is void and you set one by a reset"`
+		Cookie   bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
 	} `nameHint:"VerifyEmail"`
 }
 
@@ -37,10 +38,15 @@ type loginInput struct {
 		Password string `json:"password"`
 		TOTP     string `json:"totp,omitempty" maxLength:"40" doc:"The code of the second factor, where one is set up"`
 		Device   string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
+		Cookie   bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
 	} `nameHint:"Login"`
 }
 
-type sessionOutput struct{ Body account.Session }
+// sessionOutput sets the session's cookie where one was asked for.
+type sessionOutput struct {
+	SetCookie string `header:"Set-Cookie"`
+	Body      account.Session
+}
 
 type meOutput struct{ Body account.Me }
 
@@ -65,9 +71,9 @@ func (s *server) authRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/resend-verification", name: "resend-verification", tag: "auth", status: 202, open: true,
 		summary: "Ask for the verification mail again"}, s.resend)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/login", name: "login", tag: "auth", open: true, errors: []int{401, 403},
-		summary: "Sign in: an access token for 24 hours"}, s.login)
+		summary: "Sign in: an access token for 24 hours, or a session's cookie"}, s.login)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/logout", name: "logout", role: sweep.Viewer, tag: "auth", owing: true,
-		summary: "Sign out: every token of the person ends"}, s.logout)
+		summary: "Sign out: the cookie's session ends; with an access token every token and session of the person"}, s.logout)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/me", name: "me", role: sweep.Viewer, tag: "auth", owing: true, summary: "Who is signed in, with plan and features"}, s.me)
 }
 
@@ -80,17 +86,15 @@ func (s *server) resend(ctx context.Context, in *emailInput) (*mailedOutput, err
 }
 
 func (s *server) verifyEmail(ctx context.Context, in *verifyInput) (*sessionOutput, error) {
-	session, err := s.Account.VerifyEmail(ctx, in.Body.Token, in.Body.Password, caller(ctx))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, caller(ctx), in.Body.Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.VerifyEmail(ctx, in.Body.Token, in.Body.Password, c)
+	})
 }
 
 func (s *server) login(ctx context.Context, in *loginInput) (*sessionOutput, error) {
-	session, err := s.Account.Login(ctx, in.Body.Email, in.Body.Password, in.Body.TOTP, callerOn(ctx, in.Body.Device))
-	return &sessionOutput{Body: session}, err
-}
-
-func (s *server) logout(ctx context.Context, _ *struct{}) (*struct{}, error) {
-	return &struct{}{}, s.Account.Logout(ctx, actorOf(ctx))
+	return s.signIn(ctx, callerOn(ctx, in.Body.Device), in.Body.Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.Login(ctx, in.Body.Email, in.Body.Password, in.Body.TOTP, c)
+	})
 }
 
 func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
@@ -99,7 +103,7 @@ func (s *server) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	return &meOutput{Body: me}, err
 }
 
-// finish shows the features that can be used already.
+// finish sets the cookie and shows the features that can be used already.
 func (o *sessionOutput) finish(s *server) {
-	o.Body.Customer.Features = s.usable(o.Body.Customer.Features)
+	o.SetCookie = s.present(&o.Body)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mailsweep/internal/account"
+	"mailsweep/internal/secret"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
 )
@@ -18,7 +19,7 @@ const (
 	clientKey contextKey = iota
 	actorKey
 	askedKey
-	tokenKey
+	shownKey
 	writerKey
 )
 
@@ -26,8 +27,8 @@ func withClient(ctx context.Context, c account.Client) context.Context {
 	return context.WithValue(ctx, clientKey, c)
 }
 
-func withActor(ctx context.Context, a sweep.Actor, token string) context.Context {
-	return context.WithValue(context.WithValue(ctx, actorKey, a), tokenKey, token)
+func withActor(ctx context.Context, a sweep.Actor) context.Context {
+	return context.WithValue(ctx, actorKey, a)
 }
 
 func withAsked(ctx context.Context, a asked) context.Context {
@@ -47,16 +48,57 @@ func callerOn(ctx context.Context, device string) account.Client {
 	return c
 }
 
+// cookied is the caller to whom another session is given as this one was.
+func cookied(c account.Client, a sweep.Actor) account.Client {
+	c.Cookie = !a.Session.IsZero()
+	return c
+}
+
+// shown is what a request shows of who sends it.
+type shown struct {
+	token   string // an access token or an API key: the one credential, or ""
+	session string // the cookie of a session; the credential when token is ""
+	origin  error  // why a cookie must not be used with it, nor set by it
+}
+
+// credential is the one that the request shows: with two of them nobody can tell who is meant, so they are none.
+func credential(r *http.Request) shown {
+	keys, bearers, cookies := r.Header.Values(keyHeader), r.Header.Values("Authorization"), r.CookiesNamed(cookieName)
+	switch {
+	case len(keys)+len(bearers)+len(cookies) != 1:
+	case len(keys) == 1 && secret.IsAPIKey(keys[0]):
+		return shown{token: keys[0]}
+	case len(bearers) == 1:
+		return shown{token: bearer(bearers[0])}
+	case len(cookies) == 1:
+		return shown{session: cookies[0].Value}
+	}
+	return shown{}
+}
+
+// bearer is the token of an Authorization header, or "".
+func bearer(value string) string {
+	scheme, token, _ := strings.Cut(value, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+func withShown(ctx context.Context, s shown) context.Context {
+	return context.WithValue(ctx, shownKey, s)
+}
+
 // actorOf is who is calling. Operations that declare no security have the zero actor, which belongs to no customer.
 func actorOf(ctx context.Context) sweep.Actor {
 	a, _ := ctx.Value(actorKey).(sweep.Actor)
 	return a
 }
 
-// tokenOf is what the actor signed in with, for answers that outlast it.
-func tokenOf(ctx context.Context) string {
-	t, _ := ctx.Value(tokenKey).(string)
-	return t
+// shownOf is what the request showed, for answers that outlast it.
+func shownOf(ctx context.Context) shown {
+	s, _ := ctx.Value(shownKey).(shown)
+	return s
 }
 
 const maxAgent = 200

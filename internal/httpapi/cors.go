@@ -7,8 +7,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// crossOrigin lets pages of the configured origins, and no others, call the API. There are no cookies here, so credentials are never
-// allowed; "null" is everybody's origin and never passes.
+// crossOrigin lets pages of the configured origins, and no others, call the API, with tokens: a session's cookie is for our own pages, so
+// credentials are never allowed; "null" is everybody's origin and never passes.
 func (s *server) crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, h := c.Request(), c.Response().Header()

@@ -66,7 +66,7 @@ func (s *server) stream(ctx context.Context, id sweep.ID, version int64, done bo
 			return
 		}
 		if next == version {
-			if _, err := s.Account.Authenticate(ctx, tokenOf(ctx), caller(ctx)); err != nil {
+			if err := s.again(ctx); err != nil {
 				return
 			}
 			out.write(": still here\n\n")

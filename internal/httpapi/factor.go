@@ -34,17 +34,24 @@ type challengeInput struct {
 		Challenge string `json:"challenge" maxLength:"100" doc:"Of the answer totp_required"`
 		Code      string `json:"code" maxLength:"40" doc:"Six digits of the app, or a recovery code"`
 		Device    string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
+		Cookie    bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
 	} `nameHint:"Challenge"`
 }
 
 type offerOutput struct{ Body account.FactorOffer }
 
-type factorOutput struct{ Body account.FactorOn }
+type codesOutput struct{ Body account.FactorOn }
 
-// finish shows the features that can be used already.
+// factorOutput sets the cookie of the session that takes the place of a cookie's.
+type factorOutput struct {
+	SetCookie string `header:"Set-Cookie"`
+	Body      account.FactorOn
+}
+
+// finish sets the cookie and shows the features that can be used already.
 func (o *factorOutput) finish(s *server) {
 	if o.Body.Session != nil {
-		o.Body.Session.Customer.Features = s.usable(o.Body.Session.Customer.Features)
+		o.SetCookie = s.present(o.Body.Session)
 	}
 }
 
@@ -79,13 +86,14 @@ func (s *server) confirmFactor(ctx context.Context, in *codeInput) (*factorOutpu
 }
 
 func (s *server) answerChallenge(ctx context.Context, in *challengeInput) (*sessionOutput, error) {
-	session, err := s.Account.AnswerChallenge(ctx, in.Body.Challenge, in.Body.Code, callerOn(ctx, in.Body.Device))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, callerOn(ctx, in.Body.Device), in.Body.Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.AnswerChallenge(ctx, in.Body.Challenge, in.Body.Code, c)
+	})
 }
 
-func (s *server) renewCodes(ctx context.Context, in *provenInput) (*factorOutput, error) {
+func (s *server) renewCodes(ctx context.Context, in *provenInput) (*codesOutput, error) {
 	on, err := s.Account.RenewRecoveryCodes(ctx, actorOf(ctx), in.Body.Password, in.Body.Code, caller(ctx))
-	return &factorOutput{Body: on}, err
+	return &codesOutput{Body: on}, err
 }
 
 func (s *server) dropFactor(ctx context.Context, in *provenInput) (*sessionOutput, error) {

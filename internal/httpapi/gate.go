@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
@@ -42,22 +40,21 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 // enter finds the actor and takes one request from the customer's allowance, or from the address's when nobody is signed in.
 // A bad token counts against the address: guessing is not free.
 func (s *server) enter(c echo.Context, protected bool, op map[string]any) error {
-	ctx := c.Request().Context()
 	if err := s.keyInAddress(c); err != nil {
 		return err
 	}
+	ctx := s.look(c)
 	if !protected {
 		return s.spendAddress(c)
 	}
-	token := credential(c.Request().Header)
-	a, err := s.Account.Authenticate(ctx, token, caller(ctx))
+	a, err := s.authenticate(ctx, c.Request())
 	if err != nil {
 		if over := s.spendAddress(c); over != nil {
 			return over
 		}
 		return err
 	}
-	ctx = telemetry.WithAttrs(withActor(ctx, a, token), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
+	ctx = telemetry.WithAttrs(withActor(withClient(ctx, cookied(caller(ctx), a)), a), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
 	c.SetRequest(c.Request().WithContext(ctx))
 	plan, err := s.Account.Plan(ctx, a)
 	if err != nil {
@@ -118,31 +115,6 @@ func (s *server) keyInAddress(c echo.Context) error {
 		return err
 	}
 	return sweep.Errorf(sweep.BadRequest, "an API key belongs into a header, never into the address: rotate this one")
-}
-
-// credential is the one that the request shows, or "": with two of them nobody can tell who is meant.
-func credential(h http.Header) string {
-	keys, bearers := h.Values(keyHeader), h.Values("Authorization")
-	switch {
-	case len(keys) == 1 && len(bearers) == 0 && secret.IsAPIKey(keys[0]):
-		return keys[0]
-	case len(keys) == 0:
-		return bearer(h)
-	}
-	return ""
-}
-
-// bearer is the token of the one Authorization header, or "".
-func bearer(h http.Header) string {
-	values := h.Values("Authorization")
-	if len(values) != 1 {
-		return ""
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
 }
 
 func (s *server) spendAddress(c echo.Context) error {

@@ -21,6 +21,7 @@ type googleCompleteInput struct {
 		State  string `json:"state" maxLength:"500" doc:"That came back from Google"`
 		Code   string `json:"code" maxLength:"2000" doc:"That came back from Google"`
 		Device string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
+		Cookie bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
 	} `nameHint:"GoogleComplete"`
 }
 
@@ -31,6 +32,7 @@ type googleLinkInput struct {
 		Password string `json:"password" doc:"Of the account with this address"`
 		TOTP     string `json:"totp,omitempty" maxLength:"40" doc:"The code of the second factor, where one is set up"`
 		Device   string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
+		Cookie   bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
 	} `nameHint:"GoogleLink"`
 }
 
@@ -72,14 +74,16 @@ func (s *server) googleCallback(_ context.Context, in *callbackInput) (*callback
 }
 
 func (s *server) completeGoogle(ctx context.Context, in *googleCompleteInput) (*sessionOutput, error) {
-	session, err := s.Account.CompleteGoogle(ctx, in.Body.Ticket, in.Body.State, in.Body.Code, callerOn(ctx, in.Body.Device))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, callerOn(ctx, in.Body.Device), in.Body.Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.CompleteGoogle(ctx, in.Body.Ticket, in.Body.State, in.Body.Code, c)
+	})
 }
 
 func (s *server) linkGoogle(ctx context.Context, in *googleLinkInput) (*sessionOutput, error) {
 	b := in.Body
-	session, err := s.Account.LinkGoogle(ctx, b.Ticket, b.Email, b.Password, b.TOTP, callerOn(ctx, b.Device))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, callerOn(ctx, b.Device), b.Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.LinkGoogle(ctx, b.Ticket, b.Email, b.Password, b.TOTP, c)
+	})
 }
 
 func (s *server) waysIn(ctx context.Context, _ *struct{}) (*waysOutput, error) {

@@ -81,6 +81,12 @@ func TestARequestShowsOneCredentialAndNoneInItsAddress(t *testing.T) { // KEY-5
 	require.Equal(t, 200, r.call(t, "GET", usage, "", "", "X-API-Key", key).StatusCode)
 	require.Equal(t, 401, r.call(t, "GET", usage, token, "", "X-API-Key", key).StatusCode, "two credentials")
 	require.Equal(t, 401, r.call(t, "GET", usage, "", "", "X-API-Key", token).StatusCode, "a token is no key")
+	session := r.browser(t, "ada@example.com", "")
+	require.Equal(t, 200, r.status(t, session, usage))
+	require.Equal(t, 401, r.call(t, "GET", usage, token, "", session.headers()...).StatusCode, "a token and a session")
+	require.Equal(t, 401, r.call(t, "GET", usage, "", "", session.headers("X-API-Key", key)...).StatusCode, "a key and a session")
+	require.Equal(t, 401, r.call(t, "GET", usage, "", "", "Cookie", cookieName+"="+session.cookie+"; "+cookieName+"="+session.cookie).StatusCode, "two sessions, or one twice")
+	require.Equal(t, 200, r.call(t, "GET", usage, "", "", "Cookie", "theme=dark; "+cookieName+"="+session.cookie).StatusCode, "other cookies are not ours to look at")
 	flagged := func() any {
 		return r.call(t, "GET", "/api/v1/api-keys", token, "").object(t)["items"].([]any)[0].(map[string]any)["flagged_at"]
 	}

@@ -38,7 +38,12 @@ type roleInput struct {
 
 type proofInput struct{ Body account.ProvenAgain }
 
-type acceptInput struct{ Body account.Acceptance }
+type acceptInput struct {
+	Body struct {
+		account.Acceptance
+		Cookie bool `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
+	} `nameHint:"Acceptance"`
+}
 
 type joinInput struct {
 	Body struct {
@@ -139,13 +144,15 @@ func (s *server) revokeInvitation(ctx context.Context, in *InvitationPath) (*str
 }
 
 func (s *server) acceptInvitation(ctx context.Context, in *acceptInput) (*sessionOutput, error) {
-	session, err := s.Account.AcceptInvitation(ctx, in.Body, caller(ctx))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, caller(ctx), in.Body.Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.AcceptInvitation(ctx, in.Body.Acceptance, c)
+	})
 }
 
 func (s *server) join(ctx context.Context, in *joinInput) (*sessionOutput, error) {
-	session, err := s.Account.Join(ctx, actorOf(ctx), in.Body.Token, caller(ctx))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, caller(ctx), caller(ctx).Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.Join(ctx, actorOf(ctx), in.Body.Token, c)
+	})
 }
 
 func (s *server) customers(ctx context.Context, _ *struct{}) (*customersOutput, error) {
@@ -160,6 +167,7 @@ func (s *server) switchCustomer(ctx context.Context, in *switchInput) (*sessionO
 	if err != nil {
 		return nil, err
 	}
-	session, err := s.Account.Switch(ctx, actorOf(ctx), id, in.Body.Code, caller(ctx))
-	return &sessionOutput{Body: session}, err
+	return s.signIn(ctx, caller(ctx), caller(ctx).Cookie, func(c account.Client) (account.Session, error) {
+		return s.Account.Switch(ctx, actorOf(ctx), id, in.Body.Code, c)
+	})
 }

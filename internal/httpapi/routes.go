@@ -6,6 +6,7 @@ import "github.com/danielgtaylor/huma/v2"
 func (s *server) routes(api huma.API) {
 	s.authRoutes(api)
 	s.passwordRoutes(api)
+	s.sessionRoutes(api)
 	s.factorRoutes(api)
 	s.googleRoutes(api)
 	s.keyRoutes(api)

@@ -32,6 +32,8 @@ func (s *server) config() huma.Config {
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		keyScheme:    {Type: "apiKey", In: "header", Name: keyHeader, Description: "An API key of the account, also as Authorization: Bearer …; it needs the scope that the operation names"},
 		bearerScheme: {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "The access_token of a login; 24 hours"},
+		cookieScheme: {Type: "apiKey", In: "cookie", Name: cookieName, Description: "The session of a browser, of a login with cookie: true; over after 12 hours without use, or after 7 days"},
+		csrfScheme:   {Type: "apiKey", In: "header", Name: csrfHeader, Description: "With the cookie, for everything but GET: the csrf_token of the session; the request must come from a page of ours, as Sec-Fetch-Site or Origin says"},
 	}
 	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "people"}, {Name: "account"}, {Name: "service"}}
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[sweep.Criteria](), reflect.TypeFor[Criteria]())
@@ -84,7 +86,7 @@ func add[I, O any](s *server, api huma.API, o operation, handle func(context.Con
 		MaxBodyBytes: maxBody + 1, BodyReadTimeout: -1, // the body was read by then: without a deadline on the connection, long work is not canceled
 	}
 	if !o.open {
-		op.Security = []map[string][]string{{bearerScheme: {}}}
+		op.Security = []map[string][]string{{bearerScheme: {}}, byCookie(o.method)}
 	}
 	if o.scope != "" {
 		op.Security = append(op.Security, map[string][]string{keyScheme: {string(o.scope)}})

@@ -103,11 +103,13 @@ func TestExpiryEmptiesWhatIsOldAndKeepsTheRest(t *testing.T) {
 		y.exec("INSERT INTO oauth_states (customer_id, hash, user_id, verifier, expires_at) VALUES ($1, $2, $3, '', now() - $4::interval / 30)", c, []byte(age), user, age)
 		y.exec("INSERT INTO idempotency_keys (customer_id, route, key, request_hash, created_at) VALUES ($1, 'r', $2::text, '', now() - $2::text::interval / 30)", c, age)
 	}
+	y.exec(`INSERT INTO sessions (customer_id, id, user_id, hash, created_at, seen_at, expires_at, ended_at)
+		SELECT customer_id, $2, user_id, 'ended', now(), now(), now() + interval '1 day', now() - interval '31 days' FROM members WHERE customer_id = $1 LIMIT 1`, c, newID(t).String())
 	y.exec("INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES ($1, $2, 'old', 1, '', now() - interval '46 days'), ($1, $2, 'new', 1, '', now())", c, p.mailbox.String())
 	db := open(t, y.d, "mailsweep_scheduler")
 	require.NoError(t, db.Tenant(t.Context(), p.customer, func(tx *store.Tx) error {
 		rows, err := tx.Expire(time.Time{})
-		require.Equal(t, int64(8), rows)
+		require.Equal(t, int64(9), rows)
 		return err
 	}))
 	for _, left := range []string{"cleanup_plans WHERE ids <> '' AND head <> '' AND kept <> ''", "batches WHERE ids IS NOT NULL", "jobs WHERE result IS NOT NULL AND params IS NOT NULL",

@@ -177,23 +177,41 @@ type Membership struct {
 	Now          time.Time // when it was so
 }
 
+// membershipColumns are of a member m, user u and customer c, for a membershipRow.
+const membershipColumns = `u.token_version, m.role, ` + rankSQL + `, u.verified_at IS NOT NULL, c.require_2fa, c.ip_allowlist, now(),
+	EXISTS (SELECT FROM second_factors f WHERE f.customer_id = m.customer_id AND f.user_id = m.user_id AND f.on_at IS NOT NULL), ` + standingColumns
+
+type membershipRow struct {
+	Membership
+	standing standingRow
+}
+
+func (r *membershipRow) fields() []any {
+	m := &r.Membership
+	return append([]any{&m.TokenVersion, &m.Role, &m.Rank, &m.Verified, &m.Require2FA, &m.Allowlist, &m.Now, &m.SecondFactor}, r.standing.fields()...)
+}
+
+func (r *membershipRow) membership(customer sweep.ID, offset time.Duration) Membership {
+	m := r.Membership
+	m.Customer, m.Now = r.standing.customer(customer), m.Now.UTC().Add(offset)
+	return m
+}
+
 // Membership reads a member's in one round trip. NotFound when the user is no member any more.
 func (db *DB) Membership(ctx context.Context, customer, user sweep.ID) (m Membership, err error) {
 	found := false
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
-		q.Queue(`SELECT u.token_version, m.role, `+rankSQL+`, u.verified_at IS NOT NULL, c.require_2fa, c.ip_allowlist, now(),
-			EXISTS (SELECT FROM second_factors f WHERE f.customer_id = m.customer_id AND f.user_id = m.user_id AND f.on_at IS NOT NULL), `+standingColumns+`
-			FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id WHERE m.customer_id = $1 AND m.user_id = $2`, dbID(customer), dbID(user)).
+		q.Queue("SELECT "+membershipColumns+` FROM members m JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id
+			WHERE m.customer_id = $1 AND m.user_id = $2`, dbID(customer), dbID(user)).
 			QueryRow(func(row pgx.Row) error {
-				var r standingRow
-				err := row.Scan(append([]any{&m.TokenVersion, &m.Role, &m.Rank, &m.Verified, &m.Require2FA, &m.Allowlist, &m.Now, &m.SecondFactor}, r.fields()...)...)
-				m.Customer, found = r.customer(customer), err == nil
+				var r membershipRow
+				err := row.Scan(r.fields()...)
+				m, found = r.membership(customer, db.offset), err == nil
 				return ignoreNoRows(err)
 			})
 	})
 	if err == nil && !found {
 		err = sweep.Errorf(sweep.NotFound, "there is no such member")
 	}
-	m.Now = m.Now.UTC().Add(db.offset)
 	return m, doing(err, "read membership")
 }

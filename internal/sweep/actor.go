@@ -29,6 +29,7 @@ type Actor struct {
 	Customer    ID
 	User        ID
 	Role        Role
+	Session     ID      // of who came by a cookie; zero: by a token or a key
 	Scopes      []Scope // of a key
 	Name        string  // ops only
 	RequestID   string

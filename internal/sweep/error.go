@@ -18,6 +18,7 @@ const (
 	FactorRequired        Code = "second_factor_required" // the customer demands a second factor, and this person has none yet
 	EmailUnverified       Code = "email_unverified"       // right password, address not yet proven
 	Forbidden             Code = "forbidden"              // known actor, not allowed
+	CrossSite             Code = "cross_site"             // a cookie alone, without what only a page of ours can add
 	IPNotAllowed          Code = "ip_not_allowed"         // the account's owner has listed from where it may be used
 	AccountSuspended      Code = "account_suspended"      // ops stopped this customer
 	AccountDeleted        Code = "account_deleted"        // by its owner, shown to who has the right password

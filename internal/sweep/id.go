@@ -22,6 +22,7 @@ const (
 	JobID      Kind = "job_"
 	PlanID     Kind = "pln_"
 	KeyID      Kind = "key_"
+	SessionID  Kind = "ses_"
 	EventID    Kind = "evt_"
 
 	InvitationID Kind = "inv_"
