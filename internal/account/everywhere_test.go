@@ -54,6 +54,11 @@ func TestWhatEndsSessionsIsHeardElsewhereWithinASecond(t *testing.T) {
 			_, err := p.DropFactor(t.Context(), p.actor, good, p.code(t, 0), p.client)
 			require.NoError(t, err)
 		},
+		"deletion": func(t *testing.T, p *person) {
+			p.again(t)
+			_, err := p.Delete(t.Context(), p.actor, good, p.code(t, 0), p.email, p.client)
+			require.NoError(t, err)
+		},
 		"sign-out": func(t *testing.T, p *person) { require.NoError(t, p.Logout(t.Context(), p.actor)) },
 	} {
 		t.Run(why, func(t *testing.T) {

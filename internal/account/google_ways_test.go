@@ -113,6 +113,10 @@ func TestGoogleLetsInNobodyWhomOtherWaysRefuse(t *testing.T) {
 		require.Equal(t, sweep.AccountSuspended, code(err))
 		require.Empty(t, session.AccessToken)
 	}
+	r.exec(t, "UPDATE customers SET suspended_at = NULL, deleted_at = now(), purge_at = now() + interval '1 day'")
+	session, err = r.withGoogle(t, one)
+	require.Equal(t, sweep.AccountDeleted, code(err))
+	require.Empty(t, session.AccessToken)
 }
 
 func TestASuspendedPersonLinksNothing(t *testing.T) {

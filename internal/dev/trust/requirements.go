@@ -47,7 +47,7 @@ var requirements = []Requirement{
 	{ID: "JWT-2", Text: "short, default and equal secrets stop the start"},
 	{ID: "JWT-3", Text: "two signing keys live during a rotation; a removed one kills its tokens; nobody valid is refused"},
 	{ID: "JWT-4", Text: "a token lives 24 hours and says ids and version only"},
-	{ID: "JWT-5", Text: "sign-out everywhere, reset, disabling, deletion and 2FA revoke within a second in every process", Lacks: "deletion"},
+	{ID: "JWT-5", Text: "sign-out everywhere, reset, disabling, deletion and 2FA revoke within a second in every process"},
 	{ID: "JWT-6", Text: "plan, role and quota are never read from a token"},
 	{ID: "SES-1", Text: "a session's cookie: __Host-, Secure, HttpOnly, SameSite=Lax, 256 bits, stored as a hash"},
 	{ID: "SES-2", Text: "a new session id at login, second factor and change of password; the old one is dead"},
