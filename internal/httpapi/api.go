@@ -47,6 +47,7 @@ type API struct {
 type server struct {
 	API
 	patterns map[string]bool
+	served   []*echo.Route
 	streams  streams
 	flights  flights
 	health   healthCache
@@ -75,14 +76,15 @@ func (a API) build() (*echo.Echo, huma.API) {
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = extractor(a.TrustedProxies)
 	e.HTTPErrorHandler = s.fail
-	e.Use(s.identify, s.guard, s.tell, s.recoverPanics, s.crossOrigin, s.limitBody, s.keepWriter)
+	e.Use(s.identify, s.guard, s.tell, s.recoverPanics, s.crossOrigin, s.limitBody, s.wholeSegments, s.keepWriter)
 	api := humaecho.New(e, s.config())
 	api.UseMiddleware(s.admit, s.checkBody)
 	s.routes(api)
 	describe(api)
 	s.plainRoutes(e, api)
 	s.patterns = map[string]bool{}
-	for _, r := range e.Routes() {
+	s.served = e.Routes()
+	for _, r := range s.served {
 		s.patterns[r.Path] = true
 	}
 	return e, api

@@ -122,10 +122,15 @@ func (s *server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// limitBody bounds what a request may send, whether it says so beforehand or not.
+// limitBody bounds what a request may send. A body in chunks is refused: our documents are small and have a length, and a request with a
+// length as well as chunks is where two servers in a row disagree about where the next request begins. net/http hides which of the two it was.
 func (s *server) limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
+		if len(r.TransferEncoding) > 0 {
+			c.Response().Header().Set("Connection", "close")
+			return sweep.Errorf(sweep.BadRequest, "send the body with Content-Length, not in chunks")
+		}
 		if r.ContentLength > maxBody {
 			return sweep.Errorf(sweep.TooLarge, "a request body has at most 64 KiB")
 		}
