@@ -101,7 +101,31 @@ END $$;
 REVOKE EXECUTE ON FUNCTION purge_some(timestamptz, int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION purge_some(timestamptz, int) TO mailsweep_scheduler;
 
+-- What Google tells of an account concerns each customer that has its mailbox, unless that was consented to anew since.
+ALTER TABLE mailboxes ADD COLUMN consented_at timestamptz;
+COMMENT ON COLUMN mailboxes.consented_at IS 'when the consent in force was given; null: before this was written down';
+CREATE POLICY lookup ON mailboxes FOR SELECT TO mailsweep_lookup USING (true);
+GRANT SELECT (customer_id, id, account, state) ON mailboxes TO mailsweep_lookup;
+GRANT SELECT (id) ON security_events TO mailsweep_app;
+SET LOCAL ROLE mailsweep_lookup;
+-- +goose StatementBegin
+CREATE FUNCTION lookup.mailboxes_of(p_account bytea) RETURNS TABLE (customer_id uuid, mailbox_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT customer_id, id FROM mailboxes WHERE account = p_account AND state <> 'disconnected' ORDER BY customer_id
+$$;
+-- +goose StatementEnd
+REVOKE EXECUTE ON FUNCTION lookup.mailboxes_of(bytea) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lookup.mailboxes_of(bytea) TO mailsweep_app;
+RESET ROLE;
+
 -- +goose Down
+SET LOCAL ROLE mailsweep_lookup;
+DROP FUNCTION lookup.mailboxes_of(bytea);
+RESET ROLE;
+REVOKE SELECT (id) ON security_events FROM mailsweep_app;
+REVOKE SELECT (customer_id, id, account, state) ON mailboxes FROM mailsweep_lookup;
+DROP POLICY lookup ON mailboxes;
+ALTER TABLE mailboxes DROP COLUMN consented_at;
 DROP FUNCTION purge_some(timestamptz, int);
 SET LOCAL ROLE mailsweep_lookup;
 -- +goose StatementBegin

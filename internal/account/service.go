@@ -3,6 +3,7 @@ package account
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type Service struct {
 	Requests  *ratelimit.Requests
 	PublicURL string         // of the pages, no trailing slash: the OAuth callback redirects below it
 	Grace     time.Duration  // between the deletion of a customer and its purge; 0: a week
+	ClientID  string         // ours at Google: for whom its security events are meant
 	Order     func(sweep.ID) // tells the workers that a job (the zero id: any) has new orders; nil: they find out
 	Log       *slog.Logger
 
@@ -47,6 +49,7 @@ type Consent interface {
 	Exchange(ctx context.Context, code, verifier string) (gmail.Grant, error)
 	SignInURL(state, verifier, nonce string) string
 	SignIn(ctx context.Context, code, verifier string, nonceHash []byte) (gmail.Identity, error)
+	SigningKey(ctx context.Context, kid string) (*rsa.PublicKey, error)
 }
 
 // Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.

@@ -76,7 +76,7 @@ func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*ht
 	requests := &ratelimit.Requests{Redis: p.redis, Prefix: "http", Log: p.log}
 	url := p.cfg.HTTP.PublicURL
 	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
-		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log, Grace: time.Duration(p.cfg.DB.DeletionGraceDays) * 24 * time.Hour, Order: dispatcher.Order,
+		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log, Grace: time.Duration(p.cfg.DB.DeletionGraceDays) * 24 * time.Hour, Order: dispatcher.Order, ClientID: p.cfg.Google.ClientID,
 		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, SignupsPerHour: p.cfg.Limits.SignupsPerHour, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
 	cleanups := p.cleanups(dispatcher.Hint, dispatcher.Order)
 	cleanups.Changes = listener

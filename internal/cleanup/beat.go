@@ -172,6 +172,9 @@ func (b *beat) loop(ctx context.Context, w *work, quit <-chan struct{}, cancel c
 		case time.Since(renewed) > giveUpAfter:
 			err = store.ErrFenced // or so it will be before anybody says so
 		}
+		if orders.Gone && w.mbox != nil {
+			w.mbox.Lose() // as if Google had said so: the work ends by its next call
+		}
 		b.obey(orders, err, cancel)
 		if err == store.ErrFenced {
 			return

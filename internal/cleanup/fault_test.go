@@ -2,6 +2,7 @@ package cleanup_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,6 +127,51 @@ func TestAConsentRevokedInTheMiddleEndsTheRunAndReconnectingFinishesIt(t *testin
 			require.Zero(t, c.usage(t).Used)
 		})
 	}
+}
+
+// Google tells us, before Gmail refuses anything: what is on its way is answered, and no other call is made.
+func TestAConsentThatGoogleSaysIsGoneEndsTheRunLikeARefusedOne(t *testing.T) {
+	t.Parallel()
+	c, p, plan := prepared(t, sweep.Trash)
+	v := c.submit(t, p.CleanupPlanID)
+	require.Greater(t, len(plan), 4*sweep.BatchSize, "one more batch than is in flight")
+	var once sync.Mutex // there is one connection to ask by
+	told := false
+	for n := 1; n <= 4; n++ {
+		c.wire.at(stop{path: "/messages/batchModify", n: n, before: func() {
+			once.Lock()
+			defer once.Unlock()
+			if told {
+				return
+			}
+			told = true
+			c.exec(t, "UPDATE mailboxes SET state = 'needs_reconnect' WHERE id = $1", c.mailbox.String())
+			c.renewedTwice(t, v.ID)
+		}})
+	}
+	v = c.finished(t, v)
+	require.Equal(t, sweep.Failed, v.State)
+	require.Equal(t, sweep.MailboxNeedsReconnect, v.Error.Code)
+	res := resultOf(t, v)
+	require.NotEmpty(t, res.RemainderPlanID)
+	require.LessOrEqual(t, c.touchedAtMost(t, plan), 4*sweep.BatchSize)
+	require.Zero(t, c.posts.count(mail.NeedsReconnect), "whoever heard of it told the owner")
+	c.reconnect(t)
+	c.executed(t, res.RemainderPlanID)
+	require.Equal(t, len(plan), c.touchedAtMost(t, plan))
+}
+
+// renewedTwice waits until the lease of a running job was renewed twice: by then the work was told what the first renewal learned.
+func (c *customer) renewedTwice(t *testing.T, job string) {
+	was, changes := 0, -1
+	testkit.Eventually(t, time.Minute, func() bool {
+		c.runner.Nudge(sweep.ID{})
+		until := c.count(t, "SELECT coalesce(extract(epoch FROM lease_until) * 1000, 0)::bigint FROM jobs WHERE id = $1", jobID(t, job).String())
+		if until != was {
+			was, changes = until, changes+1
+		}
+		return changes >= 2
+	}, "two renewals of the lease")
 }
 
 func TestTroubleAtGmailDelaysARunAndChangesNothingTwice(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -50,6 +51,7 @@ type Mailbox struct {
 	http    *http.Client // the service's, which has the transport
 	broken  error        // the client could not be built: a mistake in the configuration
 
+	lost  atomic.Bool // the consent is gone
 	mu    sync.Mutex
 	units map[Method]int64
 }
@@ -64,6 +66,9 @@ func (c *Client) Open(refreshToken, account string) *Mailbox {
 	m.service, m.broken = c.service(m)
 	return m
 }
+
+// Lose says that the account's consent is known to be gone: every call from now on fails with MailboxNeedsReconnect, without being made.
+func (m *Mailbox) Lose() { m.lost.Store(true) }
 
 func (c *Client) service(m *Mailbox) (*api.Service, error) {
 	address := c.BaseURL

@@ -65,6 +65,12 @@ func (k *keySet) key(ctx context.Context, id string) (*rsa.PublicKey, error) {
 	return nil, fmt.Errorf("%w: Google has no such key", ErrIdentity)
 }
 
+// SigningKey is the key of this id by which Google signs. ErrIdentity when Google has no such key; Unavailable when Google does not answer.
+func (o *OAuth) SigningKey(ctx context.Context, id string) (*rsa.PublicKey, error) {
+	o.prepare()
+	return o.keys.key(ctx, id)
+}
+
 func (k *keySet) fetch(ctx context.Context, now time.Time) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url, nil)
 	if err != nil {

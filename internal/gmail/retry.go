@@ -25,6 +25,9 @@ func call[T any](ctx context.Context, m *Mailbox, method Method, do func(context
 	ctx, patience := m.client.patient(ctx)
 	attempts := attempts{mailbox: m, method: method, pauses: m.client.pauses(), patience: patience}
 	for {
+		if m.lost.Load() {
+			return none, needsReconnect()
+		}
 		began := time.Now()
 		v, err := do(ctx)
 		if err == nil {

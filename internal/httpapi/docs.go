@@ -62,7 +62,7 @@ type buffer struct {
 func (b *buffer) Header() http.Header { return b.header }
 func (b *buffer) WriteHeader(int)     {}
 
-// plainRoutes are those that are no operations of the API: its documents.
+// plainRoutes are those that are no operations of the API: its documents, and what others post to it by protocols of their own.
 func (s *server) plainRoutes(e *echo.Echo, api huma.API) {
 	s.docs = newDocs()
 	document := spec(api)
@@ -75,6 +75,7 @@ func (s *server) plainRoutes(e *echo.Echo, api huma.API) {
 		e.GET(docsPath+"/"+name, s.docs.asset)
 	}
 	e.GET("/problems/:code", explain)
+	e.POST(googleEventsPath, s.googleEvents)
 }
 
 func (d *docsPage) page(c echo.Context) error {

@@ -26,14 +26,14 @@ var catalogue = []struct{ rule, query string }{
 		WHEN 'fence' THEN NOT polpermissive AND polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'tenant' THEN polcmd = '*' AND roles = processes() AND guard = own_row(polrelid) AND coalesce(checked, guard) = guard
 		WHEN 'system' THEN roles = '{mailsweep_system}' AND polrelid::regclass::text IN ('jobs','open_jobs','outbox','mailboxes','customers','google_accounts')
-		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states','login_challenges','api_keys','invitations','customers')
+		WHEN 'lookup' THEN roles = '{mailsweep_lookup}' AND polcmd = 'r' AND polrelid::regclass::text IN ('users','members','email_tokens','sessions','oauth_states','login_challenges','api_keys','invitations','customers','mailboxes')
 		WHEN 'scheduler' THEN roles = '{mailsweep_owner,mailsweep_scheduler}' AND polrelid = 'duties'::regclass
 		WHEN 'ops' THEN roles = '{mailsweep_ops}' AND polcmd = 'r' AND polrelid = 'duties'::regclass ELSE false END`},
 	{"TEN-2 a view asks with its reader's rights, and none is materialized", `SELECT relname FROM pg_class WHERE relkind IN ('v','m') AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('public','sys','lookup'))
 		AND NOT (relkind = 'v' AND coalesce(reloptions, '{}') && '{security_invoker=true,security_invoker=on}')`},
 	{"TEN-2 a SECURITY DEFINER function is a known one of a known owner, and fixes its search_path", `SELECT name || ' of ' || owner FROM function WHERE prosecdef AND NOT (
 		coalesce(proconfig, '{}') @> '{"search_path=public, pg_temp"}' AND (owner, name) IN (('mailsweep_owner','ensure_partitions'), ('mailsweep_owner','detach_partition'), ('mailsweep_owner','audit'), ('mailsweep_owner','anchor_audit'),
-		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'), ('mailsweep_lookup','lookup.api_key'), ('mailsweep_lookup','lookup.invitation'), ('mailsweep_lookup','lookup.memberships'), ('mailsweep_lookup','lookup.google_identity'), ('mailsweep_owner','part_with'), ('mailsweep_owner','purge_some'),
+		('mailsweep_lookup','lookup.user_by_email'), ('mailsweep_lookup','lookup.email_token'), ('mailsweep_lookup','lookup.session'), ('mailsweep_lookup','lookup.oauth_state'), ('mailsweep_lookup','lookup.login_challenge'), ('mailsweep_lookup','lookup.api_key'), ('mailsweep_lookup','lookup.invitation'), ('mailsweep_lookup','lookup.memberships'), ('mailsweep_lookup','lookup.google_identity'), ('mailsweep_lookup','lookup.mailboxes_of'), ('mailsweep_owner','part_with'), ('mailsweep_owner','purge_some'),
 		('mailsweep_system','sys.dispatch'), ('mailsweep_system','sys.dispatch_line'), ('mailsweep_system','sys.unclaimed'), ('mailsweep_system','sys.requeue'), ('mailsweep_system','sys.dead_leases'),
 		('mailsweep_system','sys.free_lanes'), ('mailsweep_system','sys.release_lane'), ('mailsweep_system','sys.know_account'), ('mailsweep_system','sys.outbox_due'),
 		('mailsweep_system','sys.customers_after'), ('mailsweep_system','sys.trials_ending'), ('mailsweep_system','sys.mailboxes_to_revoke'), ('mailsweep_system','sys.job_counts'),

@@ -99,6 +99,7 @@ type Orders struct {
 	Cancel bool // the customer asked
 	Pause  bool // the customer asked
 	Halt   bool // ops asked
+	Gone   bool // the mailbox's consent
 	Yield  bool // a writing job of this customer wants the same mailbox: what only reads gives way
 }
 
@@ -107,8 +108,9 @@ var renewStatement = prepared(`WITH was AS (
 ), j AS (
 	UPDATE jobs SET lease_until = clock_timestamp() + make_interval(secs => @lease), phase = @phase, done = @done, total = @total, per_second = @rate, units = @units,
 	  version = version + CASE WHEN (phase, done, total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN 1 ELSE 0 END
-	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running' RETURNING cancel_requested, pause_requested, version, kind, customer_id, id, account, rank
+	WHERE customer_id = @customer AND id = @job AND fence = @fence AND state = 'running' RETURNING cancel_requested, pause_requested, version, kind, customer_id, id, account, rank, mailbox_id
 ) SELECT cancel_requested, pause_requested, halted(j.customer_id, j.kind, @build) IS NOT NULL,
+	EXISTS (SELECT FROM mailboxes m WHERE m.customer_id = j.customer_id AND m.id = j.mailbox_id AND m.state = 'needs_reconnect'),
 	j.rank > 1 AND others_write(j.customer_id, j.id, j.account, '{queued,dispatched,running}'),
 	CASE WHEN (was.phase, was.done, was.total) IS DISTINCT FROM (@phase::text, @done::int, @total::int) THEN version ELSE 0 END FROM j, was`)
 
@@ -118,7 +120,7 @@ func (db *DB) Renew(ctx context.Context, c *Claim, b Beat) (o Orders, err error)
 		"phase": b.Phase, "done": b.Done, "total": b.Total, "rate": b.PerSecond, "units": b.Units}
 	var version int64
 	err = db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
-		renewStatement.queue(q, args).QueryRow(func(row pgx.Row) error { return row.Scan(&o.Cancel, &o.Pause, &o.Halt, &o.Yield, &version) })
+		renewStatement.queue(q, args).QueryRow(func(row pgx.Row) error { return row.Scan(&o.Cancel, &o.Pause, &o.Halt, &o.Gone, &o.Yield, &version) })
 	})
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):

@@ -25,6 +25,7 @@ type Mailbox struct {
 	AnalysisAsOf       *time.Time
 	ConnectedAt        time.Time
 	DisconnectedAt     *time.Time
+	ConsentedAt        *time.Time // to what is in force; nil: before this was written down
 }
 
 type mailboxRow struct {
@@ -36,16 +37,17 @@ type mailboxRow struct {
 	AnalysisAsOf       *time.Time
 	ConnectedAt        time.Time
 	DisconnectedAt     *time.Time
+	ConsentedAt        *time.Time
 }
 
 func (r mailboxRow) mailbox() Mailbox {
 	return Mailbox{ID: sweep.ID(r.ID), Account: r.Account, Email: r.Email, State: r.State, Generation: r.Generation,
 		Scopes: strings.Fields(r.Scopes), LabelsMade: strings.Fields(r.LabelsMade), AnalysisAsOf: utc(r.AnalysisAsOf),
-		ConnectedAt: r.ConnectedAt.UTC(), DisconnectedAt: utc(r.DisconnectedAt)}
+		ConnectedAt: r.ConnectedAt.UTC(), DisconnectedAt: utc(r.DisconnectedAt), ConsentedAt: utc(r.ConsentedAt)}
 }
 
 const mailboxSQL = `SELECT id, account, email, state, generation, array_to_string(scopes, ' ') AS scopes, array_to_string(labels_made, ' ') AS labels_made,
-	analysis_as_of, connected_at, disconnected_at FROM mailboxes WHERE customer_id = ?`
+	analysis_as_of, connected_at, disconnected_at, consented_at FROM mailboxes WHERE customer_id = ?`
 
 // Mailboxes lists the connected ones, oldest first. Those at an index beyond the plan's mailboxes refuse jobs.
 func (tx *Tx) Mailboxes() ([]Mailbox, error) {
@@ -96,8 +98,8 @@ func (tx *Tx) KnowAccount(account []byte, trial bool) (usedElsewhere bool, err e
 
 // InsertMailbox adds an active mailbox of a known Google account.
 func (tx *Tx) InsertMailbox(m Mailbox) error {
-	err := tx.Exec(`INSERT INTO mailboxes (customer_id, id, account, email, state, scopes, connected_at) VALUES (?, ?, ?, ?, 'active', string_to_array(?, ' '), ?)`,
-		dbID(tx.Customer), dbID(m.ID), m.Account, m.Email, strings.Join(m.Scopes, " "), tx.Now).Error
+	err := tx.Exec(`INSERT INTO mailboxes (customer_id, id, account, email, state, scopes, connected_at, consented_at) VALUES (?, ?, ?, ?, 'active', string_to_array(?, ' '), ?, ?)`,
+		dbID(tx.Customer), dbID(m.ID), m.Account, m.Email, strings.Join(m.Scopes, " "), tx.Now, tx.Now).Error
 	if err != nil {
 		return fmt.Errorf("insert mailbox: %w", err)
 	}
@@ -106,9 +108,9 @@ func (tx *Tx) InsertMailbox(m Mailbox) error {
 
 // ReconnectMailbox makes a mailbox active again. One that was disconnected becomes the customer's newest.
 func (tx *Tx) ReconnectMailbox(id sweep.ID, email string, scopes []string) error {
-	err := tx.Exec(`UPDATE mailboxes SET email = ?, scopes = string_to_array(?, ' '), disconnected_at = NULL, revoked_at = NULL, state = 'active',
+	err := tx.Exec(`UPDATE mailboxes SET email = ?, scopes = string_to_array(?, ' '), disconnected_at = NULL, revoked_at = NULL, state = 'active', consented_at = ?,
 		connected_at = CASE WHEN state = 'disconnected' THEN ? ELSE connected_at END WHERE customer_id = ? AND id = ?`,
-		email, strings.Join(scopes, " "), tx.Now, dbID(tx.Customer), dbID(id)).Error
+		email, strings.Join(scopes, " "), tx.Now, tx.Now, dbID(tx.Customer), dbID(id)).Error
 	if err != nil {
 		return fmt.Errorf("reconnect mailbox: %w", err)
 	}

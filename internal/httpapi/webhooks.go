@@ -1,0 +1,45 @@
+package httpapi
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"mailsweep/internal/account"
+)
+
+// googleEventsPath is where Google posts what happened to accounts. It is Google's protocol (RFC 8935), not one of our operations.
+const googleEventsPath = "/webhooks/google/security"
+
+// googleEvents takes one signed security event token. What is not believed counts against the caller's address like any guessing.
+func (s *server) googleEvents(c echo.Context) error {
+	r := c.Request()
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err == nil && media != "application/secevent+jwt" {
+		err = errors.New("of another type")
+	}
+	if err != nil {
+		err = &account.EventRefused{Code: "invalid_request", Description: "send Content-Type: application/secevent+jwt"}
+	} else {
+		var body []byte
+		if body, err = readBody(r); err != nil {
+			return err
+		}
+		err = s.Account.HearGoogle(r.Context(), strings.TrimSpace(string(body)), caller(r.Context()))
+	}
+	var refused *account.EventRefused
+	switch {
+	case errors.As(err, &refused):
+		if err := s.spendAddress(c); err != nil {
+			return err
+		}
+		c.Response().Header().Set("Content-Language", "en")
+		return c.JSON(http.StatusBadRequest, map[string]string{"err": refused.Code, "description": refused.Description})
+	case err != nil:
+		return err // Google tries again
+	}
+	return c.NoContent(http.StatusAccepted)
+}
