@@ -300,3 +300,17 @@ func TestAnInvitationTakenInABrowserBeginsOneSession(t *testing.T) {
 	require.Equal(t, 200, p.status(t, b, me))
 	require.Equal(t, 1, p.count(t, "sessions"))
 }
+
+// SES-2: a deleted account has no sessions, and begins none.
+func TestTheSessionsOfADeletedAccountAreOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, "ada@example.com")
+	one, two := r.browser(t, "ada@example.com", ""), r.browser(t, "ada@example.com", "")
+	a := r.call(t, "POST", "/api/v1/account/delete", "", `{"password":"`+good+`","confirm":"ada@example.com"}`, one.headers()...)
+	require.Equal(t, 200, a.StatusCode, string(a.body))
+	require.Equal(t, []int{401, 401}, []int{r.status(t, one, me), r.status(t, two, me)})
+	again := r.call(t, "POST", "/api/v1/auth/login", "", `{"email":"ada@example.com","password":"`+good+`","cookie":true}`, browser{}.headers()...)
+	require.Equal(t, 403, again.StatusCode, string(again.body))
+	require.Empty(t, again.Header.Values("Set-Cookie"))
+}
