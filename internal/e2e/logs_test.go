@@ -63,6 +63,7 @@ var telling = map[string]*regexp.Regexp{
 	"an access token":        regexp.MustCompile(`eyJ[\w-]{10,}\.`),
 }
 
+// LOG-1
 func TestLogsHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	r := start(t, speedy(), map[string]string{"LOG_LEVEL": "debug"})
@@ -79,6 +80,7 @@ func TestLogsHoldNoSecret(t *testing.T) {
 	j := u.finish(u.execute(p))
 	u.run("/api/v1/jobs/"+j.ID+"/undo", object{})
 	u.loseConsent()
+	r.keepsNone(t, secrets)
 	r.halt(t, "api", "worker", "scheduler")
 
 	for _, program := range []string{"api", "worker", "scheduler"} {
@@ -92,6 +94,24 @@ func TestLogsHoldNoSecret(t *testing.T) {
 		}
 	}
 	require.Contains(t, r.logs(t, "worker"), "job failed", "what went wrong was told")
+}
+
+// keepsNone says that no secret stands in clear in the database, in Redis (so in no task either) or among the figures.
+func (r *rig) keepsNone(t *testing.T, secrets []string) {
+	t.Helper()
+	database, redis, figures := r.dump(t), r.redisHeld(t), map[string]string{}
+	require.NotEmpty(t, redis)
+	for _, base := range []string{r.Ops, r.WorkerOps, r.SchedulerOps} {
+		require.NotEmpty(t, scrape(t, base))
+		for name := range scrape(t, base) {
+			figures[base] += name + "\n"
+		}
+	}
+	for i, secret := range secrets {
+		for where, held := range map[string]map[string]string{"the database": database, "Redis": redis, "the figures": figures} {
+			require.Empty(t, places(held, secret), "the secret number %d in %s", i, where)
+		}
+	}
 }
 
 // misbehave makes every kind of mistake that might be repeated in a log.
