@@ -89,7 +89,7 @@ func (s *Service) signOut(ctx context.Context, e googleEvent, key string, c Clie
 	if sweep.CodeOf(err) == sweep.NotFound {
 		return nil // forgotten meanwhile
 	}
-	s.seen.forget(customer, user)
+	s.forget(customer, user)
 	return err
 }
 

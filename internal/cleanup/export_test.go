@@ -93,3 +93,6 @@ func SaveForeign(ctx context.Context, s *Service, r *Runner, customer, mailbox s
 		return err
 	})
 }
+
+// InFlight is how many batches a run has on their way at most.
+const InFlight = inFlight

@@ -15,8 +15,7 @@ import (
 	"mailsweep/internal/testkit"
 )
 
-// inFlight is how many batches a run has on their way at most.
-const inFlight = 3
+const inFlight = cleanup.InFlight
 
 // ready is a customer with a submitted run of several batches.
 func ready(t *testing.T, seed uint64) (c *customer, run sweep.JobView, plan []string) {
