@@ -31,13 +31,11 @@ const riscEvents = "https://schemas.openid.net/secevent/"
 // signing is a Google whose key the test has.
 type signing struct {
 	account.Consent
-	key   *rsa.PrivateKey
-	away  error
-	asked int
+	key  *rsa.PrivateKey
+	away error
 }
 
 func (s *signing) SigningKey(_ context.Context, kid string) (*rsa.PublicKey, error) {
-	s.asked++
 	if s.away != nil {
 		return nil, s.away
 	}
