@@ -28,7 +28,8 @@ func (s *Service) Delete(ctx context.Context, a sweep.Actor, password, code, con
 	if a.Kind != sweep.ByToken || a.Role != sweep.Owner {
 		return d, sweep.Errorf(sweep.Forbidden, "only an owner can do this")
 	}
-	if err := s.carryFactors(ctx, a.Customer); err != nil {
+	factors, err := s.takeFactors(ctx, a.Customer)
+	if err != nil {
 		return d, err
 	}
 	err = s.proven(ctx, a, password, code, c, &d, func(tx *store.Tx, u store.User) error {
@@ -58,12 +59,15 @@ func (s *Service) Delete(ctx context.Context, a sweep.Actor, password, code, con
 	if err == nil {
 		s.forget(a.Customer, a.User)
 		s.order()
+		for _, f := range factors {
+			s.bring(ctx, f)
+		}
 	}
 	return d, err
 }
 
-// carryFactors lets each of a customer's people who works elsewhere too take the second factor along to where signing in leads from now on.
-func (s *Service) carryFactors(ctx context.Context, customer sweep.ID) (err error) {
+// takeFactors reads what each of a customer's people who works elsewhere too takes along.
+func (s *Service) takeFactors(ctx context.Context, customer sweep.ID) (factors []*carried, err error) {
 	var people []store.Member
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		people, err = tx.Members()
@@ -71,10 +75,12 @@ func (s *Service) carryFactors(ctx context.Context, customer sweep.ID) (err erro
 	})
 	for _, m := range people {
 		if err == nil && m.SecondFactor {
-			err = s.carryFactor(ctx, customer, m.User)
+			var f *carried
+			f, err = s.takeFactor(ctx, customer, m.User)
+			factors = append(factors, f)
 		}
 	}
-	return err
+	return factors, err
 }
 
 // close is what the deletion of a locked customer does at once. A subscription is to be ended here too, when there are any.

@@ -159,8 +159,15 @@ func TestWhoWorksElsewhereTooGoesOnThere(t *testing.T) {
 	inBobs := a
 	inBobs.Customer = at.Customer
 
+	_, err = r.Delete(t.Context(), inBobs, good+"x", "", ada, r.client)
+	require.Equal(t, sweep.Unauthenticated, code(err))
+	_, err = r.Delete(t.Context(), inBobs, good, "", "bob@example.com", r.client)
+	require.Equal(t, sweep.Invalid, code(err), "not confirmed by the own address")
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM second_factors"), "what is refused changes nothing elsewhere")
+
 	_, err = r.Delete(t.Context(), inBobs, good, "", ada, r.client)
 	require.NoError(t, err, "the other owner deletes it")
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'second_factor.brought' AND actor = 'system' AND customer_id = $1", boss.Customer.String()))
 	require.Len(t, r.deliver(t, mail.AccountDeleted), 2, "both are told")
 	_, err = r.Login(t.Context(), "bob@example.com", good, "", r.client)
 	require.Equal(t, sweep.TOTPRequired, code(err), "with the factor that they had there")

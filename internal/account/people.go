@@ -99,10 +99,11 @@ func (s *Service) Remove(ctx context.Context, a sweep.Actor, person sweep.ID) er
 	if err := mayManagePeople(a); err != nil {
 		return err
 	}
-	if err := s.carryFactor(ctx, a.Customer, person); err != nil {
+	factor, err := s.takeFactor(ctx, a.Customer, person)
+	if err != nil {
 		return err
 	}
-	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
 		if _, err := tx.LockUser(person); err != nil { // users before customers, as whoever proves a password
 			return err
 		}
@@ -112,13 +113,18 @@ func (s *Service) Remove(ctx context.Context, a sweep.Actor, person sweep.ID) er
 		return s.part(tx, a, person, "person.removed")
 	})
 	s.forget(a.Customer, person)
+	if err == nil {
+		s.bring(ctx, factor)
+	}
 	return err
 }
 
 // Leave is Remove of oneself, whatever the role, for who proves password and second factor again.
 func (s *Service) Leave(ctx context.Context, a sweep.Actor, p ProvenAgain, c Client) error {
+	var factor *carried
 	if a.Kind == sweep.ByToken {
-		if err := s.carryFactor(ctx, a.Customer, a.User); err != nil {
+		var err error
+		if factor, err = s.takeFactor(ctx, a.Customer, a.User); err != nil {
 			return err
 		}
 	}
@@ -129,6 +135,9 @@ func (s *Service) Leave(ctx context.Context, a sweep.Actor, p ProvenAgain, c Cli
 		return s.part(tx, a, a.User, "person.left")
 	})
 	s.forget(a.Customer, a.User)
+	if err == nil {
+		s.bring(ctx, factor)
+	}
 	return err
 }
 

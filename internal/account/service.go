@@ -102,7 +102,7 @@ func (Session) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")
 
 // Mask implements store.Masked.
 func (s *Session) Mask() {
-	s.Device, s.Cookie = masked, ""
+	s.Device, s.Cookie = "", "" // a client that keeps what it is told would keep a mask in the place of a good one
 	for _, secret := range []*string{&s.AccessToken, &s.CSRFToken} {
 		if *secret != "" {
 			*secret = masked

@@ -35,7 +35,7 @@ type listing struct {
 // listing goes on with what an earlier claim has kept, or begins. What this build cannot read counts as nothing.
 func (w *work) listing(historyID uint64) (l *listing, resumed bool) {
 	l = &listing{work: w, saved: w.beat.spent()}
-	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "listing"), &l.kept) == nil && l.kept.Ranges != nil && l.kept.Dimensions != nil {
+	if len(w.c.Checkpoint) > 0 && unseal(w.box, w.c.Checkpoint, jobPart(w.c.ID, "listing packed"), &l.kept) == nil && l.kept.Ranges != nil && l.kept.Dimensions != nil {
 		return l, true
 	}
 	l.kept = kept{At: w.c.Now, HistoryID: historyID, Bounds: sliceBounds(w.c.Now), Ranges: map[int]mailindex.Packed{}, Dimensions: map[string]*mailindex.Found{}}
@@ -80,7 +80,7 @@ func (l *listing) save(ctx context.Context) error {
 	if !l.fresh {
 		return nil
 	}
-	sealed, err := seal(l.box, l.kept, jobPart(l.c.ID, "listing"))
+	sealed, err := seal(l.box, l.kept, jobPart(l.c.ID, "listing packed"))
 	if err != nil {
 		return err
 	}

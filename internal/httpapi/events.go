@@ -65,10 +65,10 @@ func (s *server) stream(ctx context.Context, id sweep.ID, version int64, done bo
 		if err != nil {
 			return
 		}
+		if err := s.again(ctx); err != nil { // however busy the job is: what ends a session ends its streams
+			return
+		}
 		if next == version {
-			if err := s.again(ctx); err != nil {
-				return
-			}
 			out.write(": still here\n\n")
 			continue
 		}

@@ -97,11 +97,13 @@ func (s *server) signIn(ctx context.Context, c account.Client, cookie bool, begi
 	}
 	c.Cookie = cookie
 	session, err := begin(c)
-	if err == nil && cookie {
-		err = s.Account.ReplaceSession(ctx, shownOf(ctx).session, c)
-	}
 	if err != nil {
 		return nil, err
+	}
+	if cookie {
+		if err := s.Account.ReplaceSession(ctx, shownOf(ctx).session, c); err != nil { // what began the new one cannot be given again; the old one ends by itself
+			s.Log.WarnContext(ctx, "the session before was not ended", "error", err)
+		}
 	}
 	return &sessionOutput{Body: session}, nil
 }

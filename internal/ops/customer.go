@@ -83,35 +83,38 @@ func (s *Service) ExtendTrial(ctx context.Context, o Operator, id sweep.ID, days
 	return until, err
 }
 
-// Suspend shuts a customer out: nobody signs in or is let in, nothing is taken on, and what runs stops at its next batch's edge. Nothing is deleted.
+// Suspend shuts a customer out: what runs stops at its next batch's edge, nobody signs in or is let in, nothing is taken on. Nothing is deleted. It may be
+// repeated when it was interrupted; Conflict when there is nothing left to do.
 func (s *Service) Suspend(ctx context.Context, o Operator, id sweep.ID, reason string) error {
-	err := s.change(ctx, o, id, "suspend", "customer.suspended", reason, nil, func(tx *store.Tx, c store.Customer) error {
-		if !c.SuspendedAt.IsZero() {
-			return sweep.Errorf(sweep.Conflict, "this customer is suspended already")
-		}
-		return tx.SetSuspended(tx.Now)
-	})
+	c, err := s.Customer(ctx, id)
 	if err != nil {
 		return err
 	}
-	_, err = s.Halt(ctx, o, Stop{Scope: "customer", Value: sweep.CustomerID.Show(id)}, reason)
-	return err
+	if c.Suspended && len(c.Halts) > 0 {
+		return sweep.Errorf(sweep.Conflict, "this customer is suspended already")
+	}
+	if _, err := s.Halt(ctx, o, Stop{Scope: "customer", Value: sweep.CustomerID.Show(id)}, reason); err != nil || c.Suspended {
+		return err
+	}
+	return s.change(ctx, o, id, "suspend", "customer.suspended", reason, nil, func(tx *store.Tx, _ store.Customer) error { return tx.SetSuspended(tx.Now) })
 }
 
-// Reactivate ends a suspension and whatever halts the customer; what waited goes on.
+// Reactivate ends a suspension and then what halts the customer; what waited goes on. It may be repeated when it was interrupted; Conflict when
+// there is nothing left to do.
 func (s *Service) Reactivate(ctx context.Context, o Operator, id sweep.ID, reason string) error {
-	err := s.change(ctx, o, id, "reactivate", "customer.reactivated", reason, nil, func(tx *store.Tx, c store.Customer) error {
-		if c.SuspendedAt.IsZero() {
-			return sweep.Errorf(sweep.Conflict, "this customer is not suspended")
-		}
-		return tx.SetSuspended(time.Time{})
-	})
+	c, err := s.Customer(ctx, id)
 	if err != nil {
 		return err
 	}
+	if c.Suspended {
+		err = s.change(ctx, o, id, "reactivate", "customer.reactivated", reason, nil, func(tx *store.Tx, _ store.Customer) error { return tx.SetSuspended(time.Time{}) })
+		if err != nil {
+			return err
+		}
+	}
 	_, err = s.LiftAll(ctx, o, Stop{Scope: "customer", Value: sweep.CustomerID.Show(id)}, reason)
-	if sweep.CodeOf(err) == sweep.Conflict {
-		return nil // it was lifted before
+	if c.Suspended && sweep.CodeOf(err) == sweep.Conflict {
+		return nil // the halt was lifted before
 	}
 	return err
 }

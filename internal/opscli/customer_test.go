@@ -58,6 +58,9 @@ func TestACustomersDailyCasesAreDoneByNameAndReason(t *testing.T) {
 	require.Regexp(t, `(?s)SUSPENDED +since 20.*STOPPED +by ada: a ticket`, show())
 	_, err = run(t, s, "ada", "suspend", shown, "--reason", "again")
 	require.Equal(t, sweep.Conflict, sweep.CodeOf(err))
+	do("lift", "customer", shown)
+	do("suspend", shown) // as after an interruption: the halt is put in force again
+	require.Regexp(t, `STOPPED +by ada`, show())
 	do("reactivate", shown)
 	require.NotRegexp(t, "SUSPENDED|STOPPED", show())
 	_, err = run(t, s, "ada", "reactivate", shown, "--reason", "again")
@@ -67,8 +70,8 @@ func TestACustomersDailyCasesAreDoneByNameAndReason(t *testing.T) {
 	require.NoError(t, s.DB.Tenant(t.Context(), id, func(tx *store.Tx) error {
 		return tx.Raw("SELECT action || ' by ' || actor || ': ' || (data->>'why') FROM audit_logs ORDER BY seq").Scan(&acts).Error
 	}))
-	require.Equal(t, []string{"plan.granted by ops:ada: a ticket", "plan.granted by ops:ada: a ticket", "trial.extended by ops:ada: a ticket", "customer.suspended by ops:ada: a ticket",
-		"customer.halted by ops:ada: a ticket", "customer.reactivated by ops:ada: a ticket", "customer.released by ops:ada: a ticket"}, acts)
+	require.Equal(t, []string{"plan.granted by ops:ada: a ticket", "plan.granted by ops:ada: a ticket", "trial.extended by ops:ada: a ticket", "customer.halted by ops:ada: a ticket",
+		"customer.suspended by ops:ada: a ticket", "customer.released by ops:ada: a ticket", "customer.halted by ops:ada: a ticket", "customer.reactivated by ops:ada: a ticket", "customer.released by ops:ada: a ticket"}, acts)
 }
 
 func TestWhatCannotBeDoneToACustomerChangesNothing(t *testing.T) {

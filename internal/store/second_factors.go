@@ -143,13 +143,13 @@ func (tx *Tx) FactorKept(user sweep.ID) (f FactorKept, err error) {
 	return f, doing(err, "read recovery codes")
 }
 
-// BringFactor turns a second factor on that a member had elsewhere, unless one is on here.
-func (tx *Tx) BringFactor(user sweep.ID, f FactorKept) error {
+// BringFactor turns a second factor on that a member had elsewhere, unless one is on here, and says whether it did.
+func (tx *Tx) BringFactor(user sweep.ID, f FactorKept) (brought bool, err error) {
 	done := tx.Exec(`INSERT INTO second_factors (customer_id, user_id, secret, salt, last_step, on_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (customer_id, user_id) DO UPDATE SET secret = excluded.secret, salt = excluded.salt, last_step = excluded.last_step, on_at = excluded.on_at
 		WHERE second_factors.on_at IS NULL`, dbID(tx.Customer), dbID(user), dbBytes(f.Secret), dbBytes(f.Salt), f.LastStep, f.OnAt, tx.Now)
 	if done.Error != nil || done.RowsAffected == 0 {
-		return doing(done.Error, "bring second factor")
+		return false, doing(done.Error, "bring second factor")
 	}
-	return tx.KeepRecoveryCodes(user, f.Codes, f.Salt)
+	return true, tx.KeepRecoveryCodes(user, f.Codes, f.Salt)
 }
