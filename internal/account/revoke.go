@@ -53,13 +53,23 @@ func (r *Revoker) revoke(ctx context.Context, customer, mailbox sweep.ID) error 
 		return nil
 	}
 	if sealed != nil {
-		token, err := r.Opener.Open(sealed, tokenPlace(customer, box.Account))
-		if err != nil {
-			return fmt.Errorf("open token: %w", err)
-		}
-		if err := r.OAuth.Revoke(ctx, string(token)); err != nil {
+		if err := r.giveBack(ctx, customer, box.Account, sealed); err != nil {
 			return err
 		}
 	}
 	return r.DB.Tenant(ctx, customer, func(tx *store.Tx) error { return tx.Revoked(mailbox) })
+}
+
+// giveBack revokes the consent of an account, unless another customer still has the account connected: at Google it is one consent for all of
+// them, and the last to leave gives it back. The token of who leaves is deleted in any case.
+func (r *Revoker) giveBack(ctx context.Context, customer sweep.ID, account, sealed []byte) error {
+	others, err := r.DB.MailboxesOf(ctx, account)
+	if err != nil || len(others) > 0 {
+		return err
+	}
+	token, err := r.Opener.Open(sealed, tokenPlace(customer, account))
+	if err != nil {
+		return fmt.Errorf("open token: %w", err)
+	}
+	return r.OAuth.Revoke(ctx, string(token))
 }
