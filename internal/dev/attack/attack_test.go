@@ -86,8 +86,11 @@ func TestWhatTheToolsSayIsRead(t *testing.T) {
 	if err := os.WriteFile(file, []byte(table), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if down, held, err := longest(file); down != 1 || held != 100 || err != nil {
-		t.Error(down, held, err)
+	if down, err := unavailable(file); down != 1 || err != nil {
+		t.Error(down, err)
+	}
+	if m := endedAt.FindStringSubmatch("Test ended on 7th second\nExit status: No open connections left"); m == nil || m[1] != "7" {
+		t.Error(m)
 	}
 	if m := counted.FindStringSubmatch(`mailsweep_http_seconds_count{method="GET",route="/x",status="503"} 7`); m == nil || m[1] != "5" || m[2] != "7" {
 		t.Error(m)
