@@ -71,11 +71,11 @@ func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
 func TestWhatTheToolsSayIsRead(t *testing.T) {
 	t.Parallel()
 	for said, found := range map[string]bool{
-		"Parameter: #1* (URI)\n    Type: boolean-based blind":                                      true,
-		"[INFO] URI parameter '#1*' is vulnerable. Do you":                                         true,
-		"[INFO] GET parameter 'q' appears to be 'PostgreSQL > 8.1 stacked queries' injectable":     true,
-		"[CRITICAL] all tested parameters do not appear to be injectable. Try to increase":         false,
-		"[WARNING] (custom) HEADER parameter 'Idempotency-Key #1*' does not seem to be injectable": false,
+		"Parameter: #1* (URI)\n    Type: boolean-based blind": true,
+		"[INFO] URI parameter '#1*' is vulnerable. Do you":    true,
+		"[INFO] GET parameter 'q' appears to be 'PostgreSQL > 8.1 stacked queries' injectable\n[WARNING] false positive or unexploitable injection point detected": false,
+		"[CRITICAL] all tested parameters do not appear to be injectable. Try to increase":                                                                         false,
+		"[WARNING] (custom) HEADER parameter 'Idempotency-Key #1*' does not seem to be injectable":                                                                 false,
 	} {
 		if injectable.MatchString(said) != found {
 			t.Errorf("%q: found is not %v", said, found)

@@ -21,7 +21,8 @@ import (
 const perTarget = 3 * time.Minute
 
 var (
-	injectable = regexp.MustCompile(`(?m)^Parameter: .*|.* (?:is vulnerable|appears to be '.*' injectable)`)
+	// its last word; what "appears to be injectable" on the way there it takes back itself when it looks again
+	injectable = regexp.MustCompile(`(?m)^Parameter: .*|.* is vulnerable`)
 	sound      = "do not appear to be injectable"
 	refused    = regexp.MustCompile(`(\d+) \(Too Many Requests\) - (\d+) times`)
 )
