@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/RoaringBitmap/roaring/v2 v2.30.0 // sets of messages
 	github.com/Shopify/toxiproxy/v2 v2.5.0 // bad networks in make faults
+	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc // QR code of the second factor as SVG
 	github.com/caarlos0/env/v11 v11.4.2 // settings from the environment
 	github.com/cenkalti/backoff/v5 v5.0.3 // retries inside a Gmail call
 	github.com/danielgtaylor/huma/v2 v2.37.2 // typed handlers, validation, OpenAPI 3.1
@@ -25,6 +26,7 @@ require (
 	github.com/redis/go-redis/v9 v9.23.0 // Redis
 	github.com/rs/zerolog v1.28.0 // toxiproxy wants its logger
 	github.com/stretchr/testify v1.12.1 // test assertions
+	github.com/stripe/stripe-go/v76 v76.25.0 // payments: Stripe's API of 2023-10-16
 	github.com/swaggest/swgui v1.8.5 // Swagger UI from our own files
 	github.com/tink-crypto/tink-go/v2 v2.9.0 // sealing with key rotation
 	github.com/wneessen/go-mail v0.8.1 // composing and sending mail
@@ -47,15 +49,20 @@ require (
 )
 
 require (
+	github.com/chromedp/cdproto v0.159.0 // what browser tests hear of a page
+	github.com/chromedp/chromedp v0.23.0 // pages in a real browser, in tests
+)
+
+require (
 	cloud.google.com/go/auth v0.24.1-0.20261001053825-dbc26066f70a // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.3.1 // indirect
 	cloud.google.com/go/compute/metadata v0.10.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
-	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v1.0.0 // indirect
 	github.com/google/s2a-go v0.1.11 // indirect

@@ -25,10 +25,12 @@ func (c *Config) check(found *problems) {
 	c.checkOps(found)
 	c.checkRedis(found)
 	c.checkNumbers(found)
+	c.checkStripe(found)
 	if c.Env.IsProduction() {
 		c.checkSeams(found)
 		c.checkProductionSecrets(found)
 		c.checkProductionAddresses(found)
+		c.checkProductionStripe(found)
 	}
 }
 
@@ -61,6 +63,10 @@ func (c *Config) checkNumbers(found *problems) {
 	}
 	atLeast("SIGNUPS_PER_HOUR_PER_IP", c.Limits.SignupsPerHourPerIP, 1)
 	atLeast("SIGNUPS_PER_HOUR", c.Limits.SignupsPerHour, 1)
+	if s := c.Limits.SignUps; s != "open" && s != "invited" {
+		found.add("SIGN_UPS", "must be open or invited")
+	}
+	atLeast("MAX_CUSTOMERS", c.Limits.MaxCustomers, 0)
 	atLeast("EXECUTES_PER_DAY", c.Limits.ExecutesPerDay, 1)
 	atLeast("OPEN_JOBS_PER_CUSTOMER", c.Limits.OpenJobsPerCustomer, 1)
 	atLeast("LOGIN_FAILURES_PER_IP", c.Limits.LoginFailuresPerIP, 1)
@@ -80,6 +86,9 @@ func (c *Config) checkNumbers(found *problems) {
 	}
 	if c.Shutdown < time.Second {
 		found.add("SHUTDOWN_TIMEOUT", "must be at least 1s")
+	}
+	if c.HTTP.Grace < 0 || c.HTTP.Grace > c.Shutdown/2 {
+		found.add("SHUTDOWN_GRACE", "must be at most half of SHUTDOWN_TIMEOUT, which it is part of")
 	}
 }
 
@@ -125,7 +134,7 @@ func (c *Config) urls() map[string]string {
 	return map[string]string{
 		"PUBLIC_URL": c.HTTP.PublicURL, "KMS_URL": c.Keys.KMSURL, "GMAIL_BASE_URL": c.Gmail.BaseURL,
 		"GOOGLE_AUTH_URL": c.Google.AuthURL, "GOOGLE_TOKEN_URL": c.Google.TokenURL, "GOOGLE_REVOKE_URL": c.Google.RevokeURL,
-		"GOOGLE_USERINFO_URL": c.Google.UserInfoURL, "GOOGLE_CERTS_URL": c.Google.CertsURL,
+		"GOOGLE_USERINFO_URL": c.Google.UserInfoURL, "GOOGLE_CERTS_URL": c.Google.CertsURL, "STRIPE_URL": c.Stripe.BaseURL,
 	}
 }
 

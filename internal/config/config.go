@@ -48,6 +48,7 @@ type Config struct {
 	Google      Google        `section:"Google sign-in"`
 	Gmail       Gmail         `section:"Gmail"`
 	Mail        Mail          `section:"Mail"`
+	Stripe      Stripe        `section:"Payments"`
 	Jobs        Jobs          `section:"Jobs"`
 	Limits      Limits        `section:"Limits"`
 }
@@ -67,6 +68,7 @@ type Trace struct {
 type HTTP struct {
 	Addr           string         `env:"API_ADDR" envDefault:":8000" desc:"address the API listens on"`
 	PublicURL      string         `env:"PUBLIC_URL" envDefault:"http://127.0.0.1:8000" desc:"where people reach us; every link in a mail starts with it; https in production"`
+	Grace          time.Duration  `env:"SHUTDOWN_GRACE" envDefault:"3s" desc:"how long a stopping API still takes requests while it says that it is not ready: longer than the load balancer takes to notice; part of SHUTDOWN_TIMEOUT"`
 	CORSOrigins    []string       `env:"CORS_ORIGINS" desc:"comma-separated origins whose pages may call the API, such as https://app.example.com"`
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" desc:"comma-separated networks whose X-Forwarded-For is believed; empty means none"`
 }
@@ -174,6 +176,15 @@ type Gmail struct {
 	DayShares []int   `env:"GMAIL_DAY_SHARES" envDefault:"80,90,95,98" desc:"percents of GMAIL_DAY_UNITS from which on new work waits for the next day: analyses of who does not pay, other analyses, previews, executes; undo never waits"`
 }
 
+// Stripe takes payments; without a key nothing is sold. Its prices, portal and endpoint are made by scheduler stripe-setup, which prints these settings.
+type Stripe struct {
+	Key     Secret   `env:"STRIPE_SECRET_KEY" only:"api,scheduler" desc:"secret key at Stripe, sk_live_… or sk_test_… (or a restricted one, rk_…); empty: payments are not set up, everything else works"`
+	Secrets []Secret `env:"STRIPE_WEBHOOK_SECRETS" only:"api" desc:"comma-separated signing secrets of the endpoint PUBLIC_URL/webhooks/stripe, whsec_…; two while one is rolled"`
+	Prices  []string `env:"STRIPE_PRICES" desc:"comma-separated plan_period:price, such as pro_month:price_…; of several of a plan the first is sold, the others are those of who bought before"`
+	Portal  string   `env:"STRIPE_PORTAL" desc:"configuration of the customer portal, bpc_…; empty means Stripe's default"`
+	BaseURL string   `env:"STRIPE_URL" desc:"Stripe's API; empty means Stripe's"`
+}
+
 // Mail is the SMTP relay. An empty TLS means none on loopback and starttls elsewhere.
 type Mail struct {
 	Addr     string `env:"SMTP_ADDR" envDefault:"127.0.0.1:1025" desc:"SMTP relay, host:port"`
@@ -190,12 +201,14 @@ type Jobs struct {
 
 // Limits is what can be tuned without a release.
 type Limits struct {
-	Plans                Plans `env:"PLAN_LIMITS" desc:"JSON that overrides limits of the plan table, such as {\"free\":{\"emails_per_period\":500,\"mailboxes\":1,\"people\":1,\"requests_per_minute\":60}}"`
-	SignupsPerHourPerIP  int   `env:"SIGNUPS_PER_HOUR_PER_IP" envDefault:"5" desc:"sign-ups that one IP address may make in an hour"`
-	SignupsPerHour       int   `env:"SIGNUPS_PER_HOUR" envDefault:"1000" desc:"sign-ups in an hour of everybody together, before all further ones are put off"`
-	ExecutesPerDay       int   `env:"EXECUTES_PER_DAY" envDefault:"100" desc:"executes that one customer may start in a day"`
-	OpenJobsPerCustomer  int   `env:"OPEN_JOBS_PER_CUSTOMER" envDefault:"20" desc:"jobs that one customer may have open"`
-	RunningPerCustomer   int   `env:"RUNNING_JOBS_PER_CUSTOMER" envDefault:"6" desc:"jobs of one customer that are handed to workers at a time, of those that write and of those that do not each"`
-	LoginFailuresPerIP   int   `env:"LOGIN_FAILURES_PER_IP" envDefault:"20" desc:"failed sign-ins that one IP address may make in 15 minutes"`
-	LoginFailuresPerUser int   `env:"LOGIN_FAILURES_PER_USER" envDefault:"5" desc:"failed sign-ins to one account in 15 minutes before it slows down"`
+	Plans                Plans  `env:"PLAN_LIMITS" desc:"JSON that overrides limits of the plan table, such as {\"free\":{\"emails_per_period\":500,\"mailboxes\":1,\"people\":1,\"requests_per_minute\":60}}"`
+	SignupsPerHourPerIP  int    `env:"SIGNUPS_PER_HOUR_PER_IP" envDefault:"5" desc:"sign-ups that one IP address may make in an hour"`
+	SignupsPerHour       int    `env:"SIGNUPS_PER_HOUR" envDefault:"1000" desc:"sign-ups in an hour of everybody together, before all further ones are put off"`
+	SignUps              string `env:"SIGN_UPS" envDefault:"open" desc:"who may become a customer: open, or invited: only by the link that api ops invite makes for an address"`
+	MaxCustomers         int    `env:"MAX_CUSTOMERS" envDefault:"0" desc:"customers that are taken at most; 0: any number"`
+	ExecutesPerDay       int    `env:"EXECUTES_PER_DAY" envDefault:"100" desc:"executes that one customer may start in a day"`
+	OpenJobsPerCustomer  int    `env:"OPEN_JOBS_PER_CUSTOMER" envDefault:"20" desc:"jobs that one customer may have open"`
+	RunningPerCustomer   int    `env:"RUNNING_JOBS_PER_CUSTOMER" envDefault:"6" desc:"jobs of one customer that are handed to workers at a time, of those that write and of those that do not each"`
+	LoginFailuresPerIP   int    `env:"LOGIN_FAILURES_PER_IP" envDefault:"20" desc:"failed sign-ins that one IP address may make in 15 minutes"`
+	LoginFailuresPerUser int    `env:"LOGIN_FAILURES_PER_USER" envDefault:"5" desc:"failed sign-ins to one account before the next one has to wait: 1 s, 2 s, 4 s, up to 900 s"`
 }

@@ -55,7 +55,7 @@ func fieldsOf(t reflect.Type, section string, parent []int) []Field {
 }
 
 func isSecret(t reflect.Type) bool {
-	return t == reflect.TypeFor[Secret]() || t == reflect.TypeFor[Key]() || t == reflect.TypeFor[[]Key]()
+	return t == reflect.TypeFor[Secret]() || t == reflect.TypeFor[[]Secret]() || t == reflect.TypeFor[Key]() || t == reflect.TypeFor[[]Key]()
 }
 
 func list(s string) []string {

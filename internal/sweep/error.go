@@ -16,6 +16,8 @@ const (
 	TOTPRequired          Code = "totp_required"          // right so far, the second factor is missing
 	LinkRequired          Code = "link_required"          // Google vouches for an address that has an account: its password is missing
 	FactorRequired        Code = "second_factor_required" // the customer demands a second factor, and this person has none yet
+	InvitationNeeded      Code = "invitation_needed"      // accounts are given out by invitation
+	SignUpsFull           Code = "sign_ups_full"          // there are as many customers as are taken
 	EmailUnverified       Code = "email_unverified"       // right password, address not yet proven
 	Forbidden             Code = "forbidden"              // known actor, not allowed
 	CrossSite             Code = "cross_site"             // a cookie alone, without what only a page of ours can add

@@ -24,6 +24,7 @@ const (
 	KeyID      Kind = "key_"
 	SessionID  Kind = "ses_"
 	EventID    Kind = "evt_"
+	ExportID   Kind = "exp_"
 
 	InvitationID Kind = "inv_"
 )

@@ -12,6 +12,15 @@ func PeriodAt(t time.Time) Period {
 	return Period{Start: start, End: start.AddDate(0, 1, 0)}
 }
 
+// ParsePeriod reads a month as it is written in 2026-11.
+func ParsePeriod(month string) (Period, error) {
+	t, err := time.Parse("2006-01", month)
+	if err != nil {
+		return Period{}, Errorf(Invalid, "a month is written as 2026-11").At("period", "is not a month")
+	}
+	return PeriodAt(t), nil
+}
+
 // Contains says whether t lies in [Start, End).
 func (p Period) Contains(t time.Time) bool { return !t.Before(p.Start) && t.Before(p.End) }
 

@@ -19,6 +19,9 @@ const (
 // Tiers lists the plans, cheapest first.
 func Tiers() []Tier { return []Tier{Free, Basic, Pro, Enterprise} }
 
+// Rank orders the plans, free being 0; -1 for what is none.
+func (t Tier) Rank() int { return slices.Index(Tiers(), t) }
+
 // Feature names something that only some plans can do.
 type Feature string
 
@@ -32,6 +35,39 @@ const (
 	Enforce2FA  Feature = "enforced_2fa"
 	AuditExport Feature = "audit_export"
 )
+
+// Shipped says whether the feature's code is in: pricing and checkout sell no other.
+func (f Feature) Shipped() bool {
+	switch f {
+	case APIKeys, IPAllowlist, Enforce2FA:
+		return true
+	}
+	return false
+}
+
+// Name is what people read.
+func (f Feature) Name() string {
+	switch f {
+	case Schedules:
+		return "Schedules"
+	case Unsubscribe:
+		return "One-click unsubscribe"
+	case APIKeys:
+		return "API keys"
+	case Webhooks:
+		return "Outbound webhooks"
+	case IPAllowlist:
+		return "IP allowlist"
+	case Enforce2FA:
+		return "Two-factor sign-in for everybody"
+	case AuditExport:
+		return "Audit export"
+	}
+	return string(f)
+}
+
+// Shipped lists the features of any plan whose code is in.
+func (p Plans) Shipped() []Feature { return p[Enterprise].Sold() }
 
 // Plan is what a customer may do: limits, features, price.
 type Plan struct {
@@ -78,6 +114,11 @@ func (p Plan) PreviewUnits() int { return p.AnalysisUnits / 5 }
 // DayUnits is how many Gmail units the analyses of one mailbox may spend in 24 hours before they look for no more senders.
 func (p Plan) DayUnits() int { return p.AnalysisUnits * p.FullPerDay }
 
+// Sold lists the plan's features whose code is in.
+func (p Plan) Sold() []Feature {
+	return slices.DeleteFunc(slices.Clone(p.Features), func(f Feature) bool { return !f.Shipped() })
+}
+
 // Has says whether the plan carries the feature.
 func (p Plan) Has(f Feature) bool { return slices.Contains(p.Features, f) }
 
@@ -89,28 +130,12 @@ func (p Plan) Require(f Feature) error {
 	return Errorf(FeatureNotInPlan, "%s is not part of the %s plan", f, p.Tier).With("feature", string(f))
 }
 
-// Subscription is what the payment provider says was bought, or what ops granted.
-type Subscription struct {
-	Tier      Tier
-	PastDueAt time.Time // zero: paid
-	EndsAt    time.Time // zero: goes on
-}
-
-// in force at now: bought, not ended, at most GraceLength past due.
-func (s Subscription) at(now time.Time) Tier {
-	ended := !s.EndsAt.IsZero() && !now.Before(s.EndsAt)
-	overdue := !s.PastDueAt.IsZero() && !now.Before(s.PastDueAt.Add(GraceLength))
-	if s.Tier == "" || ended || overdue {
-		return Free
-	}
-	return s.Tier
-}
-
 // Customer is the tenant as far as plans are concerned.
 type Customer struct {
 	ID           ID
-	Subscription Subscription
-	TrialEndsAt  time.Time // zero: never had one
+	Subscription Subscription // bought
+	Granted      Subscription // by an operator: it stands beside what is bought, and neither overwrites the other
+	TrialEndsAt  time.Time    // zero: never had one
 	SuspendedAt  time.Time
 	DeletedAt    time.Time // by its owner; then it is suspended too, and soon purged
 	PlanVersion  int64     // grows with every change of what PlanAt reads
@@ -121,9 +146,12 @@ func (c Customer) InTrial(now time.Time) bool {
 	return !c.TrialEndsAt.IsZero() && now.Before(c.TrialEndsAt)
 }
 
-// PlanAt is the better of trial and subscription at now. A trial has pro's features with basic's quota.
+// PlanAt is the better of subscription, grant and trial at now. A trial has pro's features with basic's quota.
 func (p Plans) PlanAt(c Customer, now time.Time) Plan {
 	plan := p[c.Subscription.at(now)]
+	if granted := c.Granted.at(now); granted != Free {
+		plan = better(plan, p[granted])
+	}
 	if !c.InTrial(now) {
 		return plan
 	}

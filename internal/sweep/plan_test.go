@@ -64,11 +64,12 @@ func drawCustomer(t *rapid.T, now time.Time) Customer {
 		return now.Add(time.Duration(rapid.Int64Range(-20, 20).Draw(t, name)) * 12 * time.Hour)
 	}
 	tier := rapid.SampledFrom([]Tier{"", Free, Basic, Pro, Enterprise}).Draw(t, "tier")
-	return Customer{Subscription: Subscription{Tier: tier, PastDueAt: around("past due"), EndsAt: around("ends")}, TrialEndsAt: around("trial")}
+	granted := Subscription{Tier: rapid.SampledFrom([]Tier{"", Basic, Pro, Enterprise}).Draw(t, "granted"), EndsAt: around("granted until")}
+	return Customer{Subscription: Subscription{Tier: tier, PastDueAt: around("past due"), EndsAt: around("ends")}, Granted: granted, TrialEndsAt: around("trial")}
 }
 
-// The plan in force is never worse than the subscription's or, in the trial, the trial's: pro's features, basic's quota.
-func TestPlanAtIsTheBetterOfTrialAndSubscription(t *testing.T) {
+// The plan in force is never worse than the subscription's, the grant's or, in the trial, the trial's: pro's features, basic's quota.
+func TestPlanAtIsTheBetterOfSubscriptionGrantAndTrial(t *testing.T) {
 	t.Parallel()
 	plans := DefaultPlans()
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,6 +78,9 @@ func TestPlanAtIsTheBetterOfTrialAndSubscription(t *testing.T) {
 		s := c.Subscription
 		if s.Tier != "" && (s.EndsAt.IsZero() || noon.Before(s.EndsAt)) && (s.PastDueAt.IsZero() || noon.Before(s.PastDueAt.Add(7*24*time.Hour))) {
 			paid = plans[s.Tier]
+		}
+		if g := c.Granted; g.Tier.Rank() > paid.Tier.Rank() && (g.EndsAt.IsZero() || noon.Before(g.EndsAt)) {
+			paid = plans[g.Tier]
 		}
 		emails, features := paid.Emails, slices.Clone(paid.Features)
 		if c.InTrial(noon) {
@@ -96,6 +100,7 @@ func TestPlanAtIsTheBetterOfTrialAndSubscription(t *testing.T) {
 	})
 }
 
+// trust: BIL-6
 func TestTrialAndGraceEndToTheInstant(t *testing.T) {
 	t.Parallel()
 	plans := DefaultPlans()

@@ -51,6 +51,7 @@ type Run struct {
 	UndoUntil     *time.Time     `json:"undo_until,omitempty"`
 	Undo          *UndoResult    `json:"undo,omitempty"`
 	UndoneBy      string         `json:"undone_by,omitempty"`
+	UndoUnderWay  string         `json:"undo_under_way,omitempty"` // the job that is at it
 }
 
 // HistoryTotals adds up every run of the customer.
@@ -87,6 +88,15 @@ type PlanMessage struct {
 	Protected Reason    `json:"protected,omitempty"`
 }
 
+// LargeMessage is one of a mailbox's largest messages. Unless it is exact, Size is the least that it can have. Sender may be unknown, then "".
+type LargeMessage struct {
+	ID     string    `json:"id"`
+	Sender string    `json:"sender"`
+	Date   time.Time `json:"date"`
+	Size   int64     `json:"size"`
+	Exact  bool      `json:"exact"`
+}
+
 // PlanView is a cleanup plan as the API shows it.
 type PlanView struct {
 	ID         string       `json:"id"`
@@ -99,4 +109,16 @@ type PlanView struct {
 	State      string       `json:"state" enum:"open,consumed,expired"`
 	ConsumedBy string       `json:"consumed_by,omitempty"`
 	Preview    DryRunResult `json:"preview"`
+}
+
+// AuditView is an entry of the audit log: who did what to what. Actor is user:, key: or ops: with an id or a name, or system; Data has ids, counts and
+// words of ours.
+type AuditView struct {
+	ID        string          `json:"id"`
+	At        time.Time       `json:"at"`
+	Actor     string          `json:"actor"`
+	Action    string          `json:"action"`
+	Object    string          `json:"object"`
+	RequestID string          `json:"request_id,omitempty"`
+	Data      json.RawMessage `json:"data"`
 }
