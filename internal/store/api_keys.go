@@ -81,6 +81,13 @@ func (tx *Tx) RevokeAPIKeys() error {
 	return doing(tx.Exec("UPDATE api_keys SET revoked_at = ? WHERE customer_id = ? AND revoked_at IS NULL", tx.Now, dbID(tx.Customer)).Error, "revoke API keys")
 }
 
+// RevokeAPIKeysSince ends those keys now that a person made at a time or later.
+func (tx *Tx) RevokeAPIKeysSince(user sweep.ID, since time.Time) error {
+	err := tx.Exec("UPDATE api_keys SET revoked_at = ? WHERE customer_id = ? AND user_id = ? AND created_at >= ? AND revoked_at IS NULL",
+		tx.Now, dbID(tx.Customer), dbID(user), since).Error
+	return doing(err, "revoke new API keys")
+}
+
 // ExpireAPIKey lets a key end at a time, if it would not end before.
 func (tx *Tx) ExpireAPIKey(id sweep.ID, at time.Time) error {
 	err := tx.Exec("UPDATE api_keys SET expires_at = least(expires_at, ?::timestamptz) WHERE customer_id = ? AND id = ?", at, dbID(tx.Customer), dbID(id)).Error

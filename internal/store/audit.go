@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"mailsweep/internal/sweep"
 )
@@ -30,4 +31,24 @@ func (tx *Tx) Audit(e AuditEntry) error {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
 	return nil
+}
+
+// AuditLog lists the customer's entries before one, newest first; a zero before begins at the newest.
+func (tx *Tx) AuditLog(before sweep.ID, limit int) ([]sweep.AuditView, error) {
+	var rows []struct {
+		ID                               dbID
+		At                               time.Time
+		Actor, Action, Object, RequestID string
+		Data                             []byte
+	}
+	err := tx.Raw("SELECT id, at, actor, action, object, request_id, data FROM audit_logs WHERE customer_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+		dbID(tx.Customer), pageBefore(before), limit).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("list audit log: %w", err)
+	}
+	views := make([]sweep.AuditView, len(rows))
+	for i, r := range rows {
+		views[i] = sweep.AuditView{ID: sweep.EventID.Show(sweep.ID(r.ID)), At: r.At.UTC(), Actor: r.Actor, Action: r.Action, Object: r.Object, RequestID: r.RequestID, Data: r.Data}
+	}
+	return views, nil
 }

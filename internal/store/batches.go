@@ -48,57 +48,6 @@ func (db *DB) BeginBatch(ctx context.Context, c *Claim, n int, ids []byte, asked
 	return nil
 }
 
-// SettleBatch records that the call of batch n was answered: the batch is done, the ledger row written and the quota moved from
-// reserved to used, in one statement. Progress is the heartbeat's to show. Settling twice changes nothing. cost is what the customer is charged: the ids asked for an
-// execute, their negative for an undo, which is given back only within the same period.
-func (db *DB) SettleBatch(ctx context.Context, c *Claim, n, cost int, kind string, now time.Time) error {
-	found := false
-	err := db.batch(ctx, c.CustomerID, func(q *pgx.Batch) {
-		q.Queue(`WITH j AS (
-			UPDATE jobs SET barren = 0, lease_until = clock_timestamp() + make_interval(secs => $8),
-			  settled = settled + CASE WHEN $5 > 0 AND NOT EXISTS (SELECT FROM usage_ledger WHERE customer_id = $1 AND job_id = $2 AND batch_no = $4 AND kind = $6) THEN $5 ELSE 0 END
-			WHERE customer_id = $1 AND id = $2 AND fence = $3 AND state = 'running' RETURNING customer_id, id, period_start
-		), b AS (
-			UPDATE batches SET state = 'done', done_at = $7 WHERE customer_id = $1 AND job_id = $2 AND n = $4 AND EXISTS (SELECT FROM j)
-		), l AS (
-			INSERT INTO usage_ledger (customer_id, job_id, batch_no, kind, emails, period_start, created_at)
-			SELECT customer_id, id, $4, $6, $5, period_start, $7 FROM j WHERE $5 <> 0 ON CONFLICT DO NOTHING RETURNING emails, period_start
-		), u AS (
-			UPDATE usage_tracking u SET used = u.used + l.emails, reserved = u.reserved - greatest(l.emails, 0) FROM l
-			WHERE u.customer_id = $1 AND u.period_start = l.period_start
-		) SELECT 1 FROM j`, dbID(c.CustomerID), dbID(c.ID), c.Fence, n, cost, kind, now, sweep.Lease.Seconds()).
-			Query(func(rows pgx.Rows) error {
-				for rows.Next() {
-					found = true
-				}
-				return rows.Err()
-			})
-	})
-	if err != nil {
-		return fmt.Errorf("settle batch: %w", err)
-	}
-	if !found {
-		return ErrFenced
-	}
-	return nil
-}
-
-// Correct adds the proof's one signed correction to the ledger and the usage, inside a Fenced transaction. It can only lower.
-func (tx *Tx) Correct(c *Claim, emails int) error {
-	if emails >= 0 {
-		return nil
-	}
-	err := tx.Exec(`WITH l AS (
-		INSERT INTO usage_ledger (customer_id, job_id, batch_no, kind, emails, period_start, created_at) VALUES (?, ?, 0, 'proof', ?, ?, ?)
-		ON CONFLICT DO NOTHING RETURNING emails, period_start
-	) UPDATE usage_tracking u SET used = u.used + l.emails FROM l WHERE u.customer_id = ? AND u.period_start = l.period_start`,
-		dbID(c.CustomerID), dbID(c.ID), emails, c.Period, tx.Now, dbID(c.CustomerID)).Error
-	if err != nil {
-		return fmt.Errorf("correct ledger: %w", err)
-	}
-	return nil
-}
-
 // Batches lists a job's batches in order.
 func (tx *Tx) Batches(job sweep.ID) ([]Batch, error) {
 	var rows []struct {
@@ -123,13 +72,4 @@ func (tx *Tx) RewriteBatch(job sweep.ID, n int, ids []byte) error {
 		return fmt.Errorf("rewrite batch: %w", err)
 	}
 	return nil
-}
-
-// SettledOf is what a job was charged so far, before the proof.
-func (tx *Tx) SettledOf(job sweep.ID) (n int, err error) {
-	err = tx.Raw("SELECT coalesce(sum(emails), 0) FROM usage_ledger WHERE customer_id = ? AND job_id = ? AND kind = 'settle'", dbID(tx.Customer), dbID(job)).Scan(&n).Error
-	if err != nil {
-		return 0, fmt.Errorf("sum ledger: %w", err)
-	}
-	return n, nil
 }

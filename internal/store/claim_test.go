@@ -65,7 +65,7 @@ func (w *workshop) begin(n int) {
 
 func (w *workshop) settle(n, cost int) {
 	w.t.Helper()
-	require.NoError(w.t, w.worker.SettleBatch(w.t.Context(), w.c, n, cost, "settle", time.Now()))
+	require.NoError(w.t, w.worker.SettleBatch(w.t.Context(), w.c, n, cost, time.Now()))
 }
 
 func (w *workshop) finish(s sweep.JobState) {
@@ -141,7 +141,7 @@ func TestADeadClaimIsReplacedAndFenced(t *testing.T) {
 	late := map[string]func() error{
 		"renew":      func() error { _, err := w.worker.Renew(ctx, old, store.Beat{Phase: "late"}); return err },
 		"begin":      func() error { return w.worker.BeginBatch(ctx, old, 1, []byte("late"), 1, time.Now()) },
-		"settle":     func() error { return w.worker.SettleBatch(ctx, old, 0, 7, "settle", time.Now()) },
+		"settle":     func() error { return w.worker.SettleBatch(ctx, old, 0, 7, time.Now()) },
 		"checkpoint": func() error { return w.worker.Checkpoint(ctx, old, []byte("late")) },
 		"park":       func() error { return w.worker.Park(ctx, old, store.Parking{Event: sweep.Wait, For: time.Hour}) },
 		"fenced":     func() error { return w.worker.Fenced(ctx, old, func(*store.Tx) error { reached = true; return nil }) },
@@ -202,7 +202,7 @@ func TestSettlingAtOnceLosesNothing(t *testing.T) {
 					if err := w.worker.BeginBatch(t.Context(), c, n, nil, 7, time.Now()); err != nil {
 						t.Error(err)
 					}
-					if err := w.worker.SettleBatch(t.Context(), c, n, 7, "settle", time.Now()); err != nil {
+					if err := w.worker.SettleBatch(t.Context(), c, n, 7, time.Now()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -268,11 +268,11 @@ func TestUndoGivesQuotaBackWithUndoRowsOnly(t *testing.T) {
 	w.c = w.claim(w.worker, w.p, s.Job)
 	w.begin(0)
 	for range 2 {
-		require.NoError(t, w.worker.SettleBatch(t.Context(), w.c, 0, -60, "undo", time.Now()))
+		require.NoError(t, w.worker.GiveBack(t.Context(), w.c, 0, 60, time.Now()))
 	}
 	w.requireUsage(0, 0)
 	w.begin(1)
-	require.NoError(t, w.worker.SettleBatch(t.Context(), w.c, 1, 0, "undo", time.Now()))
+	require.NoError(t, w.worker.GiveBack(t.Context(), w.c, 1, 0, time.Now()))
 	w.finish(sweep.Succeeded)
 	w.requireUsage(0, 0)
 	require.Equal(t, "settle 60, undo -60", ask[string](w.yard, "SELECT string_agg(kind || ' ' || emails, ', ' ORDER BY kind) FROM usage_ledger"), "a batch of an earlier period writes no row")
@@ -293,4 +293,47 @@ func TestWhatOnlyReadsIsToldToGiveWayToAWriter(t *testing.T) {
 	require.False(t, yields(w.c), "the writer gives way to nobody")
 	w.finish(sweep.Succeeded)
 	require.False(t, yields(analysis))
+}
+
+// The batches of an undo, and an operator, give back at the same time: all together exactly what the run counts.
+func TestNobodyGivesBackWhatAnotherHasGivenBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	scheduler := open(t, w.d, "mailsweep_scheduler")
+	w.begin(0)
+	w.settle(0, 100)
+	w.finish(sweep.Succeeded)
+	other := w.c
+	for range 10 {
+		w.again()
+		w.begin(0)
+		w.settle(0, 100)
+		w.finish(sweep.Succeeded)
+		s := w.submission(w.p, sweep.Undo, 0)
+		s.UndoOf = w.job
+		w.admit(w.app, s)
+		w.c = w.claim(w.worker, w.p, s.Job)
+		var all sync.WaitGroup
+		for n := range 4 {
+			all.Go(func() {
+				if err := w.worker.GiveBack(t.Context(), w.c, n, 60, time.Now()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Go(func() {
+			err := w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error {
+				_, err := tx.ResetUsage(sweep.PeriodAt(tx.Now))
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		all.Wait()
+		w.finish(sweep.Succeeded)
+		w.requireUsage(0, 0)
+		require.Empty(t, w.breaches(scheduler))
+	}
+	require.Equal(t, -100, ask[int](w.yard, "SELECT sum(emails) FROM usage_ledger WHERE job_id = $1 AND kind = 'ops'", other.ID.String()), "forgiven once")
 }

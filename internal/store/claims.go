@@ -64,7 +64,7 @@ func (db *DB) Claim(ctx context.Context, customer, job sweep.ID, epoch int, w Wo
 // Foreign says whether a customer that nobody has deleted does not have a job: a task that names both was not written by us.
 func (db *DB) Foreign(ctx context.Context, customer, job sweep.ID) (foreign bool, err error) {
 	err = db.Tenant(ctx, customer, func(tx *Tx) error {
-		return tx.Raw(`SELECT EXISTS (SELECT FROM customers WHERE id = ? AND deleted_at IS NULL AND purged_at IS NULL) AND NOT EXISTS (SELECT FROM jobs WHERE customer_id = ? AND id = ?)`,
+		return tx.Raw(`SELECT EXISTS (SELECT FROM customers WHERE id = ? AND deleted_at IS NULL) AND NOT EXISTS (SELECT FROM jobs WHERE customer_id = ? AND id = ?)`,
 			dbID(customer), dbID(customer), dbID(job)).Row().Scan(&foreign)
 	})
 	return foreign, doing(err, "look for a task's job")

@@ -44,14 +44,19 @@ func (tx *Tx) customer(query string) (c Customer, err error) {
 	return c, doing(err, "read customer")
 }
 
-// InsertCustomer adds the tenant of this transaction on the free plan with a trial until trialEnds.
+// InsertCustomer adds the tenant of this transaction on the free plan with a trial until trialEnds; zero: none yet.
 func (tx *Tx) InsertCustomer(name string, dataKey []byte, trialEnds time.Time) error {
 	err := tx.Exec("INSERT INTO customers (id, name, trial_ends_at, data_key, created_at) VALUES (?, ?, ?, ?, ?)",
-		dbID(tx.Customer), name, trialEnds, dataKey, tx.Now).Error
+		dbID(tx.Customer), name, orNull(trialEnds), dataKey, tx.Now).Error
 	if err != nil {
 		return fmt.Errorf("insert customer: %w", err)
 	}
 	return nil
+}
+
+// BeginTrial names the customer and begins its trial, or none if ends is zero: its owner's address has just been proven.
+func (tx *Tx) BeginTrial(name string, ends time.Time) error {
+	return tx.setCustomer("begin trial", "UPDATE customers SET name = ?, trial_ends_at = ?, plan_version = plan_version + 1 WHERE id = ?", name, orNull(ends), dbID(tx.Customer))
 }
 
 // EndTrial ends a running trial now; whoever computed a plan before reads it again.
@@ -64,9 +69,15 @@ func (tx *Tx) EndTrial() error {
 	return nil
 }
 
-// SetPlan puts the transaction's customer on a plan, from now on and until a time; zero: without an end.
-func (tx *Tx) SetPlan(tier sweep.Tier, until time.Time) error {
-	return tx.setCustomer("set plan", "UPDATE customers SET plan = ?, plan_past_due_at = NULL, plan_ends_at = ?, plan_version = plan_version + 1 WHERE id = ?",
+// SetBought says what is bought: what the customer's subscriptions say, in short.
+func (tx *Tx) SetBought(b sweep.Subscription) error {
+	return tx.setCustomer("set what is bought", "UPDATE customers SET plan = ?, plan_past_due_at = ?, plan_ends_at = ?, plan_version = plan_version + 1 WHERE id = ?",
+		string(b.Tier), orNull(b.PastDueAt), orNull(b.EndsAt), dbID(tx.Customer))
+}
+
+// SetGrant grants the transaction's customer a plan, from now on and until a time; zero: without an end. Free takes a grant away.
+func (tx *Tx) SetGrant(tier sweep.Tier, until time.Time) error {
+	return tx.setCustomer("grant plan", "UPDATE customers SET granted_plan = nullif(?, 'free'), granted_until = ?, plan_version = plan_version + 1 WHERE id = ?",
 		string(tier), orNull(until), dbID(tx.Customer))
 }
 

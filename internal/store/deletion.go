@@ -10,14 +10,18 @@ import (
 )
 
 // DeleteCustomer shuts the transaction's customer, whose row the caller has locked, for good: whoever asks from now on finds it deleted, and
-// from purgeAt on what it left is removed. Consents that are under way are dropped.
+// from purgeAt on what it left is removed. Consents that are under way are dropped, and those that were given left to be given back.
 func (tx *Tx) DeleteCustomer(purgeAt time.Time) error {
 	err := tx.Exec("UPDATE customers SET deleted_at = ?, purge_at = ?, suspended_at = coalesce(suspended_at, ?), plan_version = plan_version + 1 WHERE id = ?",
 		tx.Now, purgeAt, tx.Now, dbID(tx.Customer)).Error
 	if err != nil {
 		return fmt.Errorf("delete customer: %w", err)
 	}
-	return doing(tx.Exec("DELETE FROM oauth_states WHERE customer_id = ?", dbID(tx.Customer)).Error, "drop consents under way")
+	err = tx.Exec("UPDATE oauth_states SET expires_at = ?, email = NULL WHERE customer_id = ? AND granted IS NOT NULL AND expires_at > ?", tx.Now, dbID(tx.Customer), tx.Now).Error
+	if err != nil {
+		return fmt.Errorf("end parked consents: %w", err)
+	}
+	return doing(tx.Exec("DELETE FROM oauth_states WHERE customer_id = ? AND granted IS NULL", dbID(tx.Customer)).Error, "drop consents under way")
 }
 
 // RestoreCustomer takes the deletion of the transaction's customer back, and signs its people out. What the deletion ended stays ended: jobs, keys, consents.
@@ -46,6 +50,25 @@ func (tx *Tx) RestoreCustomer() error {
 		}
 	}
 	return nil
+}
+
+// DropSignUp frees the address of the transaction's customer, at once, if nobody has ever proven one there; false when somebody has, or it is
+// gone. What else it left is due for the purge from at on.
+func (tx *Tx) DropSignUp(at time.Time) (dropped bool, err error) {
+	err = tx.Raw("SELECT drop_sign_up(?)", at).Row().Scan(&dropped)
+	return dropped, doing(err, "drop sign-up")
+}
+
+// StaleSignUps lists at most n customers whose only person never proved an address, and has had no mail to do so with since before.
+func (db *DB) StaleSignUps(ctx context.Context, before time.Time, n int) (ids []sweep.ID, err error) {
+	var rows []dbID
+	err = db.System(ctx, func(tx *Tx) error {
+		return tx.Raw("SELECT lookup.stale_sign_ups(?, ?)", before, n).Scan(&rows).Error
+	})
+	for _, r := range rows {
+		ids = append(ids, sweep.ID(r))
+	}
+	return ids, doing(err, "list stale sign-ups")
 }
 
 // PurgesDue lists at most n deleted customers of whom something is left though their time has come.
@@ -82,7 +105,10 @@ func (tx *Tx) BeginPurge() (due bool, err error) {
 func (tx *Tx) PurgeSome(most int) (more bool, err error) {
 	var gone int64
 	err = tx.Raw("SELECT purge_some(?, ?)", tx.Now, most).Row().Scan(&gone)
-	return gone > 0, doing(err, "purge")
+	if err != nil || gone > 0 {
+		return gone > 0, doing(err, "purge")
+	}
+	return false, tx.freeTrials()
 }
 
 // ForgetAccounts forgets the hashes of Google accounts that no customer had connected for 24 months.

@@ -484,6 +484,29 @@ func TestAMailTaskDeliveredTwiceIsTakenOnce(t *testing.T) {
 	require.True(t, ask[bool](y, "SELECT state = 'done' AND data IS NULL AND sent_at IS NOT NULL AND error = '' FROM outbox WHERE id = $1", post.String()))
 }
 
+// An errand's claim holds for as long as it may take; a letter whose sender died goes out soon.
+func TestAnErrandsClaimHoldsLonger(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	db, worker := open(t, y.d, "mailsweep_scheduler"), open(t, y.d, "mailsweep_worker")
+	p := y.place("a")
+	for _, kind := range []string{"make_export", "trial_ended"} {
+		y.exec("INSERT INTO outbox (customer_id, id, kind, data, run_at, created_at) VALUES ($1, $2, $3, 'sealed', clock_timestamp(), now())", p.customer.String(), newID(t).String(), kind)
+	}
+	due, err := db.OutboxDue(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, due, 2)
+	for _, d := range due {
+		require.NoError(t, worker.Tenant(t.Context(), p.customer, func(tx *store.Tx) error {
+			_, ok, err := tx.TakeMailing(d.Post, d.Epoch)
+			require.True(t, ok)
+			return err
+		}))
+		left := ask[float64](y, "SELECT extract(epoch FROM run_at - clock_timestamp())::float8 FROM outbox WHERE id = $1", d.Post.String())
+		require.Equal(t, store.Errand(d.Kind), left > 180, "%s: %.0f s", d.Kind, left)
+	}
+}
+
 // Making partitions locks jobs and batches in one order, a worker's transaction in the other: the worker must not be the victim.
 func TestMakingPartitionsStepsBackForWork(t *testing.T) {
 	t.Parallel()

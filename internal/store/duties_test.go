@@ -106,14 +106,19 @@ func TestExpiryEmptiesWhatIsOldAndKeepsTheRest(t *testing.T) {
 	y.exec(`INSERT INTO sessions (customer_id, id, user_id, hash, created_at, seen_at, expires_at, ended_at)
 		SELECT customer_id, $2, user_id, 'ended', now(), now(), now() + interval '1 day', now() - interval '31 days' FROM members WHERE customer_id = $1 LIMIT 1`, c, newID(t).String())
 	y.exec("INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES ($1, $2, 'old', 1, '', now() - interval '46 days'), ($1, $2, 'new', 1, '', now())", c, p.mailbox.String())
+	for _, days := range []int{8, 2, 0} { // gone, known and expired, ready
+		id := newID(t).String()
+		y.exec(`INSERT INTO exports (customer_id, id, user_id, created_at, ready_at, expires_at) VALUES ($1, $2, $2, now() - make_interval(days => $3), now(), now() - make_interval(days => $3 - 1))`, c, id, days)
+		y.exec("INSERT INTO export_parts (customer_id, export_id, n, sealed) VALUES ($1, $2, 0, '')", c, id)
+	}
 	db := open(t, y.d, "mailsweep_scheduler")
 	require.NoError(t, db.Tenant(t.Context(), p.customer, func(tx *store.Tx) error {
 		rows, err := tx.Expire(time.Time{})
-		require.Equal(t, int64(9), rows)
+		require.Equal(t, int64(12), rows)
 		return err
 	}))
 	for _, left := range []string{"cleanup_plans WHERE ids <> '' AND head <> '' AND kept <> ''", "batches WHERE ids IS NOT NULL", "jobs WHERE result IS NOT NULL AND params IS NOT NULL",
-		"sessions", "email_tokens", "oauth_states", "idempotency_keys", "mailbox_indexes"} {
+		"sessions", "email_tokens", "oauth_states", "idempotency_keys", "mailbox_indexes", "export_parts", "exports WHERE expires_at > now()", "exports WHERE expires_at <= now()"} {
 		require.Equal(t, int64(1), ask[int64](y, "SELECT count(*) FROM "+left), left)
 	}
 	y.exec("UPDATE mailboxes SET state = 'disconnected', analysis = 'a', disconnected_at = now() - interval '31 days'")

@@ -11,7 +11,7 @@ import (
 // EmailToken is a secret sent by mail; only its hash is stored. It proves one address, once, until it expires.
 type EmailToken struct {
 	ID, User  sweep.ID
-	Kind      string // verify, reset
+	Kind      string // verify, reset, change, undo
 	Hash      []byte
 	Email     string
 	ExpiresAt time.Time
@@ -76,4 +76,30 @@ func (tx *Tx) EmailTokenHolder(token sweep.ID) (sweep.ID, error) {
 	err := tx.Raw(`SELECT e.user_id FROM email_tokens e JOIN users u ON u.id = e.user_id AND u.email = e.email
 		WHERE e.customer_id = ? AND e.id = ? AND e.used_at IS NULL AND e.expires_at > ?`, dbID(tx.Customer), dbID(token), tx.Now).Scan(&row).Error
 	return sweep.ID(row.UserID), doing(err, "read holder of e-mail token")
+}
+
+// MailedToken is what a good token was made for.
+type MailedToken struct {
+	User   sweep.ID
+	Email  string
+	MadeAt time.Time
+}
+
+// MailedToken reads a token without using it up; the zero value when it is used or late.
+func (tx *Tx) MailedToken(id sweep.ID) (MailedToken, error) {
+	var row struct {
+		UserID    dbID
+		Email     string
+		CreatedAt time.Time
+	}
+	err := tx.Raw("SELECT user_id, email, created_at FROM email_tokens WHERE customer_id = ? AND id = ? AND used_at IS NULL AND expires_at > ?",
+		dbID(tx.Customer), dbID(id), tx.Now).Scan(&row).Error
+	return MailedToken{User: sweep.ID(row.UserID), Email: row.Email, MadeAt: row.CreatedAt.UTC()}, doing(err, "read e-mail token")
+}
+
+// VoidUndosSince makes those of a user's undo tokens worthless that were made at a time or later: an older one undoes what came after it too.
+func (tx *Tx) VoidUndosSince(user sweep.ID, since time.Time) error {
+	err := tx.Exec("UPDATE email_tokens SET used_at = ? WHERE customer_id = ? AND user_id = ? AND kind = 'undo' AND used_at IS NULL AND created_at >= ?",
+		tx.Now, dbID(tx.Customer), dbID(user), since).Error
+	return doing(err, "void undo tokens")
 }

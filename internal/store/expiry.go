@@ -19,6 +19,7 @@ const (
 	keptAnswer   = day      // of an idempotency key
 	keptToken    = 7 * day
 	keptConsent  = day
+	keptExport   = 7 * day   // that there was one; its content goes when it cannot be fetched any more
 	keptUnused   = 400 * day // a cleanup plan that came to nothing, a notice
 	longestSince = 400 * day // a first clearing looks back as far as partitions are kept
 )
@@ -51,7 +52,10 @@ func (tx *Tx) Expire(since time.Time) (rows int64, err error) {
 		{"mail tokens", "DELETE FROM email_tokens WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptToken)}},
 		{"challenges", "DELETE FROM login_challenges WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptToken)}},
 		{"invitations", "DELETE FROM invitations WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptToken)}},
-		{"consents", "DELETE FROM oauth_states WHERE customer_id = ? AND expires_at < ?", []any{me, before(keptConsent)}},
+		{"consents", "DELETE FROM oauth_states WHERE customer_id = ? AND expires_at < ? AND granted IS NULL", []any{me, before(keptConsent)}},
+		{"exports", "DELETE FROM exports WHERE customer_id = ? AND created_at < ?", []any{me, before(keptExport)}},
+		{"contents of exports", `DELETE FROM export_parts p WHERE customer_id = ?
+			AND NOT EXISTS (SELECT FROM exports e WHERE e.customer_id = p.customer_id AND e.id = p.export_id AND e.expires_at > ?)`, []any{me, tx.Now}},
 		{"sessions", "DELETE FROM sessions WHERE customer_id = ? AND (expires_at < ? OR ended_at < ?)", []any{me, before(keptSession), before(keptSession)}},
 	} {
 		done := tx.Exec(s.query, s.args...)

@@ -15,6 +15,7 @@ import (
 
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
 )
 
 // fill gives a customer a row in every table, those of a month twice: of now and of at.
@@ -32,10 +33,14 @@ func (y *yard) fill(p place, at time.Time) {
 	y.exec("INSERT INTO login_challenges (customer_id, id, user_id, hash, token_version, expires_at) VALUES ($1, $2, $3, $4, 1, now())", c, plan, user, []byte(user))
 	y.exec("INSERT INTO api_keys (customer_id, id, user_id, name, id8, hash, scopes, created_at) VALUES ($1, $2, $3, 'same', 'same', $4, 'read', now())", c, plan, user, []byte(user))
 	y.exec("INSERT INTO invitations (customer_id, id, email, role, hash, invited_by, expires_at, created_at) VALUES ($1, $2, 'same', 'viewer', $3, $4, now(), now())", c, plan, []byte(user), user)
+	y.exec("INSERT INTO exports (customer_id, id, user_id, created_at) VALUES ($1, $2, $3, now())", c, plan, user)
+	y.exec("INSERT INTO export_parts (customer_id, export_id, n, sealed) VALUES ($1, $2, 0, '')", c, plan)
 	y.exec("INSERT INTO keep_list (customer_id, entry, created_at) VALUES ($1, 'same@example.com', now())", c)
 	y.exec("INSERT INTO notices (customer_id, kind, key, created_at) VALUES ($1, 'same', 'same', now())", c)
 	y.exec("INSERT INTO idempotency_keys (customer_id, route, key, request_hash, created_at) VALUES ($1, 'same', 'same', '', now())", c)
 	y.exec("INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES ($1, $2, 'same', 1, '', now())", c, box)
+	y.exec("INSERT INTO subscriptions (customer_id, stripe_id, status, price_id, tier, every, cents, period_start, period_end, created_at, updated_at) VALUES ($1, 'same', 'active', 'same', 'pro', 'month', 1, now(), now(), now(), now())", c)
+	y.exec("INSERT INTO billing_intents (customer_id, kind, id, target, created_at) VALUES ($1, 'checkout', $2, 'same', now())", c, plan)
 	y.exec("INSERT INTO usage_tracking (customer_id, period_start) VALUES ($1, '2026-01-01')", c)
 	y.exec("INSERT INTO audit_anchors (customer_id, month, seq, hash) VALUES ($1, '2026-01-01', 1, '')", c)
 	y.exec(`INSERT INTO cleanup_plans (customer_id, id, mailbox_id, account, generation, action, head, ids, messages, bytes, history_id, made_by, made_at, expires_at)
@@ -219,11 +224,34 @@ func TestACustomerReachesItsOwnRowsOnly(t *testing.T) {
 				filled++
 			}
 		}
-		require.Equal(t, 28+10, filled, "28 tables, and of 5 the partitions of two months, have rows to tell apart")
+		require.Equal(t, 33+10, filled, "33 tables, and of 5 the partitions of two months, have rows to tell apart")
 		leaks, allowed, err := matrix(t.Context(), tx, own, other, "")
 		require.NoError(t, err)
 		require.Empty(t, leaks)
 		require.Greater(t, allowed, 100, "the customer's own rows were reached")
+	})
+}
+
+// TEN-14: what a backup restores is fenced as what it was taken of.
+func TestARestoredBackupIsFencedAsWell(t *testing.T) {
+	t.Parallel()
+	y, own, other := newMatrix(t)
+	d := testkit.Restore(t, testkit.Dump(t, y.d))
+	require.NoError(t, store.Migrate(t.Context(), d.Bootstrap, nil), "rights on a database itself are not in its dump")
+	conn, err := pgx.Connect(t.Context(), d.Bootstrap)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	back := &yard{t: t, d: d, conn: conn}
+	back.inDoubt(func(tx pgx.Tx) {
+		leaks, allowed, err := matrix(t.Context(), tx, own, other, "")
+		require.NoError(t, err)
+		require.Empty(t, leaks)
+		require.Greater(t, allowed, 100, "the customer's own rows were reached")
+	})
+	back.inDoubt(func(tx pgx.Tx) {
+		found, err := violations(t.Context(), tx)
+		require.NoError(t, err)
+		require.Empty(t, found)
 	})
 }
 

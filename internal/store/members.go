@@ -71,10 +71,17 @@ func (tx *Tx) PartWith(user sweep.ID) error {
 
 // Memberships are the customers that a person works for, the longest first.
 func (db *DB) Memberships(ctx context.Context, user sweep.ID) (customers []sweep.ID, err error) {
-	var rows []dbID
 	err = db.System(ctx, func(tx *Tx) error {
-		return tx.Raw("SELECT * FROM lookup.memberships(?)", dbID(user)).Scan(&rows).Error
+		customers, err = tx.Memberships(user)
+		return err
 	})
+	return customers, err
+}
+
+// Memberships are as DB's.
+func (tx *Tx) Memberships(user sweep.ID) (customers []sweep.ID, err error) {
+	var rows []dbID
+	err = tx.Raw("SELECT * FROM lookup.memberships(?)", dbID(user)).Scan(&rows).Error
 	for _, id := range rows {
 		customers = append(customers, sweep.ID(id))
 	}

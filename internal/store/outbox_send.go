@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"mailsweep/internal/sweep"
@@ -18,7 +19,19 @@ type Mailing struct {
 	CreatedAt time.Time
 }
 
-// TakeMailing claims a dispatched post for two minutes; ok is false when the task is a duplicate or the post is done. The epoch grows
+// How long a claim of a post holds. A letter takes seconds, an errand, such as making an export, what it takes.
+const (
+	letterClaim = 2 * time.Minute
+	ErrandClaim = 15 * time.Minute
+)
+
+// errands begin the kinds of posts that are work of ours and no letters.
+const errands = "make_"
+
+// Errand says whether a post of this kind is no letter.
+func Errand(kind string) bool { return strings.HasPrefix(kind, errands) }
+
+// TakeMailing claims a dispatched post for two minutes, an errand for ErrandClaim; ok is false when the task is a duplicate or the post is done. The epoch grows
 // with the claim, so a task delivered twice claims once. A claimant that dies leaves the post to be handed out again.
 func (tx *Tx) TakeMailing(post sweep.ID, epoch int) (m Mailing, ok bool, err error) {
 	var rows []struct {
@@ -28,9 +41,9 @@ func (tx *Tx) TakeMailing(post sweep.ID, epoch int) (m Mailing, ok bool, err err
 		Attempts        int
 		CreatedAt       time.Time
 	}
-	err = tx.Raw(`UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, run_at = clock_timestamp() + interval '2 minutes'
+	err = tx.Raw(`UPDATE outbox SET epoch = epoch + 1, attempts = attempts + 1, run_at = clock_timestamp() + make_interval(secs => CASE WHEN starts_with(kind, ?) THEN ?::float8 ELSE ?::float8 END)
 		WHERE customer_id = ? AND id = ? AND epoch = ? AND state = 'dispatched' RETURNING user_id, kind, request_id, data, attempts, created_at`,
-		dbID(tx.Customer), dbID(post), epoch).Scan(&rows).Error
+		errands, ErrandClaim.Seconds(), letterClaim.Seconds(), dbID(tx.Customer), dbID(post), epoch).Scan(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return m, false, doing(err, "take post")
 	}

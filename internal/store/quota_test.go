@@ -41,7 +41,7 @@ type machineJob struct {
 }
 
 // Quota rules 1 to 4: whatever happens in whatever order, used is the sum of the ledger, reserved is what open jobs still hold, and no
-// admission goes over the limit.
+// admission goes over the limit; no undo, proof or reset gives back more than is still counted.
 func TestUsedIsTheLedgerAndReservedIsOpen(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
@@ -53,7 +53,7 @@ func TestUsedIsTheLedgerAndReservedIsOpen(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"": m.check, "submit": m.submit, "undo": m.undo, "claim": m.take, "batch": m.change, "settle twice": m.settleTwice, "proof": m.prove,
 			"finish": m.finish, "cancel": m.cancel, "park": m.park, "die": m.die, "end unclaimed": m.endUnclaimed,
-			"pause": m.pause, "resume": m.resume, "stumble": m.stumble, "rerun": m.rerun, "repair": m.repair,
+			"reset": m.reset, "pause": m.pause, "resume": m.resume, "stumble": m.stumble, "rerun": m.rerun, "repair": m.repair,
 		})
 	})
 }
@@ -90,7 +90,7 @@ func (m *ledgerMachine) submit(r *rapid.T) {
 
 func (m *ledgerMachine) undo(r *rapid.T) {
 	of := m.one(r, func(j *machineJob) bool {
-		return !j.open && j.want > 0 && !slices.ContainsFunc(m.jobs, func(u *machineJob) bool { return u.of == j && u.open })
+		return !j.open && j.batch > 0 && j.of == nil && !slices.ContainsFunc(m.jobs, func(u *machineJob) bool { return u.of == j && u.open })
 	})
 	if of == nil {
 		return
@@ -115,7 +115,7 @@ func (m *ledgerMachine) take(r *rapid.T) {
 }
 
 func (m *ledgerMachine) change(r *rapid.T) {
-	j := m.one(r, func(j *machineJob) bool { return claimed(j) && (j.rest > 0 || j.of != nil && j.of.want > 0) })
+	j := m.one(r, func(j *machineJob) bool { return claimed(j) && (j.rest > 0 || j.of != nil) })
 	if j == nil {
 		return
 	}
@@ -124,18 +124,33 @@ func (m *ledgerMachine) change(r *rapid.T) {
 	if rapid.Bool().Draw(r, "the call failed") {
 		return
 	}
-	kind, cost := "settle", 0
 	if j.of == nil {
-		cost = rapid.IntRange(0, j.rest).Draw(r, "messages")
+		cost := rapid.IntRange(0, j.rest).Draw(r, "messages")
 		j.rest -= cost
 		j.need -= cost
 		j.want += cost
+		require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, cost, time.Now()))
 	} else {
-		kind, cost = "undo", -rapid.IntRange(0, j.of.want).Draw(r, "messages")
-		j.of.want += cost
+		back := rapid.IntRange(0, 150).Draw(r, "messages")
+		j.of.want -= min(back, j.of.want)
+		for range rapid.IntRange(1, 2).Draw(r, "times") {
+			require.NoError(r, m.worker.GiveBack(m.t.Context(), j.claim, j.batch, back, time.Now()))
+		}
 	}
-	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, cost, kind, time.Now()))
 	j.batch++
+}
+
+// reset forgives what every run counts, and no more of it later.
+func (m *ledgerMachine) reset(r *rapid.T) {
+	used := 0
+	for _, j := range m.jobs {
+		used, j.want = used+j.want, 0
+	}
+	require.NoError(r, m.app.Tenant(m.t.Context(), m.p.customer, func(tx *store.Tx) error {
+		forgiven, err := tx.ResetUsage(sweep.PeriodAt(tx.Now))
+		require.Equal(r, used, forgiven)
+		return err
+	}))
 }
 
 func (m *ledgerMachine) settleTwice(r *rapid.T) {
@@ -147,18 +162,18 @@ func (m *ledgerMachine) settleTwice(r *rapid.T) {
 	if ask[int64](m.yard, "SELECT count(*) FROM usage_ledger WHERE job_id = $1 AND batch_no = $2", j.id.String(), n) == 0 {
 		return
 	}
-	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, n, 1, "settle", time.Now()))
+	require.NoError(r, m.worker.SettleBatch(m.t.Context(), j.claim, n, 1, time.Now()))
 }
 
 func (m *ledgerMachine) prove(r *rapid.T) {
-	j := m.one(r, func(j *machineJob) bool { return claimed(j) && j.of == nil && j.want > 0 })
+	j := m.one(r, func(j *machineJob) bool { return claimed(j) && j.of == nil })
 	if j == nil {
 		return
 	}
-	by := -rapid.IntRange(0, j.want).Draw(r, "less")
-	require.NoError(r, m.worker.Fenced(m.t.Context(), j.claim, func(tx *store.Tx) error { return tx.Correct(j.claim, by) }))
-	if by < 0 && !j.proved {
-		j.want, j.proved = j.want+by, true
+	less := rapid.IntRange(0, 150).Draw(r, "less")
+	require.NoError(r, m.worker.Fenced(m.t.Context(), j.claim, func(tx *store.Tx) error { return tx.Correct(j.claim, -less) }))
+	if less = min(less, j.want); less > 0 && !j.proved {
+		j.want, j.proved = j.want-less, true
 	}
 }
 
@@ -333,7 +348,7 @@ func (m *ledgerMachine) die(r *rapid.T) {
 	}
 	m.set(j.id, "state = 'queued'")
 	m.happens(r, j, sweep.Lose)
-	require.ErrorIs(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, 1, "settle", time.Now()), store.ErrFenced)
+	require.ErrorIs(r, m.worker.SettleBatch(m.t.Context(), j.claim, j.batch, 1, time.Now()), store.ErrFenced)
 	j.claim = nil
 }
 

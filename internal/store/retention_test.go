@@ -50,10 +50,10 @@ func (p *past) cleanup(who place, at time.Time, state string, emails int) sweep.
 	p.t.Helper()
 	job := p.idOf(at)
 	c, period := who.customer.String(), sweep.PeriodAt(at).Start
-	p.exec(`INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, run_at, created_at, period_start) VALUES ($1, $2, $3, 'a', 'execute', $4, 1, 0, $5, $5, $6)`,
-		c, job.String(), who.mailbox.String(), state, at, period)
+	p.exec(`INSERT INTO jobs (customer_id, id, mailbox_id, account, kind, state, rank, vt, run_at, created_at, period_start, reserved, settled)
+		VALUES ($1, $2, $3, 'a', 'execute', $4, 1, 0, $5, $5, $6, $7, $7)`, c, job.String(), who.mailbox.String(), state, at, period, max(0, emails))
 	p.exec("INSERT INTO batches (customer_id, job_id, n, state, asked, created_at) VALUES ($1, $2, 0, 'done', $3, $4)", c, job.String(), emails, at)
-	p.exec("INSERT INTO usage_ledger (customer_id, job_id, batch_no, kind, emails, period_start, created_at) VALUES ($1, $2, 0, 'settle', $3, $4, $5)", c, job.String(), emails, period, at)
+	p.exec("INSERT INTO usage_ledger (customer_id, job_id, batch_no, kind, emails, period_start, created_at) VALUES ($1, $2, 0, CASE WHEN $3 < 0 THEN 'proof' ELSE 'settle' END, $3, $4, $5)", c, job.String(), emails, period, at)
 	p.exec("INSERT INTO usage_tracking (customer_id, period_start) VALUES ($1, $2) ON CONFLICT (customer_id, period_start) DO NOTHING", c, period)
 	p.exec("UPDATE usage_tracking SET used = used + $3 WHERE customer_id = $1 AND period_start = $2", c, period, emails)
 	p.exec("INSERT INTO outbox (customer_id, id, kind, state, run_at, created_at) VALUES ($1, $2, 'x', 'done', $3, $3)", c, job.String(), at)
@@ -67,6 +67,18 @@ func (p *past) audit(who place, at time.Time) {
 
 func (p *past) tables(schema string, month time.Time) int64 {
 	return ask[int64](p.yard, "SELECT count(*) FROM pg_class c WHERE relkind = 'r' AND relnamespace = $1::text::regnamespace AND relname ~ ('_' || $2::text || '$')", schema, month.Format("200601"))
+}
+
+func (p *past) breaches(who place) (rules []string) {
+	p.t.Helper()
+	require.NoError(p.t, p.db.Tenant(p.t.Context(), who.customer, func(tx *store.Tx) error {
+		found, err := tx.QuotaBreaches()
+		for _, d := range found {
+			rules = append(rules, d.Rule)
+		}
+		return err
+	}))
+	return rules
 }
 
 func (p *past) anchor(who place, month time.Time) {
@@ -100,6 +112,9 @@ func TestAMonthOlderThanTheRetentionIsArchivedWholeAndNoYoungerOne(t *testing.T)
 		require.Equal(t, []int64{0, 5}, []int64{p.tables("public", month), p.tables("archive", month)})
 	}
 	require.Equal(t, int64(5), p.tables("public", monthsAgo(13)))
+	require.Empty(t, p.breaches(who), "the archived months' sums agree too")
+	p.exec("UPDATE usage_tracking SET used = used + 1 WHERE period_start = $1", monthsAgo(15))
+	require.Equal(t, []string{"used is not the sum of the ledger"}, p.breaches(who))
 	for _, table := range []string{"jobs", "batches", "usage_ledger", "audit_logs", "outbox"} {
 		require.Equal(t, int64(14), ask[int64](p.yard, "SELECT count(*) FROM "+table), table)
 		require.Equal(t, int64(1), ask[int64](p.yard, "SELECT count(*) FROM archive."+table+"_"+monthsAgo(14).Format("200601")), table)
@@ -246,6 +261,7 @@ func TestUsedIsTheLedgerOfLivePeriodsAcrossADetach(t *testing.T) {
 				require.Empty(t, p.detach(month))
 			}
 		}
+		require.Empty(t, p.breaches(who), "also of months in the archive")
 		begins := ask[time.Time](p.yard, "SELECT ledger_begins()")
 		for month, n := range used {
 			require.Equal(t, n, ask[int](p.yard, "SELECT used FROM usage_tracking WHERE customer_id = $1 AND period_start = $2", who.customer.String(), month))

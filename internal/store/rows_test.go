@@ -193,9 +193,9 @@ func TestAPlansChangeIsNoticedBySubmissions(t *testing.T) {
 	w.tenant(w.app, func(tx *store.Tx) error {
 		before, err := tx.Standing()
 		require.NoError(t, err)
-		require.NoError(t, tx.SetPlan(sweep.Pro, time.Time{}))
+		require.NoError(t, tx.SetGrant(sweep.Pro, time.Time{}))
 		after, err := tx.Standing()
-		require.Equal(t, []any{sweep.Pro, before.PlanVersion + 1}, []any{after.Subscription.Tier, after.PlanVersion})
+		require.Equal(t, []any{sweep.Pro, before.PlanVersion + 1}, []any{after.Granted.Tier, after.PlanVersion})
 		usage, usageErr := tx.UsageNow(500)
 		require.NoError(t, usageErr)
 		require.Equal(t, []int{0, 100, 400}, []int{usage.Used, usage.Reserved, usage.Remaining()})
@@ -203,7 +203,7 @@ func TestAPlansChangeIsNoticedBySubmissions(t *testing.T) {
 	})
 	require.True(t, w.refuse(w.app, w.submission(w.p, sweep.DryRun, 0)).Stale)
 	w.p.customer = newID(t)
-	err := w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error { return tx.SetPlan(sweep.Pro, time.Time{}) })
+	err := w.app.Tenant(t.Context(), w.p.customer, func(tx *store.Tx) error { return tx.SetGrant(sweep.Pro, time.Time{}) })
 	require.Equal(t, sweep.NotFound, sweep.CodeOf(err))
 }
 
@@ -230,6 +230,37 @@ func TestBatchesComeBackInOrderAsTheyWereRewritten(t *testing.T) {
 		require.NoError(t, tx.RewriteBatch(w.job, 0, []byte("proved")))
 		got, err := tx.Batches(w.job)
 		require.Equal(t, []store.Batch{{N: 0, IDs: []byte("proved"), Done: true, Asked: 1}, {N: 1, IDs: []byte("ids"), Asked: 1}}, got)
+		return err
+	})
+}
+
+// What is over stays over, whoever writes late; a second live one is not written.
+func TestASubscriptionThatIsOverStaysOver(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	at := time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC)
+	first := store.Subscription{ID: "sub_1", Payment: sweep.Paid, PriceID: "price_1", Tier: sweep.Pro, Every: sweep.Month, Cents: 2900, PeriodStart: at, PeriodEnd: at.AddDate(0, 1, 0), CreatedAt: at,
+		NextTier: sweep.Basic, NextEvery: sweep.Year, PastDueAt: at, EndsAt: at, WaitsForPay: true}
+	w.tenant(w.app, func(tx *store.Tx) error {
+		save := func(s store.Subscription) (second bool) {
+			second, err := tx.SaveSubscription(s)
+			require.NoError(t, err)
+			return second
+		}
+		require.False(t, save(first))
+		live, err := tx.LiveSubscription()
+		require.NoError(t, err)
+		require.Equal(t, first, live)
+		other := first
+		other.ID = "sub_2"
+		require.True(t, save(other))
+		over := first
+		over.Payment, over.EndedAt = sweep.Ended, at
+		require.False(t, save(over))
+		require.False(t, save(first), "an older answer")
+		all, err := tx.Subscriptions()
+		require.Equal(t, []store.Subscription{over}, all)
+		require.False(t, save(other))
 		return err
 	})
 }

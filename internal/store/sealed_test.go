@@ -7,19 +7,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// bytesOf says what each column of bytes holds. What is sealed is moved about by the tests of who seals it: account's and cleanup's
+// bytesOf says what each column of bytes holds. What is sealed is moved about by the tests of who seals it: account's, cleanup's and export's
 // TestSealedValuesOpenInTheirOwnPlaceAlone.
 var bytesOf = map[string]string{
 	"customers.data_key": "sealed", "oauth_tokens.sealed": "sealed", "oauth_states.verifier": "sealed", "oauth_states.granted": "sealed", "second_factors.secret": "sealed", "outbox.data": "sealed",
 	"mailboxes.analysis": "sealed", "mailbox_indexes.sealed": "sealed", "jobs.params": "sealed", "jobs.checkpoint": "sealed", "jobs.result": "sealed", "batches.ids": "sealed",
-	"cleanup_plans.head": "sealed", "cleanup_plans.ids": "sealed", "cleanup_plans.kept": "sealed", "idempotency_keys.answer": "sealed",
+	"cleanup_plans.head": "sealed", "cleanup_plans.ids": "sealed", "cleanup_plans.kept": "sealed", "idempotency_keys.answer": "sealed", "export_parts.sealed": "sealed",
 
 	"email_tokens.hash": "hash of a token", "sessions.hash": "hash of a token", "oauth_states.hash": "hash of a token", "login_challenges.hash": "hash of a token", "api_keys.hash": "hash of a key",
 	"invitations.hash": "hash of a token", "google_sign_ins.ticket": "hash of a token", "google_sign_ins.state": "hash of a token", "google_sign_ins.nonce": "hash of a token",
 	"google_sign_ins.subject": "keyed hash", "google_sign_ins.address": "keyed hash", "users.google_subject": "keyed hash",
 	"recovery_codes.hash": "salted hash of a code", "second_factors.salt": "salt", "idempotency_keys.request_hash": "hash of a request",
 	"sessions.address_hash": "keyed hash", "security_events.address_hash": "keyed hash", "audit_logs.address_hash": "keyed hash",
-	"google_accounts.account": "keyed hash", "mailboxes.account": "keyed hash", "oauth_states.account": "keyed hash", "jobs.account": "keyed hash", "cleanup_plans.account": "keyed hash",
+	"google_accounts.account": "keyed hash", "trial_addresses.address": "keyed hash", "mailboxes.account": "keyed hash", "oauth_states.account": "keyed hash", "jobs.account": "keyed hash", "cleanup_plans.account": "keyed hash",
 	"audit_heads.hash": "chain", "audit_logs.prev_hash": "chain", "audit_logs.hash": "chain", "audit_anchors.hash": "chain", "ops_log.prev_hash": "chain", "ops_log.hash": "chain",
 }
 

@@ -70,6 +70,12 @@ func (tx *Tx) DropSecondFactor(user sweep.ID) error {
 	return doing(tx.Exec("DELETE FROM second_factors WHERE customer_id = ? AND user_id = ?", dbID(tx.Customer), dbID(user)).Error, "drop second factor")
 }
 
+// DropSecondFactorSince is DropSecondFactor for one that was turned on at a time or later.
+func (tx *Tx) DropSecondFactorSince(user sweep.ID, since time.Time) error {
+	err := tx.Exec("DELETE FROM second_factors WHERE customer_id = ? AND user_id = ? AND on_at >= ?", dbID(tx.Customer), dbID(user), since).Error
+	return doing(err, "drop a new second factor")
+}
+
 // Challenge is what somebody holds who owes the second factor still; only the hash is stored.
 type Challenge struct {
 	ID, User     sweep.ID

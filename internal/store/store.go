@@ -56,6 +56,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	params["timezone"] = "UTC"
 	params["statement_timeout"] = "30000"
 	params["idle_in_transaction_session_timeout"] = "60000"
+	if o.ClockOffset != 0 {
+		params["app.clock_offset"] = fmt.Sprintf("%d microseconds", o.ClockOffset.Microseconds()) // for what triggers date
+	}
 	if o.Told != nil {
 		cfg.ConnConfig.Tracer = teller(o.Told)
 	}
@@ -134,14 +137,9 @@ func (db *DB) run(caller context.Context, customer sweep.ID, f func(*Tx) error) 
 	defer done()
 	after := aftermath{changed: map[sweep.ID]int64{}}
 	err := db.gorm.WithContext(ctx).Transaction(func(g *gorm.DB) error {
-		tenant := ""
-		if !customer.IsZero() {
-			tenant = customer.String()
-		}
-		var now time.Time
-		// transaction-local: a pooled connection never carries a tenant into the next transaction
-		if err := g.Raw("SELECT now() FROM set_config('app.customer_id', ?, true)", tenant).Row().Scan(&now); err != nil {
-			return fmt.Errorf("begin tenant transaction: %w", err)
+		now, err := enter(g, customer)
+		if err != nil {
+			return err
 		}
 		return f(&Tx{DB: g, Customer: customer, Now: now.UTC().Add(db.offset), after: &after})
 	})
@@ -150,6 +148,32 @@ func (db *DB) run(caller context.Context, customer sweep.ID, f func(*Tx) error) 
 	}
 	db.tell(customer, after)
 	return nil
+}
+
+// enter lets a transaction see the rows of one customer, or of none, and gives when it began.
+func enter(g *gorm.DB, customer sweep.ID) (began time.Time, err error) {
+	tenant := ""
+	if !customer.IsZero() {
+		tenant = customer.String()
+	}
+	// transaction-local: a pooled connection never carries a tenant into the next transaction
+	if err := g.Raw("SELECT now() FROM set_config('app.customer_id', ?, true)", tenant).Row().Scan(&began); err != nil {
+		return began, fmt.Errorf("enter tenant transaction: %w", err)
+	}
+	return began, nil
+}
+
+// As does f as another customer in this transaction: both commit, or neither does. It is for what belongs to a person and not to one customer. Roll back
+// when it fails. f changes no jobs, whose watchers would not hear of it.
+func (tx *Tx) As(customer sweep.ID, f func(*Tx) error) error {
+	if _, err := enter(tx.DB, customer); err != nil {
+		return err
+	}
+	err := f(&Tx{DB: tx.DB, Customer: customer, Now: tx.Now, after: &aftermath{}})
+	if _, back := enter(tx.DB, tx.Customer); err == nil { // after a statement that failed none works any more, this one neither
+		err = back
+	}
+	return err
 }
 
 // NewID makes an id that carries this transaction's time.

@@ -29,21 +29,22 @@ func (tx *Tx) Standing() (s Standing, err error) {
 func noCustomer() error { return sweep.Errorf(sweep.NotFound, "there is no such customer") }
 
 // standingColumns are of customers c, for a standingRow.
-const standingColumns = `c.plan, c.plan_past_due_at, c.plan_ends_at, c.trial_ends_at, c.suspended_at, c.deleted_at, c.plan_version`
+const standingColumns = `c.plan, c.plan_past_due_at, c.plan_ends_at, coalesce(c.granted_plan, ''), c.granted_until, c.trial_ends_at, c.suspended_at, c.deleted_at, c.plan_version`
 
 type standingRow struct {
-	plan                                     string
-	due, ends, trial, suspendedAt, deletedAt *time.Time
-	version                                  int64
+	plan, granted                                   string
+	due, ends, until, trial, suspendedAt, deletedAt *time.Time
+	version                                         int64
 }
 
 func (r *standingRow) fields() []any {
-	return []any{&r.plan, &r.due, &r.ends, &r.trial, &r.suspendedAt, &r.deletedAt, &r.version}
+	return []any{&r.plan, &r.due, &r.ends, &r.granted, &r.until, &r.trial, &r.suspendedAt, &r.deletedAt, &r.version}
 }
 
 func (r *standingRow) customer(id sweep.ID) sweep.Customer {
 	return sweep.Customer{ID: id, PlanVersion: r.version, TrialEndsAt: instant(r.trial), SuspendedAt: instant(r.suspendedAt), DeletedAt: instant(r.deletedAt),
-		Subscription: sweep.Subscription{Tier: sweep.Tier(r.plan), PastDueAt: instant(r.due), EndsAt: instant(r.ends)}}
+		Subscription: sweep.Subscription{Tier: sweep.Tier(r.plan), PastDueAt: instant(r.due), EndsAt: instant(r.ends)},
+		Granted:      sweep.Subscription{Tier: sweep.Tier(r.granted), EndsAt: instant(r.until)}}
 }
 
 func instant(t *time.Time) time.Time {

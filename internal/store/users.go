@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"mailsweep/internal/sweep"
 )
@@ -37,31 +39,14 @@ func (db *DB) UserByEmail(ctx context.Context, email string) (customer, user swe
 	return sweep.ID(row.CustomerID), sweep.ID(row.UserID), nil
 }
 
-// InsertUser adds a user who is already a member; false when the address has a user.
+// InsertUser adds a user who is already a member, their address proven if VerifiedAt says so; false when the address has a user.
 func (tx *Tx) InsertUser(u User) (bool, error) {
-	done := tx.Exec("INSERT INTO users (id, email, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING",
-		dbID(u.ID), u.Email, u.Name, u.Password, tx.Now)
+	done := tx.Exec("INSERT INTO users (id, email, name, password, verified_at, created_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING",
+		dbID(u.ID), u.Email, u.Name, u.Password, orNull(u.VerifiedAt), tx.Now)
 	if done.Error != nil {
 		return false, fmt.Errorf("insert user: %w", done.Error)
 	}
 	return done.RowsAffected == 1, nil
-}
-
-// InsertProven adds a user whose address is proven; else as InsertUser.
-func (tx *Tx) InsertProven(u User) (bool, error) {
-	added, err := tx.InsertUser(u)
-	if err != nil || !added {
-		return false, err
-	}
-	return tx.VerifyUser(u.ID, u.Email, u.Password)
-}
-
-// TakeOver proves the address of a user who has signed up and not done so, by other means than the mail of the sign-up, and puts name and
-// password ("": none) in the place of those of the sign-up, which may have been a stranger's; false when the address is proven or another.
-func (tx *Tx) TakeOver(u User) (bool, error) {
-	done := tx.Exec(`UPDATE users SET name = ?, password = ?, password_version = password_version + 1, token_version = token_version + 1, verified_at = ?
-		WHERE id = ? AND email = ? AND verified_at IS NULL`, u.Name, u.Password, tx.Now, dbID(u.ID), u.Email)
-	return done.RowsAffected == 1, doing(done.Error, "take sign-up over")
 }
 
 // User reads a member of this customer. NotFound.
@@ -108,11 +93,13 @@ func (tx *Tx) Address(id sweep.ID) (email string, err error) {
 	return email, nil
 }
 
-// VerifyUser marks the address as proven, if it is still the user's and was not proven before. The password stays only if it is still
-// the one whose stored form is given; else nobody has one.
+// VerifyUser marks the address as proven, if it is still the user's and was not proven before. What the sign-up chose, password and
+// name, stays only if the password is still the one whose stored form is given ("": none is): else nobody has one. Failures that others caused
+// are forgotten.
 func (tx *Tx) VerifyUser(id sweep.ID, email, password string) (bool, error) {
-	done := tx.Exec("UPDATE users SET verified_at = ?, password = CASE WHEN password = ? THEN password ELSE '' END WHERE id = ? AND email = ? AND verified_at IS NULL",
-		tx.Now, password, dbID(id), email)
+	done := tx.Exec(`UPDATE users SET verified_at = @now, failures = 0, name = CASE WHEN password = @kept THEN name ELSE '' END, password = CASE WHEN password = @kept THEN password ELSE '' END
+		WHERE id = @user AND email = @email AND verified_at IS NULL`,
+		map[string]any{"now": tx.Now, "kept": password, "user": dbID(id), "email": email})
 	return done.RowsAffected == 1, doing(done.Error, "verify user")
 }
 
@@ -122,12 +109,23 @@ func (tx *Tx) SignUpAgain(id sweep.ID, name, password string) (bool, error) {
 	return done.RowsAffected == 1, doing(done.Error, "sign up again")
 }
 
-// SetPassword puts another password in force, proves the address and makes every token so far worthless; false when the address is not the
+// SetPassword puts another password in force and makes every token so far worthless; false when the address is not the
 // user's any more.
 func (tx *Tx) SetPassword(id sweep.ID, email, password string) (bool, error) {
-	done := tx.Exec("UPDATE users SET password = ?, failures = 0, password_version = password_version + 1, token_version = token_version + 1, verified_at = coalesce(verified_at, ?) WHERE id = ? AND email = ?",
-		password, tx.Now, dbID(id), email)
+	done := tx.Exec("UPDATE users SET password = ?, failures = 0, password_version = password_version + 1, token_version = token_version + 1 WHERE id = ? AND email = ?",
+		password, dbID(id), email)
 	return done.RowsAffected == 1, doing(done.Error, "set password")
+}
+
+// SetEmail gives a person another address, which they have proven, and makes every token so far worthless; false when it is somebody else's: roll
+// the transaction back then.
+func (tx *Tx) SetEmail(id sweep.ID, email string) (bool, error) {
+	done := tx.Exec("UPDATE users SET email = ?, verified_at = ?, token_version = token_version + 1 WHERE id = ?", email, tx.Now, dbID(id))
+	var refused *pgconn.PgError
+	if errors.As(done.Error, &refused) && refused.ConstraintName == "users_email_key" {
+		return false, nil
+	}
+	return done.RowsAffected == 1, doing(done.Error, "set address")
 }
 
 // SignedIn notes the time of a right password, and a renewed hash unless the password was changed meanwhile; false when more than so many

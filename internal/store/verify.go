@@ -16,12 +16,13 @@ const quotaBreachesSQL = `
 WITH book AS (
   SELECT period_start, used, reserved, 0 AS ledger, 0 AS open FROM usage_tracking WHERE customer_id = @customer
   UNION ALL SELECT period_start, 0, 0, emails, 0 FROM usage_ledger WHERE customer_id = @customer
+  UNION ALL SELECT period_start, 0, 0, emails, 0 FROM archived_usage WHERE customer_id = @customer
   UNION ALL SELECT period_start, 0, 0, 0, reserved - settled FROM jobs
     WHERE customer_id = @customer AND state NOT IN ('succeeded','failed','canceled') AND reserved > settled
 ), period AS (
   SELECT period_start, sum(used) AS used, sum(reserved) AS reserved, sum(ledger) AS ledger, sum(open) AS open FROM book GROUP BY period_start
 )
-SELECT 'used is not the sum of the ledger' AS rule, period_start::text AS object, format('used %s, ledger %s', used, ledger) AS detail FROM period WHERE used <> ledger AND period_start >= ledger_begins()
+SELECT 'used is not the sum of the ledger' AS rule, period_start::text AS object, format('used %s, ledger %s', used, ledger) AS detail FROM period WHERE used <> ledger
 UNION ALL
 SELECT 'reserved is not what open jobs hold', period_start::text, format('reserved %s, open jobs %s', reserved, open) FROM period WHERE reserved <> open
 UNION ALL
@@ -29,7 +30,7 @@ SELECT 'settled is not what the ledger says', j.id::text, format('settled %s, le
 FROM jobs j LEFT JOIN (SELECT job_id, sum(emails) AS emails FROM usage_ledger WHERE customer_id = @customer AND kind = 'settle' GROUP BY job_id) l ON l.job_id = j.id
 WHERE j.customer_id = @customer AND j.settled <> coalesce(l.emails, 0)`
 
-// QuotaBreaches compares the usage of the transaction's customer with the ledger, of every period whose ledger is here as a whole, and with
+// QuotaBreaches compares the usage of the transaction's customer with the ledger, of the months in the archive with its sums, and with
 // what open jobs hold, as one statement sees them. Empty: the books agree.
 func (tx *Tx) QuotaBreaches() (list []Discrepancy, err error) {
 	return list, doing(tx.Raw(quotaBreachesSQL, named(tx)).Scan(&list).Error, "verify quota")
