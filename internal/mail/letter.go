@@ -22,15 +22,19 @@ const (
 	VerifyEmail       Kind = "verify_email"       // to the address of a new sign-up
 	AlreadyRegistered Kind = "already_registered" // to the owner of an address that somebody signs up again
 	PasswordReset     Kind = "password_reset"
+	EmailChange       Kind = "email_change"    // to the address that a person asks to have
+	EmailChanged      Kind = "email_changed"   // to the address that they had
 	NeedsReconnect    Kind = "needs_reconnect" // Google says the consent is gone
 	TrialEnding       Kind = "trial_ending"    // 3 days and 1 day before
 	TrialEnded        Kind = "trial_ended"
-	QuotaWarning      Kind = "quota_warning" // once per period, at 80 %
-	QuotaFresh        Kind = "quota_fresh"   // a new period, for those who ran out in the last one
+	PaymentFailed     Kind = "payment_failed" // once for each invoice that is open
+	QuotaWarning      Kind = "quota_warning"  // once per period, at 80 %
+	QuotaFresh        Kind = "quota_fresh"    // a new period, for those who ran out in the last one
 	CleanupDone       Kind = "cleanup_done"
 	SecurityNotice    Kind = "security_notice" // what happened to the ways into an account
 	Invitation        Kind = "invitation"      // to who is asked to work in a customer's account
 	AccountDeleted    Kind = "account_deleted" // to the owner who deleted it
+	ExportReady       Kind = "export_ready"    // to the owner who asked for it
 )
 
 // Event is what a SecurityNotice tells.
@@ -100,15 +104,19 @@ func specs() map[Kind]spec {
 		VerifyEmail:       {[]string{"token"}, withToken("/verify-email")},
 		AlreadyRegistered: {nil, to("/login")},
 		PasswordReset:     {[]string{"token"}, withToken("/reset-password")},
+		EmailChange:       {[]string{"to", "token"}, withToken("/confirm-email")},
+		EmailChanged:      {[]string{"to", "token", "at", "ends_at"}, withToken("/undo-email")},
 		NeedsReconnect:    {[]string{"mailbox"}, to("/mailboxes")},
 		TrialEnding:       {[]string{"days_left", "ends_at"}, to("/billing")},
 		TrialEnded:        {nil, to("/billing")},
+		PaymentFailed:     {[]string{"plan", "ends_at"}, to("/billing")},
 		QuotaWarning:      {[]string{"limit", "resets_at"}, to("/billing")},
 		QuotaFresh:        {[]string{"limit"}, to("/mailboxes")},
 		CleanupDone:       {[]string{"mailbox", "action", "state", "job_id", "undo_until"}, func(d Data) string { return "/history/" + url.PathEscape(d.JobID) }},
 		SecurityNotice:    {[]string{"event", "at"}, to("/settings/security")},
 		Invitation:        {[]string{"to", "by", "role", "token", "ends_at"}, withToken("/accept-invitation")},
 		AccountDeleted:    {[]string{"at", "ends_at"}, to("/support")},
+		ExportReady:       {[]string{"at", "ends_at"}, to("/settings/export")},
 	}
 }
 
@@ -129,7 +137,7 @@ func (s *Sender) Render(m Message) (Letter, error) {
 
 func missing(d Data, needs []string) []string {
 	given := map[string]bool{
-		"token": d.Token != "", "to": d.To != "", "by": d.By != "", "role": d.Role != "", "mailbox": d.Mailbox != "", "job_id": d.JobID != "",
+		"token": d.Token != "", "to": d.To != "", "by": d.By != "", "role": d.Role != "", "mailbox": d.Mailbox != "", "job_id": d.JobID != "", "plan": d.Plan != "",
 		"action": d.Action != "", "state": d.State != "", "event": d.Event != "", "at": !d.At.IsZero(),
 		"days_left": d.DaysLeft > 0, "limit": d.Limit > 0,
 		"ends_at": !d.EndsAt.IsZero(), "resets_at": !d.ResetsAt.IsZero(), "undo_until": !d.UndoUntil.IsZero(),

@@ -23,10 +23,13 @@ var (
 		"verify_email":              {Kind: VerifyEmail, Data: Data{Token: "tok-en_1"}},
 		"already_registered":        {Kind: AlreadyRegistered},
 		"password_reset":            {Kind: PasswordReset, Data: Data{Token: "tok-en_2"}},
+		"email_change":              {Kind: EmailChange, Data: Data{To: "ana@new.example", Token: "tok-en_5"}},
+		"email_changed":             {Kind: EmailChanged, Data: Data{To: "ana@old.example", Name: "Ana", Token: "tok-en_6", At: may.AddDate(0, 0, -3), EndsAt: may}},
 		"needs_reconnect":           {Kind: NeedsReconnect, Data: Data{Name: "Ana", Mailbox: "ana@mail.example"}},
 		"trial_ending_3":            {Kind: TrialEnding, Data: Data{Name: "Ana", DaysLeft: 3, EndsAt: may}},
 		"trial_ending_1":            {Kind: TrialEnding, Data: Data{DaysLeft: 1, EndsAt: may}},
 		"trial_ended":               {Kind: TrialEnded, Data: Data{Name: "Ana"}},
+		"payment_failed":            {Kind: PaymentFailed, Data: Data{Name: "Ana", Plan: "pro", EndsAt: may}},
 		"quota_warning":             {Kind: QuotaWarning, Data: Data{Name: "Ana", Used: 4000, Limit: 5000, ResetsAt: may}},
 		"quota_fresh":               {Kind: QuotaFresh, Data: Data{Name: "Ana", Limit: 5000, ResetsAt: may}},
 		"cleanup_done":              {Kind: CleanupDone, Data: Data{Name: "Ana", Mailbox: "ana@mail.example", Action: "trash", State: "succeeded", JobID: "job_1", Cleaned: 12345, Skipped: 2, UndoUntil: may}},
@@ -45,6 +48,7 @@ var (
 		"invitation_viewer":         {Kind: Invitation, Data: Data{To: "bo@mail.example", By: "ana@mail.example", Role: "viewer", Token: "tok-en_3", EndsAt: may}},
 		"invitation_owner":          {Kind: Invitation, Data: Data{To: "bo@mail.example", By: "ana@mail.example", Role: "owner", Token: "tok-en_4", EndsAt: may}},
 		"account_deleted":           {Kind: AccountDeleted, Data: Data{Name: "Ana", At: may.AddDate(0, 0, -7), EndsAt: may}},
+		"export_ready":              {Kind: ExportReady, Data: Data{Name: "Ana", At: may.AddDate(0, 0, -1), EndsAt: may}},
 		"security_key_created":      {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: KeyCreated, At: may}},
 	}
 )

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -92,6 +93,24 @@ func TestWithoutRedisHalfThePlacesRemain(t *testing.T) {
 	leave(true)
 	if _, err := place(t.Context(), g); err != nil {
 		t.Error(err)
+	}
+}
+
+// late is a context in the moment when its deadline has passed and its timer has not fired yet.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Microsecond), true }
+func (late) Err() error                  { return nil }
+
+func TestACallersDeadlineIsNoFailureOfRedis(t *testing.T) {
+	t.Parallel()
+	server := testkit.OwnRedis(t)
+	g := &Governor{Redis: client(t, server.URL)}
+	if _, _, err := g.Enter(late{t.Context()}, "sub", 0, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, and a place in this process alone", err)
+	}
+	if g.link.awayUntil.Load() != 0 {
+		t.Error("Redis counts as away")
 	}
 }
 

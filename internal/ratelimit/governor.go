@@ -92,8 +92,8 @@ func (g *Governor) book(ctx context.Context, account, id string, units int, maxW
 	case err == nil:
 		g.learn(account, b)
 		return b, false, nil
-	case ctx.Err() != nil:
-		return booking{}, false, ctx.Err()
+	case ended(ctx) != nil:
+		return booking{}, false, ended(ctx)
 	case id != "" && g.aloneFull(account):
 		return booking{full: true}, true, nil
 	}
@@ -146,8 +146,8 @@ func (g *Governor) shut(ctx context.Context, key string, left time.Duration, r R
 	_ = g.link.try(ctx, g.Log, func(ctx context.Context) error {
 		return closeScript.Run(ctx, g.Redis, []string{key}, left.Microseconds(), g.minute(), r.microsPerUnit()*r.Capacity).Err()
 	})
-	if ctx.Err() != nil {
-		return fmt.Errorf("close bucket: %w", ctx.Err())
+	if ended(ctx) != nil {
+		return fmt.Errorf("close bucket: %w", ended(ctx))
 	}
 	return nil // the memory of this process has it, and hands it to Redis with the next booking
 }

@@ -130,13 +130,22 @@ func (l *link) try(ctx context.Context, log *slog.Logger, ask func(context.Conte
 	switch {
 	case err == nil && away != 0 && l.awayUntil.CompareAndSwap(away, 0) && log != nil:
 		log.InfoContext(ctx, "redis answers again, limits are shared")
-	case err != nil && ctx.Err() == nil:
+	case err != nil && ended(ctx) == nil:
 		l.awayUntil.Store(time.Now().Add(redisPause).UnixNano())
 		if away == 0 && log != nil {
 			log.WarnContext(ctx, "redis is away, this process limits alone", "error", err)
 		}
 	}
 	return err
+}
+
+// ended is the context's error, also in the moment when its deadline has passed and its own timer is late: a connection's deadline is the same
+// instant, and Redis is not away because a caller's time is up.
+func ended(ctx context.Context) error {
+	if until, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(until) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 func ignoreNil(err error) error {

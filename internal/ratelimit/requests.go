@@ -38,6 +38,8 @@ type Requests struct {
 	mu    sync.Mutex
 	local map[string]time.Time // when each key's allowance would be whole again
 	swept time.Time            // when room last cleared out
+
+	failing map[string]failing
 }
 
 // Allow takes cost from the key's allowance of perMinute.
@@ -74,8 +76,8 @@ func (r *Requests) Take(ctx context.Context, cost int, from ...Allowance) ([]Dec
 		return nil, fmt.Errorf("rate limit: %d answers to %d allowances", len(ahead), len(from))
 	case err == nil:
 		return judge(cost, from, func(i int) time.Duration { return time.Duration(ahead[i] * 1e3) }), nil
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("rate limit: %w", ctx.Err())
+	case ended(ctx) != nil:
+		return nil, fmt.Errorf("rate limit: %w", ended(ctx))
 	}
 	return r.takeAlone(cost, from, time.Now()), nil
 }

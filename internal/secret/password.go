@@ -29,6 +29,7 @@ type Passwords struct {
 	Least    int           // code points of a new password; less than MinPassword means that
 	Slots    int           // hashes at a time; 0 means one less than there are cores, at least 1
 	Patience time.Duration // how long a call waits for a slot; 0 means 2 s
+	Nice     int           // by how much the priority of a thread that hashes is lower than the others'; 0 hashes where it is called
 
 	once sync.Once
 	gate chan struct{}
@@ -48,7 +49,8 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 		return "", err
 	}
 	defer leave()
-	hash, err := bcrypt.GenerateFromPassword(keyed(pepper, password), p.cost())
+	var hash []byte
+	p.aside(func() { hash, err = bcrypt.GenerateFromPassword(keyed(pepper, password), p.cost()) })
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
@@ -71,7 +73,7 @@ func (p *Passwords) Verify(ctx context.Context, stored, password string) (ok, re
 		return false, false, err
 	}
 	defer leave()
-	err = bcrypt.CompareHashAndPassword(hash, keyed(pepper, password))
+	p.aside(func() { err = bcrypt.CompareHashAndPassword(hash, keyed(pepper, password)) })
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, false, nil
 	}
@@ -101,6 +103,23 @@ func keyed(pepper []byte, password string) []byte {
 	mac := hmac.New(sha512.New384, pepper)
 	mac.Write([]byte(norm.NFKC.String(password)))
 	return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
+}
+
+// aside runs f on a thread of its own whose priority is lower: whoever else wants the core for a moment gets it at once, instead of after a
+// time slice of a hash.
+func (p *Passwords) aside(f func()) {
+	if p.Nice == 0 {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its priority
+		nicer(p.Nice)
+		f()
+	}()
+	<-done
 }
 
 func (p *Passwords) cost() int {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -250,5 +251,20 @@ func TestTenThousandPairsAndNamesAreRefused(t *testing.T) {
 		if err := CheckPassword(password, "", "Ada Lovelace"); !errors.Is(err, want) || want == nil && err != nil {
 			t.Errorf("%q: %v, want %v", password, err, want)
 		}
+	}
+}
+
+// PWD-8: one core fewer than there are hashes, and one at least.
+func TestTheGateLeavesACore(t *testing.T) {
+	t.Parallel()
+	p := passwords()
+	p.Slots, p.Patience = 0, 20*time.Millisecond
+	for n := range max(1, runtime.GOMAXPROCS(0)-1) {
+		if _, err := p.enter(t.Context()); err != nil {
+			t.Fatalf("slot %d: %v", n+1, err)
+		}
+	}
+	if _, err := p.enter(t.Context()); sweep.CodeOf(err) != sweep.Unavailable {
+		t.Errorf("one more: %v", err)
 	}
 }

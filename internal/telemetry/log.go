@@ -5,7 +5,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lmittmann/tint"
 )
@@ -23,9 +26,9 @@ type Options struct {
 func NewLogger(w io.Writer, o Options) *slog.Logger {
 	out := &redactor{w: w}
 	if o.Format != "json" {
-		return slog.New(contextHandler{tint.NewTextHandler(out, &tint.Options{
+		return slog.New(contextHandler{quoting{tint.NewTextHandler(out, &tint.Options{
 			Level: o.Level, TimeFormat: time.TimeOnly, ReplaceAttr: hideByName, NoColor: !isTerminal(w),
-		})})
+		})}})
 	}
 	handler := slog.NewJSONHandler(out, &slog.HandlerOptions{Level: o.Level, ReplaceAttr: hideByName})
 	return slog.New(contextHandler{handler}).With("process", o.Process, "version", o.Build.Version)
@@ -62,6 +65,20 @@ func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h contextHandler) WithGroup(name string) slog.Handler {
 	return grouped{root: h, name: name}
+}
+
+// quoting keeps a message for people on its one line: tint quotes values alone.
+type quoting struct{ slog.Handler }
+
+func (h quoting) Handle(ctx context.Context, r slog.Record) error {
+	if strings.ContainsFunc(r.Message, unicode.IsControl) {
+		r.Message = strconv.Quote(r.Message)
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h quoting) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return quoting{h.Handler.WithAttrs(attrs)}
 }
 
 // grouped collects what is logged under a group, to write it as one attribute beside the ids.

@@ -1,0 +1,46 @@
+package secret
+
+import (
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// niceness of the calling thread.
+func niceness(t *testing.T) int {
+	t.Helper()
+	n, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 20 - n
+}
+
+// PWD-8: a hash gives way to whoever else wants the core, and leaves the priority of other threads as it was.
+func TestAHashIsMadeByAThreadOfLowerPriority(t *testing.T) {
+	t.Parallel()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	usual := niceness(t)
+	p := passwords()
+	p.Nice = 5
+	during := 0
+	p.aside(func() { during = niceness(t) })
+	if want := min(19, usual+5); during != want {
+		t.Errorf("a hash is made at %d, want %d", during, want)
+	}
+	for range 50 { // each may come upon a thread that hashed
+		seen := make(chan int)
+		go func() { seen <- niceness(t) }()
+		if n := <-seen; n != usual {
+			t.Fatalf("a thread is left at %d instead of %d", n, usual)
+		}
+	}
+	stored, err := p.Hash(t.Context(), "a pass phrase")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, _, err := p.Verify(t.Context(), stored, "a pass phrase"); err != nil || !ok {
+		t.Errorf("%v, %v", ok, err)
+	}
+}
