@@ -9,34 +9,34 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// CompleteConnect makes the mailbox of a parked grant active, for the person who started the connection and nobody else. A mailbox
-// of the same Google account is connected again with its plans and undo sets. NotFound: unknown, somebody else's, completed or
-// expired; Conflict: no consent yet; Forbidden: consent refused; MailboxLimit; WrongGoogleAccount.
+// CompleteConnect makes the mailbox of a parked grant active, for the person who started the connection and has the token that the
+// consent ended with (see Callback). A mailbox of the same Google account is connected again with its plans and undo sets. NotFound:
+// unknown, somebody else's, completed or expired; Conflict: no consent yet; Forbidden: consent refused; MailboxLimit; WrongGoogleAccount.
 // It locks the customer. A trial ends here when another customer had theirs with the same Google account.
-func (s *Service) CompleteConnect(ctx context.Context, a sweep.Actor, state string) (view MailboxView, err error) {
+func (s *Service) CompleteConnect(ctx context.Context, a sweep.Actor, consent string) (view MailboxView, err error) {
 	if err := mayConnect(a); err != nil {
 		return view, err
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
 		return tx.Once(&view, func() error {
-			view, err = s.completeConnect(tx, a, secret.HashToken(state))
+			view, err = s.completeConnect(tx, a, secret.HashToken(consent))
 			return err
 		})
 	})
 	return view, err
 }
 
-func (s *Service) completeConnect(tx *store.Tx, a sweep.Actor, state []byte) (MailboxView, error) {
+func (s *Service) completeConnect(tx *store.Tx, a sweep.Actor, consent []byte) (MailboxView, error) {
 	customer, err := tx.LockCustomer()
 	if err != nil {
 		return MailboxView{}, err
 	}
-	st, ok, err := tx.TakeOAuthState(state, a.User)
+	st, ok, err := tx.TakeOAuthState(consent, a.User)
 	if err != nil {
 		return MailboxView{}, err
 	}
 	if !ok {
-		return MailboxView{}, sweep.Errorf(sweep.NotFound, "there is no such connection under way: please start again")
+		return MailboxView{}, sweep.Errorf(sweep.NotFound, "there is no such connection under way: complete it with the value that the consent ended with, or start again")
 	}
 	if err := granted(st); err != nil {
 		return MailboxView{}, err

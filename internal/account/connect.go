@@ -16,10 +16,10 @@ import (
 // connectWithin is how long a person may take on Google's page, and again until the connection is completed.
 const connectWithin = 15 * time.Minute
 
-// Started is a connection under way. State comes back with the callback and completes it.
+// Started is a connection under way. State is what Google sends back; what completes the connection is told at the consent's end.
 type Started struct {
-	AuthorizeURL string `json:"authorize_url"`
-	State        string `json:"state"`
+	AuthorizeURL string `json:"authorize_url" doc:"Open it in a browser and consent"`
+	State        string `json:"state" doc:"Of this attempt. It completes nothing: that takes what the consent ends with"`
 }
 
 // StartConnect begins to connect a mailbox, or with a mailbox's id to connect that one again. Forbidden for viewers; NotFound.
@@ -84,39 +84,51 @@ func (s *Service) sealVerifier(c store.Customer, verifier string, hash []byte) (
 	return box.Seal([]byte(verifier), verifierContext(hash))
 }
 
-// Callback receives a browser that Google sent back and says where to send it on. The grant is parked, sealed to the worker, until
-// whoever started the connection completes it: by itself a callback connects nothing, so a link that somebody else started does no
-// harm. What went wrong is a word in the redirect (connect_error=denied, scope_missing, offline_missing, expired, unavailable); err
+// Callback receives a browser that Google sent back and says where to send it on. The grant is parked, sealed to the worker, under a
+// fresh token that only this browser is told (connect=…). It takes both to complete: that token, and to be who started. So neither
+// somebody's link, sent to another to have their mailbox, nor a consent planted on another does any harm. What went wrong is a word in the redirect (connect_error=denied, scope_missing, offline_missing, expired, unavailable); err
 // is set besides when it was our fault or Google's.
 func (s *Service) Callback(ctx context.Context, state, code, errParam string) (redirect string, err error) {
-	word, err := s.answer(ctx, secret.HashToken(state), code, errParam)
+	consent, word, err := s.answer(ctx, secret.HashToken(state), code, errParam)
 	if err != nil && word == "" {
 		word = "unavailable"
 	}
 	if word != "" {
 		return s.PublicURL + "/mailboxes?connect_error=" + url.QueryEscape(word), err
 	}
-	return s.PublicURL + "/mailboxes?connect=" + url.QueryEscape(state), nil
+	return s.PublicURL + "/mailboxes?connect=" + url.QueryEscape(consent), nil
 }
 
-func (s *Service) answer(ctx context.Context, hash []byte, code, errParam string) (word string, err error) {
+// answer parks what Google answered and gives the token of the consent, or the word why there is none.
+func (s *Service) answer(ctx context.Context, hash []byte, code, errParam string) (consent, word string, err error) {
 	customer, err := s.DB.OAuthStateOwner(ctx, hash)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if customer.IsZero() {
-		return "expired", nil
+		return "", "expired", nil
 	}
 	st, verifier, ok, err := s.taken(ctx, customer, hash)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if !ok {
-		return "expired", nil
+		return "", "expired", nil
 	}
 	st, failure := s.exchange(ctx, customer, st, verifier, code, errParam)
-	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error { return tx.ParkGrant(st, tx.Now.Add(connectWithin)) })
-	return st.Error, errors.Join(failure, err)
+	under := hash // a refusal is told to who started, and gives nothing
+	if st.Error == "" {
+		consent, under = secret.NewToken()
+	}
+	parked := false
+	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		parked, err = tx.ParkGrant(st, under, tx.Now.Add(connectWithin))
+		return err
+	})
+	if err == nil && !parked && st.Error == "" {
+		st.Error = "expired"
+	}
+	return consent, st.Error, errors.Join(failure, err)
 }
 
 // taken marks the attempt as answered, so that a code is exchanged once, and opens its verifier.

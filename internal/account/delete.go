@@ -49,6 +49,9 @@ func (s *Service) Delete(ctx context.Context, a sweep.Actor, password, code, con
 			return err
 		}
 		for _, m := range people {
+			if err := s.keepTrial(tx, customer, m); err != nil {
+				return err
+			}
 			told := mail.Data{Name: m.Name, At: d.DeletedAt, EndsAt: d.PurgeAt}
 			if err := s.post(tx, customer.DataKey, m.User, mail.AccountDeleted, told, c.RequestID); err != nil {
 				return err
@@ -64,6 +67,15 @@ func (s *Service) Delete(ctx context.Context, a sweep.Actor, password, code, con
 		}
 	}
 	return d, err
+}
+
+// keepTrial notes the address of an owner whose customer had a trial: who began theirs before that was noted at its beginning gets no other.
+func (s *Service) keepTrial(tx *store.Tx, c store.Customer, m store.Member) error {
+	if c.TrialEndsAt.IsZero() || m.Role != sweep.Owner {
+		return nil
+	}
+	_, err := tx.UseTrial(s.trialHash(m.Email))
+	return err
 }
 
 // takeFactors reads what each of a customer's people who works elsewhere too takes along.
@@ -89,6 +101,9 @@ func (s *Service) close(tx *store.Tx, d Deleted) error {
 		return err
 	}
 	if err := tx.RevokeAPIKeys(); err != nil { // for good: who restores the customer makes new ones
+		return err
+	}
+	if err := tx.DropExports(); err != nil {
 		return err
 	}
 	boxes, err := tx.Mailboxes()

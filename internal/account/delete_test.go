@@ -56,7 +56,7 @@ func TestADeletedCustomerIsShutEverywhere(t *testing.T) {
 	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL"), "for good, also should the customer be restored")
 	google := &fakeRevocation{}
 	require.NoError(t, (&account.Revoker{DB: r.worker, Opener: r.opener, OAuth: google, Log: r.Log}).RevokeDue(t.Context()))
-	require.EqualValues(t, 1, google.calls.Load())
+	require.EqualValues(t, 2, google.calls.Load(), "of the mailbox, and of the consent that was given and not completed")
 	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM oauth_tokens")+r.count(t, "SELECT count(*) FROM oauth_states"))
 	letters := r.deliver(t, mail.AccountDeleted)
 	require.Len(t, letters, 1)

@@ -75,7 +75,7 @@ type guest struct {
 // CompleteGoogle signs in whom Google vouches for, once per ticket, with the state and the code that came back. Who is new is signed up,
 // their address proven. LinkRequired, with email: the address has an account, whose password LinkGoogle asks for, once. TOTPRequired with a challenge, as
 // at Login. EmailUnverified: nobody has proven the address here, and Google does not keep its mail, so knows only that it was theirs once.
-// Unauthenticated: the attempt is over or another's, or Google's word does not hold; AccountSuspended; RateLimited at a sign-up;
+// Unauthenticated: the attempt is over or another's, or Google's word does not hold; AccountSuspended; RateLimited, InvitationNeeded and SignUpsFull at a sign-up;
 // Unavailable when Google does not answer.
 func (s *Service) CompleteGoogle(ctx context.Context, ticket, state, code string, c Client) (Session, error) {
 	g := guest{ticket: secret.HashToken(ticket)}
@@ -140,10 +140,8 @@ func (s *Service) arrive(ctx context.Context, g guest, c Client) (session Sessio
 	switch unproven := u.ID.IsZero() || u.VerifiedAt.IsZero(); {
 	case unproven && !g.proven:
 		owes = sweep.Errorf(sweep.EmailUnverified, "Google does not keep the mail of this address: sign up with a password first, then Google can sign you in")
-	case u.ID.IsZero():
-		session, err = s.settles(ctx, g, c)
 	case unproven:
-		session, err = s.adopts(ctx, customer, u.ID, g, c)
+		session, err = s.settles(ctx, g, customer, c)
 	default:
 		err = s.DB.ParkGoogleIdentity(ctx, g.ticket, g.subject, s.Pseudonym.Of("email", g.email), googleWithin)
 		owes = sweep.Errorf(sweep.LinkRequired, "there is an account with this address: give its password once, and Google signs in from then on").With("email", g.email)
@@ -177,45 +175,25 @@ func (s *Service) returns(ctx context.Context, customer, user sweep.ID, g guest,
 	return session, owes, err
 }
 
-// settles signs a guest up whom nobody knows: without a password, and without a mail, since Google has proven the address.
-func (s *Service) settles(ctx context.Context, g guest, c Client) (session Session, err error) {
+// settles signs a guest up whom nobody knows: without a password, and without a mail, since Google has proven the address. It takes the place of a
+// sign-up that waits for a proof of it.
+func (s *Service) settles(ctx context.Context, g guest, waiting sweep.ID, c Client) (session Session, err error) {
 	if err := s.admit(ctx, c); err != nil {
 		return Session{}, err
 	}
-	err = s.register(ctx, store.User{Email: g.email, Name: g.name}, c, func(tx *store.Tx, _ []byte, u store.User) error {
+	if err := s.mayBecome(ctx, g.email, c); err != nil {
+		return Session{}, err
+	}
+	err = s.register(ctx, store.User{Email: g.email, Name: g.name}, true, waiting, c, func(tx *store.Tx, _ []byte, u store.User) error {
 		session, err = s.moveIn(tx, u.ID, g, c)
 		return err
 	})
 	return session, err
 }
 
-// adopts gives a guest the sign-up that waits for a proof of their address. Whoever made it may be a stranger: its name and
-// its password are void, and so are the links that went out.
-func (s *Service) adopts(ctx context.Context, customer, user sweep.ID, g guest, c Client) (session Session, err error) {
-	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		if _, err := tx.LockCustomer(); err != nil { // as who signs up again
-			return err
-		}
-		for _, kind := range []string{"verify", "reset"} {
-			if err := tx.VoidEmailTokens(user, kind); err != nil {
-				return err
-			}
-		}
-		session, err = s.moveIn(tx, user, g, c)
-		return err
-	})
-	return session, err
-}
-
-// moveIn proves the address of a user whom nobody was yet, ties the Google account to them and begins their first session.
+// moveIn ties the Google account to a user whose address it has proven and begins their first session.
 func (s *Service) moveIn(tx *store.Tx, user sweep.ID, g guest, c Client) (Session, error) {
-	first, err := tx.TakeOver(store.User{ID: user, Email: g.email, Name: g.name})
-	if err != nil {
-		return Session{}, err
-	}
-	if first {
-		first, err = tx.TieGoogleIdentity(user, g.subject)
-	}
+	first, err := tx.TieGoogleIdentity(user, g.subject)
 	if err != nil {
 		return Session{}, err
 	}

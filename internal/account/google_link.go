@@ -43,26 +43,34 @@ func (s *Service) LinkGoogle(ctx context.Context, ticket, email, password, totp 
 	if err != nil || subtle.ConstantTimeCompare(address, s.Pseudonym.Of("email", canonical)) != 1 {
 		return Session{}, googleOver()
 	}
-	return s.byPassword(ctx, canonical, password, totp, c, func(tx *store.Tx, u store.User) error {
-		subject, ok, err := tx.TakeParked(hash)
-		if err != nil {
-			return err
+	return s.byPassword(ctx, canonical, password, totp, c, func(tx *store.Tx, u store.User) (Session, error) {
+		if err := s.tie(tx, u, hash, c); err != nil {
+			return Session{}, err
 		}
-		if !ok {
-			return googleOver()
-		}
-		free, err := tx.TieGoogleIdentity(u.ID, subject)
-		if err != nil {
-			return err
-		}
-		if !free {
-			return sweep.Errorf(sweep.Conflict, "another Google account signs in here, or this one somewhere else: unlink that first")
-		}
-		if err := s.notify(tx, u, mail.GoogleLinked, c); err != nil {
-			return err
-		}
-		return tx.Audit(store.AuditEntry{Actor: s.actor(tx.Customer, u.ID, u.Role, c), Action: "google.linked", Object: sweep.UserID.Show(u.ID)})
+		return s.signIn(tx, u, c)
 	})
+}
+
+// tie lets the Google account that waits under a ticket sign a person in.
+func (s *Service) tie(tx *store.Tx, u store.User, ticket []byte, c Client) error {
+	subject, ok, err := tx.TakeParked(ticket)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return googleOver()
+	}
+	free, err := tx.TieGoogleIdentity(u.ID, subject)
+	if err != nil {
+		return err
+	}
+	if !free {
+		return sweep.Errorf(sweep.Conflict, "another Google account signs in here, or this one somewhere else: unlink that first")
+	}
+	if err := s.notify(tx, u, mail.GoogleLinked, c); err != nil {
+		return err
+	}
+	return tx.Audit(store.AuditEntry{Actor: s.actor(tx.Customer, u.ID, u.Role, c), Action: "google.linked", Object: sweep.UserID.Show(u.ID)})
 }
 
 // UnlinkGoogle lets the Google account sign the person in no more, who proves their password; every other session ends. Conflict without

@@ -93,7 +93,7 @@ func TestASignUpAtTheSameTimeLeavesNoPasswordBeside(t *testing.T) {
 	})
 	require.Equal(t, map[sweep.Code]int{"": 4}, said)
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM users WHERE password = '' AND verified_at IS NOT NULL"))
-	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM customers"))
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM customers WHERE deleted_at IS NULL"))
 	_, err := r.Login(t.Context(), one, good, "", r.client)
 	require.Equal(t, sweep.Unauthenticated, code(err))
 }

@@ -50,7 +50,7 @@ func (s *Service) Invite(ctx context.Context, a sweep.Actor, email string, role 
 		return view, err
 	}
 	gates := s.invites(a.Customer, email)
-	if err := s.mayInvite(ctx, gates); err != nil {
+	if err := s.mayWrite(ctx, gates); err != nil {
 		return view, err
 	}
 	err = s.proven(ctx, a, p.Password, p.Code, c, &view, func(tx *store.Tx, u store.User) error {
@@ -75,15 +75,15 @@ func (s *Service) invites(customer sweep.ID, email string) []gate {
 	return []gate{{to + ":minute", 1, time.Minute}, {to + ":day", 5, 24 * time.Hour}, {"invite:" + customer.String(), invitesPerDay, 24 * time.Hour}}
 }
 
-// mayInvite looks whether one more mail may go out, and takes nothing: it may come to none.
-func (s *Service) mayInvite(ctx context.Context, gates []gate) error {
+// mayWrite looks whether one more mail may go out, and takes nothing: it may come to none.
+func (s *Service) mayWrite(ctx context.Context, gates []gate) error {
 	for _, g := range gates {
 		shut, err := s.shut(ctx, []gate{g})
 		if err != nil {
 			return err
 		}
 		if shut {
-			return sweep.Errorf(sweep.RateLimited, "too many invitations: wait a while").With("retry_after", int((g.per / time.Duration(g.limit)).Seconds()))
+			return sweep.Errorf(sweep.RateLimited, "too many mails: wait a while").With("retry_after", int((g.per / time.Duration(g.limit)).Seconds()))
 		}
 	}
 	return nil
@@ -167,7 +167,7 @@ func (s *Service) ResendInvitation(ctx context.Context, a sweep.Actor, id sweep.
 	if err != nil {
 		return view, err
 	}
-	if err := s.mayInvite(ctx, gates); err != nil {
+	if err := s.mayWrite(ctx, gates); err != nil {
 		return view, err
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {

@@ -238,3 +238,29 @@ func TestThePlanBoundsItsPeopleAndTheMailsThatGoOut(t *testing.T) {
 	require.Equal(t, sweep.PeopleLimit, code(try("el@example.com")))
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM members"))
 }
+
+// Who deleted their only account works for others at once, not only after the purge; what they prove there begins no session in the deleted one.
+func TestWhoDeletedTheirOnlyAccountAcceptsAnInvitation(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, owner := r.member(t, ada)
+	_, bo := r.member(t, "bo@example.com")
+	_, err := r.Delete(t.Context(), bo, good, "", "bo@example.com", r.client)
+	require.NoError(t, err)
+	r.invite(t, owner, "bo@example.com", sweep.Viewer)
+	token := r.invited(t, "bo@example.com")
+	_, err = r.accept(t, token, "not the password")
+	require.Equal(t, sweep.Unauthenticated, code(err))
+	begun := "SELECT count(*) FROM audit_logs WHERE action = 'user.signed_in'"
+	before := r.count(t, begun)
+	r.client.Cookie = true
+	session, err := r.accept(t, token, good)
+	require.NoError(t, err)
+	require.Equal(t, sweep.CustomerID.Show(owner.Customer), session.Customer.ID)
+	require.Equal(t, before+1, r.count(t, begun), "one session")
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM sessions"))
+	r.client.Cookie = false
+	session, err = r.Login(t.Context(), "bo@example.com", good, "", r.client)
+	require.NoError(t, err, "and signs in there from then on")
+	require.Equal(t, sweep.CustomerID.Show(owner.Customer), session.Customer.ID)
+}

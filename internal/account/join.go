@@ -32,9 +32,9 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 		return Session{}, err
 	}
 	if !u.ID.IsZero() && !u.VerifiedAt.IsZero() {
-		proof := c
-		proof.Cookie = false // nobody gets this session: it must not be left behind
-		if _, err := s.Login(ctx, i.Email, r.Password, r.Code, proof); err != nil {
+		// What is proven begins no session there: it may be an account that was deleted.
+		known := func(tx *store.Tx, u store.User) (Session, error) { return Session{}, s.recognize(tx, u, c, false) }
+		if _, err := s.byPassword(ctx, i.Email, r.Password, r.Code, c, known); err != nil {
 			return Session{}, err
 		}
 		return s.join(ctx, customer, r.Token, u.ID, c)
@@ -47,12 +47,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 	if err != nil {
 		return Session{}, err
 	}
-	newcomer := store.User{ID: u.ID, Email: i.Email, Name: name, Password: hash}
-	session, err := s.welcomeNew(ctx, customer, r.Token, newcomer, c)
-	if err == nil && !u.ID.IsZero() {
-		s.forget(home, u.ID)
-	}
-	return session, err
+	return s.welcomeNew(ctx, customer, home, r.Token, store.User{Email: i.Email, Name: name, Password: hash}, c)
 }
 
 // invitation finds a good one by its token.
@@ -82,23 +77,17 @@ func orBadInvitation(err error) error {
 	return err
 }
 
-// welcomeNew makes a person who has proven the address by the token alone: a new one, or the one of a sign-up that nobody has
-// confirmed, whose password may be a stranger's and is replaced.
-func (s *Service) welcomeNew(ctx context.Context, customer sweep.ID, token string, u store.User, c Client) (session Session, err error) {
-	signedUp := !u.ID.IsZero()
+// welcomeNew makes a person who has proven the address by the token alone, in the place of a sign-up that waits for a proof of it.
+func (s *Service) welcomeNew(ctx context.Context, customer, waiting sweep.ID, token string, u store.User, c Client) (session Session, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		if !signedUp {
-			u.ID = tx.NewID()
-		}
+		u.ID, u.VerifiedAt = tx.NewID(), tx.Now
 		if err := s.admitPerson(tx, token, u.ID, c); err != nil {
 			return err
 		}
-		added := false
-		if signedUp {
-			added, err = tx.TakeOver(u)
-		} else {
-			added, err = tx.InsertProven(u)
+		if err := s.makeRoom(tx, waiting, c); err != nil {
+			return err
 		}
+		added, err := tx.InsertUser(u)
 		if err == nil && !added {
 			err = sweep.Errorf(sweep.Conflict, "somebody has just signed up with this address: open the link again")
 		}

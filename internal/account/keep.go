@@ -51,6 +51,34 @@ func (s *Service) PutKeepList(ctx context.Context, a sweep.Actor, entries []stri
 	return kept, err
 }
 
+// KeepSender adds an address or @domain to the keep list; one that is there already stays. Invalid when it is neither, or the list is full;
+// Forbidden for viewers.
+func (s *Service) KeepSender(ctx context.Context, a sweep.Actor, entry string) error {
+	if err := a.MayRun(); err != nil {
+		return err
+	}
+	kept, err := canonicalKeep([]string{entry})
+	if err != nil {
+		return err
+	}
+	return s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if _, err := tx.LockCustomer(); err != nil { // the list's length is counted by one at a time
+			return err
+		}
+		have, err := tx.Keep()
+		if err != nil || slices.Contains(have, kept[0]) {
+			return err
+		}
+		if len(have) >= longestKeepList {
+			return sweep.Errorf(sweep.Invalid, "the keep list is full: it has %d entries", longestKeepList)
+		}
+		if err := tx.AddKept(kept); err != nil {
+			return err
+		}
+		return tx.Audit(store.AuditEntry{Actor: a, Action: "keep_list.added", Object: sweep.CustomerID.Show(a.Customer), Data: map[string]any{"entries": 1}})
+	})
+}
+
 func canonicalKeep(entries []string) ([]string, error) {
 	if len(entries) > longestKeepList {
 		return nil, sweep.Errorf(sweep.Invalid, "the keep list is too long").At("entries", fmt.Sprintf("must have at most %d entries", longestKeepList))

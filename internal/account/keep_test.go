@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,4 +44,34 @@ func TestTheKeepListIsCanonicalAndOnesOwn(t *testing.T) {
 	_, err = r.PutKeepList(t.Context(), a, nil)
 	require.NoError(t, err)
 	require.Equal(t, 1000, r.count(t, "SELECT count(*) FROM keep_list"), "an empty list empties one's own")
+}
+
+// Many keep senders at once, from the rows of a list: none is lost, one that is there already is not told of again, and the list has an end.
+func TestASenderIsKeptBesideTheOthers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, a := r.member(t, ada)
+	_, err := r.PutKeepList(t.Context(), a, []string{"@bank.example"})
+	require.NoError(t, err)
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() { require.NoError(t, r.KeepSender(t.Context(), a, numbered(i%3))) })
+	}
+	all.Wait()
+	stored, err := r.KeepList(t.Context(), a.Customer)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"@bank.example", numbered(0), numbered(1), numbered(2)}, stored)
+	require.Equal(t, 3, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'keep_list.added'"))
+	require.Equal(t, sweep.Invalid, code(r.KeepSender(t.Context(), a, "nobody")))
+	viewer := a
+	viewer.Role = sweep.Viewer
+	require.Equal(t, sweep.Forbidden, code(r.KeepSender(t.Context(), viewer, "x@y.example")))
+	var many []string
+	for i := range 1000 {
+		many = append(many, numbered(i))
+	}
+	_, err = r.PutKeepList(t.Context(), a, many)
+	require.NoError(t, err)
+	require.NoError(t, r.KeepSender(t.Context(), a, numbered(7)), "it is there")
+	require.Equal(t, sweep.Invalid, code(r.KeepSender(t.Context(), a, "one@more.example")))
 }

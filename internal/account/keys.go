@@ -96,7 +96,7 @@ func (s *Service) MakeKey(ctx context.Context, a sweep.Actor, r KeyRequest, c Cl
 		return NewKey{}, err
 	}
 	err = s.proven(ctx, a, r.Password, r.Code, c, &made, func(tx *store.Tx, u store.User) error {
-		if err := s.mayMakeKeys(tx); err != nil {
+		if err := s.mayMakeKeys(tx, sweep.ID{}); err != nil {
 			return err
 		}
 		if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(tx.Now) {
@@ -108,8 +108,9 @@ func (s *Service) MakeKey(ctx context.Context, a sweep.Actor, r KeyRequest, c Cl
 	return made, err
 }
 
-// mayMakeKeys refuses what the plan does not carry, and too many.
-func (s *Service) mayMakeKeys(tx *store.Tx) error {
+// mayMakeKeys refuses what the plan does not carry, and too many. The one in whose place the new one is made does not count, the others that
+// are in their overlap do: rotating again and again makes no more than one beyond the limit.
+func (s *Service) mayMakeKeys(tx *store.Tx, replaced sweep.ID) error {
 	customer, err := tx.LockCustomer()
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (s *Service) mayMakeKeys(tx *store.Tx) error {
 	keys, err := tx.APIKeys()
 	inForce := 0
 	for _, k := range keys {
-		if k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(tx.Now)) {
+		if k.ID != replaced && k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(tx.Now)) {
 			inForce++
 		}
 	}
@@ -179,7 +180,7 @@ func (s *Service) RotateKey(ctx context.Context, a sweep.Actor, key sweep.ID, o 
 		return NewKey{}, err
 	}
 	err = s.proven(ctx, a, password, code, c, &made, func(tx *store.Tx, u store.User) error {
-		if err := s.mayMakeKeys(tx); err != nil {
+		if err := s.mayMakeKeys(tx, key); err != nil {
 			return err
 		}
 		old, err := tx.LockAPIKey(key)

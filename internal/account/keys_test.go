@@ -86,7 +86,7 @@ func TestAMillionRandomKeysAreRefused(t *testing.T) {
 		_, err := r.Authenticate(t.Context(), key, r.client)
 		require.Equal(t, sweep.Unauthenticated, code(err))
 	}
-	for _, bent := range []string{made.Key[:len(made.Key)-1], made.Key + "0", strings.ToUpper(made.Key), strings.Replace(made.Key, "live", "test", 1), "swp_live_", made.Key[:20] + "x" + made.Key[21:]} {
+	for _, bent := range []string{made.Key[:len(made.Key)-1], made.Key + "0", strings.ToUpper(made.Key), strings.Replace(made.Key, "live", "test", 1), "swp_live_", made.Key[:20] + map[bool]string{true: "y", false: "x"}[made.Key[20] == 'x'] + made.Key[21:]} {
 		_, err := r.Authenticate(t.Context(), bent, r.client)
 		require.Equal(t, sweep.Unauthenticated, code(err), bent)
 	}
@@ -237,4 +237,59 @@ func TestBadKeysAreRefusedWithTheirFields(t *testing.T) {
 	w := wish()
 	_, err := r.MakeKey(t.Context(), a, w, r.client)
 	require.Equal(t, sweep.Invalid, code(err), "a key without a scope is good for nothing")
+}
+
+// KEY-4: at the limit a key can still be rotated, also with an overlap; that makes one beyond it and no more.
+func TestARotationAddsNoKey(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, a := r.member(t, ada)
+	first := r.key(t, a, wish(sweep.ScopeRead))
+	r.exec(t, `INSERT INTO api_keys (customer_id, id, user_id, name, id8, hash, scopes, created_at) SELECT customer_id, gen_random_uuid(), user_id, name, 'filler' || n, convert_to('filler' || n, 'UTF8'), scopes, created_at
+		FROM api_keys, generate_series(2, 50) n`)
+	_, err := r.MakeKey(t.Context(), a, wish(sweep.ScopeRead), r.client)
+	require.Equal(t, sweep.Conflict, code(err))
+	rotate := func(key string, o account.Overlap) (account.NewKey, error) {
+		id, err := sweep.KeyID.Parse(key)
+		require.NoError(t, err)
+		return r.RotateKey(t.Context(), a, id, o, good, "", r.client)
+	}
+	second, err := rotate(first.ID, "0")
+	require.NoError(t, err)
+	third, err := rotate(second.ID, "7d")
+	require.NoError(t, err)
+	_, err = rotate(third.ID, "7d")
+	require.Equal(t, sweep.Conflict, code(err), "the one before is still in force")
+	r.exec(t, "UPDATE api_keys SET expires_at = now() WHERE expires_at > now()")
+	_, err = rotate(third.ID, "7d")
+	require.NoError(t, err)
+	require.Equal(t, 51, r.count(t, "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"))
+}
+
+// KEY-3: the last use is written at most once a minute, however many processes see it.
+func TestTheLastUseOfAKeyIsWrittenOnceAMinute(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	a := r.owner(t, ada)
+	key := r.key(t, a, wish(sweep.ScopeRead))
+	r.exec(t, `CREATE TABLE written (at timestamptz NOT NULL DEFAULT clock_timestamp());
+		GRANT INSERT ON written TO PUBLIC;
+		CREATE FUNCTION wrote() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.written DEFAULT VALUES; RETURN NEW; END $$;
+		CREATE TRIGGER wrote AFTER UPDATE OF last_used_at ON api_keys FOR EACH ROW EXECUTE FUNCTION wrote()`)
+	use := func() {
+		said := atOnce(8, func(int) error {
+			_, err := r.instance(t, testKey).Authenticate(t.Context(), key.Key, r.client) // a process of its own
+			return err
+		})
+		require.Equal(t, map[sweep.Code]int{"": 8}, said)
+		for range 20 {
+			_, err := r.Authenticate(t.Context(), key.Key, r.client)
+			require.NoError(t, err)
+		}
+	}
+	use()
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM written"))
+	r.exec(t, "ALTER TABLE api_keys DISABLE TRIGGER wrote; UPDATE api_keys SET last_used_at = last_used_at - interval '2 minutes'; ALTER TABLE api_keys ENABLE TRIGGER wrote")
+	use()
+	require.Equal(t, 2, r.count(t, "SELECT count(*) FROM written"), "a minute later once more")
 }

@@ -19,11 +19,19 @@ func refused() error {
 // the right password learns TOTPRequired, EmailUnverified or AccountSuspended.
 // Unavailable when too many sign in at once.
 func (s *Service) Login(ctx context.Context, email, password, totp string, c Client) (Session, error) {
-	return s.byPassword(ctx, email, password, totp, c, func(*store.Tx, store.User) error { return nil })
+	return s.byPassword(ctx, email, password, totp, c, func(tx *store.Tx, u store.User) (Session, error) { return s.signIn(tx, u, c) })
 }
 
-// byPassword is Login, and also in the transaction that begins the session, once password and second factor are right.
-func (s *Service) byPassword(ctx context.Context, email, password, totp string, c Client, also func(*store.Tx, store.User) error) (Session, error) {
+// signIn begins the session of who has given password and second factor.
+func (s *Service) signIn(tx *store.Tx, u store.User, c Client) (Session, error) {
+	if err := s.recognize(tx, u, c, false); err != nil {
+		return Session{}, err
+	}
+	return s.begin(tx, u.ID, c, "user.signed_in")
+}
+
+// byPassword is Login up to the session: what then does, in the transaction in which password and second factor are right.
+func (s *Service) byPassword(ctx context.Context, email, password, totp string, c Client, then func(*store.Tx, store.User) (Session, error)) (Session, error) {
 	email, err := canonicalEmail(email)
 	if err != nil || len(password) > 4*secret.MaxPassword {
 		return Session{}, refused() // no such user can exist, and anybody can see that
@@ -50,9 +58,9 @@ func (s *Service) byPassword(ctx context.Context, email, password, totp string, 
 	}
 	if !ok {
 		defer hide(ctx, time.Now()) // what follows differs for whom there is
-		s.failed(ctx, gates, c)
+		shuts := s.failed(ctx, gates, c)
 		s.strike(ctx, customer, user)
-		if shut, err := s.shut(ctx, gates[:1]); err == nil && shut {
+		if shuts {
 			s.shutOut(ctx, customer, user, c)
 		}
 		return Session{}, refused()
@@ -60,7 +68,7 @@ func (s *Service) byPassword(ctx context.Context, email, password, totp string, 
 	if user.VerifiedAt.IsZero() {
 		return Session{}, sweep.Errorf(sweep.EmailUnverified, "please confirm your e-mail address first: the link is in your mail")
 	}
-	enter := func() (Session, error, error) { return s.enter(ctx, customer, user, renew, totp, c, also) }
+	enter := func() (Session, error, error) { return s.enter(ctx, customer, user, renew, totp, c, then) }
 	if totp != "" {
 		return s.guess(ctx, user, c, enter)
 	}
@@ -112,7 +120,7 @@ func (s *Service) check(ctx context.Context, u store.User, password string) (ren
 	return renew, true, err
 }
 
-func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client, also func(*store.Tx, store.User) error) (session Session, owes, err error) {
+func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, renew, totp string, c Client, then func(*store.Tx, store.User) (Session, error)) (session Session, owes, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if err := unchanged(tx, u); err != nil {
 			return err
@@ -127,28 +135,25 @@ func (s *Service) enter(ctx context.Context, customer sweep.ID, u store.User, re
 		if owes, err = s.second(tx, u, totp, c); err != nil || owes != nil {
 			return err
 		}
-		if err := also(tx, u); err != nil {
-			return err
-		}
-		if err := s.recognize(tx, u, c, false); err != nil {
-			return err
-		}
-		session, err = s.begin(tx, u.ID, c, "user.signed_in")
+		session, err = then(tx, u)
 		return err
 	})
 	return session, owes, err
 }
 
-// failed counts a failure and notes it. A caller who has hung up is counted too.
-func (s *Service) failed(ctx context.Context, gates []gate, c Client) {
+// failed counts a failure and notes it; shuts: the first gate is shut from now on. A caller who has hung up is counted too.
+func (s *Service) failed(ctx context.Context, gates []gate, c Client) (shuts bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
-	for _, g := range gates {
-		if _, err := s.Requests.AllowIn(ctx, g.key, g.limit, g.per, 1); err != nil {
+	for i, g := range gates {
+		shut, err := s.count(ctx, g)
+		if err != nil {
 			s.Log.ErrorContext(ctx, "failed sign-in not counted", "error", err)
 		}
+		shuts = shuts || i == 0 && shut
 	}
 	if err := s.DB.SecurityEvent(ctx, "login.failed", s.addressHash(c), c.RequestID); err != nil {
 		s.Log.ErrorContext(ctx, "failed sign-in not noted", "error", err)
 	}
+	return shuts
 }

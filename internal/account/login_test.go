@@ -368,7 +368,7 @@ func TestTheHundredthFailureHoldsAmongManyAtOnce(t *testing.T) {
 	waits := func() bool {
 		return r.count(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") > 0
 	}
-	require.Eventually(t, waits, 20*time.Second, 5*time.Millisecond)
+	testkit.Eventually(t, 20*time.Second, waits, "it waits")
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, refusal(t, r), (<-done).Error())
 	require.Equal(t, 100, r.count(t, "SELECT failures FROM users"))

@@ -19,6 +19,9 @@ type Mailer struct {
 	DB     *store.DB
 	Sender *mail.Sender
 	Vault  *secret.Vault
+	// Errands are posts that are no mail, by kind: what is done in the place of sending, with the post's id. To do one again that was done
+	// changes nothing.
+	Errands map[mail.Kind]func(ctx context.Context, customer, post sweep.ID) error
 }
 
 // deliverWithin is how long a relay may stay away before a mail is given up: what mails speak of is stale by then.
@@ -53,9 +56,17 @@ func (m *Mailer) Deliver(ctx context.Context, customer, post sweep.ID, epoch int
 		return err
 	}
 	if err == nil {
-		err = m.Sender.Send(ctx, letter)
+		err = m.do(ctx, customer, letter, taken.ID)
 	}
 	return m.note(ctx, customer, *taken, letter.To, err)
+}
+
+// do sends the letter, or does the errand that it stands for.
+func (m *Mailer) do(ctx context.Context, customer sweep.ID, letter mail.Message, post sweep.ID) error {
+	if errand := m.Errands[letter.Kind]; errand != nil {
+		return errand(ctx, customer, post)
+	}
+	return m.Sender.Send(ctx, letter)
 }
 
 // take claims the post and composes its message; nil when there is nothing to do.
@@ -81,6 +92,9 @@ func (m *Mailer) take(ctx context.Context, customer, post sweep.ID, epoch int) (
 
 func (m *Mailer) compose(tx *store.Tx, mailing store.Mailing) (mail.Message, error) {
 	letter := mail.Message{ID: mailing.ID.String(), Kind: mail.Kind(mailing.Kind)}
+	if m.Errands[letter.Kind] != nil {
+		return letter, nil
+	}
 	customer, err := tx.LoadCustomer()
 	if err != nil {
 		return letter, err

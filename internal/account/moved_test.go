@@ -93,7 +93,7 @@ func (r *rig) sealedOf(t *testing.T, customer sweep.ID) (values []testkit.Sealed
 		require.NoError(t, err)
 		add("oauth_states", "granted", of("hash", hash), customer.String()+" may use "+google, token(account.TokenPlace(customer, id)))
 	})
-	each("SELECT '', hash FROM oauth_states WHERE customer_id = $1", func(_ string, hash []byte) {
+	each("SELECT '', hash FROM oauth_states WHERE customer_id = $1 AND used_at IS NULL", func(_ string, hash []byte) {
 		add("oauth_states", "verifier", of("hash", hash), "", boxed(account.VerifierPlace(hash)))
 	})
 	each("SELECT key, ''::bytea FROM idempotency_keys WHERE customer_id = $1", func(key string, _ []byte) {

@@ -35,20 +35,25 @@ func (s *Service) ForgotPassword(ctx context.Context, email string, c Client) er
 		return err
 	}
 	return s.atAddress(ctx, email, func(tx *store.Tx, who store.Customer, u store.User) error {
-		if err := tx.VoidEmailTokens(u.ID, "reset"); err != nil {
-			return err
-		}
-		token, hash := secret.NewToken()
-		err := tx.InsertEmailToken(store.EmailToken{ID: tx.NewID(), User: u.ID, Kind: "reset", Hash: hash, Email: u.Email, ExpiresAt: tx.Now.Add(resetWithin)})
-		if err != nil {
-			return err
-		}
-		if err := s.post(tx, who.DataKey, u.ID, mail.PasswordReset, mail.Data{Name: u.Name, Token: token}, c.RequestID); err != nil {
+		if err := s.mailReset(tx, who.DataKey, u, c); err != nil {
 			return err
 		}
 		stranger := sweep.Actor{Kind: sweep.BySystem, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
 		return tx.Audit(store.AuditEntry{Actor: stranger, Action: "password.forgotten", Object: sweep.UserID.Show(u.ID)})
 	})
+}
+
+// mailReset posts a link to set a new password, which voids the older ones.
+func (s *Service) mailReset(tx *store.Tx, dataKey []byte, u store.User, c Client) error {
+	if err := tx.VoidEmailTokens(u.ID, "reset"); err != nil {
+		return err
+	}
+	token, hash := secret.NewToken()
+	err := tx.InsertEmailToken(store.EmailToken{ID: tx.NewID(), User: u.ID, Kind: "reset", Hash: hash, Email: u.Email, ExpiresAt: tx.Now.Add(resetWithin)})
+	if err != nil {
+		return err
+	}
+	return s.post(tx, dataKey, u.ID, mail.PasswordReset, mail.Data{Name: u.Name, Token: token}, c.RequestID)
 }
 
 // mayReset counts by the caller's address first: who asks for many addresses uses nobody else's allowance up.
@@ -61,8 +66,8 @@ func (s *Service) mayReset(ctx context.Context, email string, c Client) (bool, e
 	return d.Allowed, err
 }
 
-// ResetPassword sets the password of whom the newest reset mail went to, once, within 30 minutes, proves the address with that, and ends
-// every session, token, challenge and link of theirs; a second factor stays on and nobody is signed in. BadRequest when the token is not
+// ResetPassword sets the password of whom the newest reset mail went to, once, within 30 minutes, proves the address with that (what a
+// sign-up chose that nobody had confirmed is void then), and ends every session, token, challenge and link of theirs; a second factor stays on and nobody is signed in. BadRequest when the token is not
 // good (any more); Invalid when the password is not good, and the token stays good; Unavailable when too many hash passwords at once.
 func (s *Service) ResetPassword(ctx context.Context, token, password string, c Client) (Reset, error) {
 	bad := sweep.Errorf(sweep.BadRequest, "this link is not valid any more: ask for another")
@@ -80,19 +85,19 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string, c C
 	if u.ID.IsZero() {
 		return Reset{}, bad
 	}
+	if u.VerifiedAt.IsZero() {
+		u.Name = "" // whoever chose it
+	}
 	hash, err := s.newPassword(ctx, password, u)
 	if err != nil {
 		return Reset{}, err
 	}
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		user, email, ok, err := tx.UseEmailToken(id)
+		ok, err := s.spendReset(tx, id, u)
+		if err == nil && ok {
+			ok, err = tx.SetPassword(u.ID, u.Email, hash)
+		}
 		if err != nil {
-			return err
-		}
-		if !ok {
-			return bad
-		}
-		if ok, err = tx.SetPassword(user, email, hash); err != nil {
 			return err
 		}
 		if !ok {
@@ -107,6 +112,21 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string, c C
 	u.PasswordVersion++ // as SetPassword left it
 	device, err := s.newDevice(customer, u)
 	return Reset{Device: device}, err
+}
+
+// spendReset uses a reset mail's token of u, and proves the address of who has not done so: in the lock order of such people, the customer first.
+func (s *Service) spendReset(tx *store.Tx, token sweep.ID, u store.User) (ok bool, err error) {
+	unproven := u.VerifiedAt.IsZero()
+	if unproven {
+		if _, err := tx.LockCustomer(); err != nil {
+			return false, orBadLink(err)
+		}
+	}
+	user, email, ok, err := tx.UseEmailToken(token)
+	if err == nil && ok && unproven {
+		ok, err = s.confirm(tx, user, email, "")
+	}
+	return ok, err
 }
 
 // holderOf reads whose a good token is; the zero user when it is not good.
@@ -132,7 +152,7 @@ func (s *Service) newPassword(ctx context.Context, password string, u store.User
 
 // changed is what follows every new password: links that went out before are void, the owner is told, and it is written down.
 func (s *Service) changed(tx *store.Tx, u store.User, c Client, action string) error {
-	for _, kind := range []string{"verify", "reset"} {
+	for _, kind := range []string{"verify", "reset", "change"} {
 		if err := tx.VoidEmailTokens(u.ID, kind); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ type Revoker struct {
 	Log *slog.Logger
 }
 
-// RevokeDue revokes and deletes the tokens of mailboxes that were disconnected. What fails stays due.
+// RevokeDue revokes and deletes the tokens of mailboxes that were disconnected, and of consents that nobody completed. What fails stays due.
 func (r *Revoker) RevokeDue(ctx context.Context) error {
 	due, err := r.DB.MailboxesToRevoke(ctx, 50)
 	if err != nil {
@@ -33,7 +33,29 @@ func (r *Revoker) RevokeDue(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("revoke %s: %w", sweep.MailboxID.Show(d.Mailbox), err))
 		}
 	}
+	late, err := r.DB.ConsentsToRevoke(ctx, 50)
+	errs = append(errs, err)
+	for _, c := range late {
+		if err := r.revokeParked(ctx, c); err != nil {
+			errs = append(errs, fmt.Errorf("revoke a consent of %s: %w", sweep.CustomerID.Show(c.Customer), err))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+func (r *Revoker) revokeParked(ctx context.Context, c store.ParkedConsent) error {
+	there := false
+	err := r.DB.Tenant(ctx, c.Customer, func(tx *store.Tx) (err error) {
+		c, there, err = tx.LateConsent(c.Hash)
+		return err
+	})
+	if err != nil || !there {
+		return err
+	}
+	if err := r.giveBack(ctx, c.Customer, c.Account, c.Granted); err != nil {
+		return err
+	}
+	return r.DB.Tenant(ctx, c.Customer, func(tx *store.Tx) error { return tx.DropConsent(c.Hash) })
 }
 
 func (r *Revoker) revoke(ctx context.Context, customer, mailbox sweep.ID) error {
@@ -60,11 +82,11 @@ func (r *Revoker) revoke(ctx context.Context, customer, mailbox sweep.ID) error 
 	return r.DB.Tenant(ctx, customer, func(tx *store.Tx) error { return tx.Revoked(mailbox) })
 }
 
-// giveBack revokes the consent of an account, unless another customer still has the account connected: at Google it is one consent for all of
+// giveBack revokes the consent of an account, unless somebody still has the account connected, or is about to: at Google it is one consent for all of
 // them, and the last to leave gives it back. The token of who leaves is deleted in any case.
 func (r *Revoker) giveBack(ctx context.Context, customer sweep.ID, account, sealed []byte) error {
-	others, err := r.DB.MailboxesOf(ctx, account)
-	if err != nil || len(others) > 0 {
+	used, err := r.DB.ConsentInUse(ctx, account)
+	if err != nil || used {
 		return err
 	}
 	token, err := r.Opener.Open(sealed, tokenPlace(customer, account))

@@ -30,6 +30,7 @@ type Service struct {
 	Signer    *Signer
 	Plans     sweep.Plans
 	Limits    Limits
+	Beta      Beta
 	Requests  *ratelimit.Requests
 	PublicURL string         // of the pages, no trailing slash: the OAuth callback redirects below it
 	Grace     time.Duration  // between the deletion of a customer and its purge; 0: a week
@@ -52,25 +53,27 @@ type Consent interface {
 	SigningKey(ctx context.Context, kid string) (*rsa.PublicKey, error)
 }
 
-// Limits bound what strangers can try; 0 means the default. Failures are counted per 15 minutes.
+// Limits bound what strangers can try; 0 means the default. Failures of an address and a network are counted per 15 minutes.
 type Limits struct {
-	SignupsPerHourPerIP int // 5
-	SignupsPerHour      int // 1000, of everybody together
-	ResetsPerHourPerIP  int // 10 mails for new passwords
-	GoogleStartsPerIP   int // 60 sign-ins begun at Google
-	LoginFailures       int // 5, of one account, whoever tries from where it is not known; of one device that is; of one session
-	LoginFailuresPerIP  int // 20
-	LoginFailuresPerNet int // 100, of a /24 or /64
-	DenialsPerMinute    int // 10 rows in a customer's audit log about objects that are not there
+	SignupsPerHourPerIP int           // 5
+	SignupsPerHour      int           // 1000, of everybody together
+	ResetsPerHourPerIP  int           // 10 mails for new passwords
+	GoogleStartsPerIP   int           // 60 sign-ins begun at Google
+	LoginFailures       int           // 5 before waits begin, of one account, whoever tries from where it is not known; of one device that is; of one session
+	LoginFailuresPerIP  int           // 20
+	LoginFailuresPerNet int           // 100, of a /24 or /64
+	LoginWait           time.Duration // 1 s, the first wait
+	DenialsPerMinute    int           // 10 rows in a customer's audit log about objects that are not there
 }
 
 // Client is who calls, as the edge saw it.
 type Client struct {
-	IP        netip.Addr
-	UserAgent string
-	RequestID string
-	Device    string // of an earlier Session, where the caller has one
-	Cookie    bool   // whether a session that begins is to be a browser's, in a cookie, in the place of an access token
+	IP         netip.Addr
+	UserAgent  string
+	RequestID  string
+	Device     string // of an earlier Session, where the caller has one
+	Invitation string // of an operator, to who signs up
+	Cookie     bool   // whether a session that begins is to be a browser's, in a cookie, in the place of an access token
 }
 
 // Me is a person with the customer they work for.

@@ -26,10 +26,11 @@ const verifyWithin = 24 * time.Hour
 // errTaken ends a registration whose address has a user.
 var errTaken = errors.New("the address is taken")
 
-// SignUp makes a customer with one user, its owner, and mails a link that proves the address. Who signs up with a known address
+// SignUp makes a customer with one user, its owner, and mails a link that proves the address. Until then it is nobody's: its trial has not
+// begun, and it is dropped when nobody proves the address for long. Who signs up with a known address
 // gets the same answer in the same time: where nobody has proven the address yet the sign-up takes the place of the one before, else its
 // owner gets a mail that says so and nothing changes. Invalid with fields, RateLimited
-// with retry_after in seconds, Unavailable when too many hash passwords at once.
+// with retry_after in seconds, InvitationNeeded, SignUpsFull, Unavailable when too many hash passwords at once.
 func (s *Service) SignUp(ctx context.Context, email, password, name string, c Client) error {
 	email, name, err := s.checkNewcomer(email, password, name)
 	if err != nil {
@@ -38,12 +39,15 @@ func (s *Service) SignUp(ctx context.Context, email, password, name string, c Cl
 	if err := s.admit(ctx, c); err != nil {
 		return err
 	}
+	if err := s.mayBecome(ctx, email, c); err != nil {
+		return err
+	}
 	hash, err := s.Passwords.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
 	defer hide(ctx, time.Now())
-	err = s.register(ctx, store.User{Email: email, Name: name, Password: hash}, c, func(tx *store.Tx, dataKey []byte, u store.User) error {
+	err = s.register(ctx, store.User{Email: email, Name: name, Password: hash}, false, sweep.ID{}, c, func(tx *store.Tx, dataKey []byte, u store.User) error {
 		return s.mailVerification(tx, dataKey, u, c.RequestID)
 	})
 	if errors.Is(err, errTaken) {
@@ -122,9 +126,10 @@ func limited(d ratelimit.Decision, detail string) error {
 	return sweep.Errorf(sweep.RateLimited, "%s", detail).With("retry_after", max(1, int(math.Ceil(d.RetryAfter.Seconds()))))
 }
 
-// register writes everything a new customer begins with, its owner and what also adds, in one transaction. Of several at once with the same address, the users'
-// unique address lets one through; the others are errTaken and leave nothing.
-func (s *Service) register(ctx context.Context, user store.User, c Client, also func(tx *store.Tx, dataKey []byte, u store.User) error) error {
+// register writes everything a new customer begins with, its owner, whose address may be proven already, and what also adds, in one transaction. A sign-up that
+// waits for a proof of that address makes room; zero: none does. Of several at once with the same address, the users' unique address lets one
+// through; the others are errTaken and leave nothing.
+func (s *Service) register(ctx context.Context, user store.User, proven bool, waiting sweep.ID, c Client, also func(tx *store.Tx, dataKey []byte, u store.User) error) error {
 	id, err := sweep.NewID(time.Now(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("make customer id: %w", err)
@@ -134,8 +139,22 @@ func (s *Service) register(ctx context.Context, user store.User, c Client, also 
 		return err
 	}
 	return s.DB.Tenant(ctx, id, func(tx *store.Tx) error {
+		// first, for whoever proves the address by its mail locks that customer first, and the trial of the address then
+		if err := s.makeRoom(tx, waiting, c); err != nil {
+			return err
+		}
 		user.ID = tx.NewID()
-		if err := tx.InsertCustomer(user.Name, dataKey, tx.Now.Add(sweep.TrialLength)); err != nil {
+		name, trialEnds := "", time.Time{} // those who sign up choose nothing for who owns the address
+		if proven {
+			if err := s.settle(tx); err != nil {
+				return err
+			}
+			user.VerifiedAt, name = tx.Now, user.Name
+			if trialEnds, err = s.trialOf(tx, user.Email); err != nil {
+				return err
+			}
+		}
+		if err := tx.InsertCustomer(name, dataKey, trialEnds); err != nil {
 			return err
 		}
 		if err := tx.InsertMember(user.ID, sweep.Owner); err != nil {

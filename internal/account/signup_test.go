@@ -19,15 +19,18 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-func TestSignUpMakesOneCustomerWithItsOwnerOnTrial(t *testing.T) {
+func TestSignUpMakesOneCustomerWhoseTrialBeginsWithTheProof(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	require.NoError(t, r.SignUp(t.Context(), ada, good, " Ada  Lovelace", r.client))
 	require.Equal(t, 1, r.count(t, `SELECT count(*) FROM customers c JOIN members m ON m.customer_id = c.id JOIN users u ON u.id = m.user_id
 		WHERE c.plan = 'free' AND m.role = 'owner' AND u.email = $1 AND u.verified_at IS NULL AND u.password LIKE 'v2$p1$$2a$04$%'
-		AND c.trial_ends_at = c.created_at + interval '14 days'`, ada))
+		AND c.trial_ends_at IS NULL AND c.name = ''`, ada))
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'user.signed_up' AND length(address_hash) = 32 AND data = '{}' AND request_id = 'req-1'"))
 	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM outbox WHERE position($1::bytea in data) > 0", []byte("token")), "the link lies open in the outbox")
+	_, err := r.VerifyEmail(t.Context(), r.tokens(t)[0], good, r.client)
+	require.NoError(t, err)
+	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM customers c, users u WHERE c.name = 'Ada  Lovelace' AND c.trial_ends_at = u.verified_at + interval '14 days'"))
 }
 
 func TestFiftySignUpsOfOneAddressMakeOneCustomer(t *testing.T) { // REG-6
@@ -45,9 +48,11 @@ func TestFiftySignUpsOfOneAddressMakeOneCustomer(t *testing.T) { // REG-6
 	for _, table := range []string{"customers", "users", "members", "email_tokens"} {
 		require.Equal(t, 1, r.count(t, "SELECT count(*) FROM "+table), table)
 	}
-	require.Equal(t, 1, r.count(t, "SELECT count(trial_ends_at) FROM customers"), "trials")
 	require.Len(t, r.deliver(t, mail.VerifyEmail), 1)
 	require.Empty(t, r.deliver(t, mail.AlreadyRegistered))
+	_, err := r.VerifyEmail(t.Context(), r.tokens(t)[0], good, r.client)
+	require.NoError(t, err)
+	require.Equal(t, 1, r.count(t, "SELECT count(trial_ends_at) FROM customers"), "trials")
 }
 
 func TestKnownAddressGetsTheSameAnswerAndAMailOfItsOwn(t *testing.T) { // REG-1, REG-3

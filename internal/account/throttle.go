@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -8,15 +9,27 @@ import (
 	"sync"
 	"time"
 
+	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 )
 
-// gate is one allowance of failures.
+// gate is one allowance of failures: so many in a span of time, or, without one, so many until waits begin that double.
 type gate struct {
 	key   string
 	limit int
 	per   time.Duration
+}
+
+// After the failures that are free, waits of 1, 2, 4… s, up to 900 s: fourteen tries in a quarter of an hour, four an hour from then on.
+const (
+	firstWait    = time.Second
+	longestWait  = 900 * time.Second
+	failuresKept = 12 * time.Hour
+)
+
+func (s *Service) waits(g gate) ratelimit.Waits {
+	return ratelimit.Waits{Key: g.key, Free: g.limit, First: cmp.Or(s.Limits.LoginWait, firstWait), Longest: longestWait, Kept: failuresKept}
 }
 
 // A device on which a person has signed in before carries a token that says so. It is no credential: it only has an allowance of its own,
@@ -31,25 +44,23 @@ const (
 // network. They stop passwords only: who is signed in stays so.
 func (s *Service) gates(email string, u store.User, c Client) []gate {
 	if id := s.device(u, c); id != "" {
-		return append(s.widening("login:device:"+id), gate{"login:device:" + id + ":ever", failuresInARow, deviceLife})
+		return []gate{s.doubling("login:device:" + id), {"login:device:" + id + ":ever", failuresInARow, deviceLife}}
 	}
-	return append(s.widening("login:"+hex.EncodeToString(s.Pseudonym.Of("email", email))),
-		gate{"login:ip:" + s.network(c, 32, 128), or(s.Limits.LoginFailuresPerIP, 20), 15 * time.Minute},
-		gate{"login:net:" + s.network(c, 24, 64), or(s.Limits.LoginFailuresPerNet, 100), 15 * time.Minute})
+	return []gate{s.doubling("login:" + hex.EncodeToString(s.Pseudonym.Of("email", email))),
+		{"login:ip:" + s.network(c, 32, 128), or(s.Limits.LoginFailuresPerIP, 20), 15 * time.Minute},
+		{"login:net:" + s.network(c, 24, 64), or(s.Limits.LoginFailuresPerNet, 100), 15 * time.Minute}}
 }
 
-// widening gates widen slower than time does, so that the waits grow: three minutes from the sixth failure on, six from the eleventh,
-// eighteen from the twenty-first.
-func (s *Service) widening(key string) []gate {
-	n := or(s.Limits.LoginFailures, 5)
-	return []gate{{key, n, 15 * time.Minute}, {key + ":hour", 2 * n, time.Hour}, {key + ":day", 4 * n, 6 * time.Hour}}
+// doubling is the gate of one who fails, whose waits double.
+func (s *Service) doubling(key string) gate {
+	return gate{key: "waits:" + key, limit: or(s.Limits.LoginFailures, 5)}
 }
 
 // proofs are the gates of a person who is signed in and proves something again: a stolen session must not guess.
-func (s *Service) proofs(user sweep.ID) []gate { return s.widening("proof:" + user.String()) }
+func (s *Service) proofs(user sweep.ID) []gate { return []gate{s.doubling("proof:" + user.String())} }
 
 // codes are the gates of a person's second factor. Only who has the password comes there, so they shut nobody else out.
-func (s *Service) codes(user sweep.ID) []gate { return s.widening("code:" + user.String()) }
+func (s *Service) codes(user sweep.ID) []gate { return []gate{s.doubling("code:" + user.String())} }
 
 // device is the id of the caller's device if the user has signed in there before, with the password that is in force.
 func (s *Service) device(u store.User, c Client) string {
@@ -92,18 +103,37 @@ func (s *Service) newDevice(customer sweep.ID, u store.User) (string, error) {
 	return s.Signer.signAs(deviceType, deviceLife, claimed{Customer: customer, User: u.ID, Version: u.PasswordVersion})
 }
 
-// shut says whether one of the gates has no failure left to allow.
+// shut says whether one of the gates has no failure left to allow, or has to wait.
 func (s *Service) shut(ctx context.Context, gates []gate) (bool, error) {
 	for _, g := range gates {
-		d, err := s.Requests.AllowIn(ctx, g.key, g.limit, g.per, 0)
+		open, err := s.lets(ctx, g)
 		if err != nil {
 			return false, fmt.Errorf("look at the sign-in limits: %w", err)
 		}
-		if d.Remaining < 1 {
+		if !open {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+func (s *Service) lets(ctx context.Context, g gate) (bool, error) {
+	if g.per == 0 {
+		wait, err := s.Requests.Wait(ctx, s.waits(g))
+		return wait == 0, err
+	}
+	d, err := s.Requests.AllowIn(ctx, g.key, g.limit, g.per, 0)
+	return d.Remaining > 0, err
+}
+
+// count takes a failure from a gate, and says whether it shuts then.
+func (s *Service) count(ctx context.Context, g gate) (shuts bool, err error) {
+	if g.per == 0 {
+		wait, err := s.Requests.Failed(ctx, s.waits(g))
+		return wait > 0, err
+	}
+	d, err := s.Requests.AllowIn(ctx, g.key, g.limit, g.per, 1)
+	return d.Remaining < 1, err
 }
 
 // turnPatience is how long a sign-in waits for others of the same account.

@@ -10,8 +10,9 @@ import (
 )
 
 // VerifyEmail proves an address with the token of the newest verification mail, once, within 24 hours, and signs its user in. Whoever
-// reads the mail need not be who signed up: a stranger may have, with a password of the stranger's. So a password is in force only if
-// it is given here together with the token; without it (password "") the one of the sign-up is void, and another is set by a reset.
+// reads the mail need not be who signed up: a stranger may have, with a password of the stranger's. So what the sign-up chose, password and
+// name, is in force only if the password is given here together with the token; without it (password "") it is void, and another is set by
+// a reset. The trial begins now, once for each address.
 // BadRequest when the token is not good (any more); Unauthenticated when the password is not that of the sign-up, and the token
 // stays good; AccountSuspended; Unavailable when too many hash passwords at once.
 func (s *Service) VerifyEmail(ctx context.Context, token, password string, c Client) (Session, error) {
@@ -28,14 +29,14 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string, c Cli
 	}
 	var session Session
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
+		if _, err := tx.LockCustomer(); err != nil { // as who signs up again, and as the drop of what nobody confirmed
+			return orBadLink(err)
+		}
 		user, email, ok, err := tx.UseEmailToken(id)
+		if err == nil && ok {
+			ok, err = s.confirm(tx, user, email, kept)
+		}
 		if err != nil {
-			return err
-		}
-		if !ok {
-			return badLink()
-		}
-		if ok, err = tx.VerifyUser(user, email, kept); err != nil {
 			return err
 		}
 		if !ok {
@@ -48,6 +49,76 @@ func (s *Service) VerifyEmail(ctx context.Context, token, password string, c Cli
 		return err
 	})
 	return session, err
+}
+
+// confirm proves an address whose customer is locked, with the stored form of the password that stays in force: every other link is void, and
+// the trial begins, if the address had none; false when it is proven, or another by now.
+func (s *Service) confirm(tx *store.Tx, user sweep.ID, email, kept string) (bool, error) {
+	if err := s.settle(tx); err != nil {
+		return false, err
+	}
+	first, err := tx.VerifyUser(user, email, kept)
+	if err != nil || !first {
+		return false, err
+	}
+	u, err := tx.User(user)
+	if err != nil {
+		return false, err
+	}
+	for _, kind := range []string{"verify", "reset"} {
+		if err := tx.VoidEmailTokens(user, kind); err != nil {
+			return false, err
+		}
+	}
+	ends, err := s.trialOf(tx, email)
+	if err != nil {
+		return false, err
+	}
+	return true, tx.BeginTrial(u.Name, ends)
+}
+
+// trialOf is the end of the trial that begins now by an address that was just proven; zero when another customer had one by it, who may be gone.
+func (s *Service) trialOf(tx *store.Tx, email string) (ends time.Time, err error) {
+	first, err := tx.UseTrial(s.trialHash(email))
+	if err != nil || !first {
+		return time.Time{}, err
+	}
+	return tx.Now.Add(sweep.TrialLength), nil
+}
+
+// trialHash is what is kept of an address that had its trial. Nothing else is hashed alike, so that it leads to nothing.
+func (s *Service) trialHash(email string) []byte { return s.Pseudonym.Of("trial_address", email) }
+
+// waiting is the customer of a sign-up whose address nobody has proven; zero where there is none.
+func (s *Service) waiting(ctx context.Context, email string) (customer sweep.ID, err error) {
+	customer, u, err := s.find(ctx, email)
+	if err != nil || u.ID.IsZero() || !u.VerifiedAt.IsZero() {
+		return sweep.ID{}, err
+	}
+	return customer, nil
+}
+
+// makeRoom drops a sign-up for who has proven its address by other means than its mail, in the transaction that gives them the address: whoever that
+// was, nothing of theirs stays, and if this fails they wait as before. Nothing happens where none waits (any more), or customer is zero.
+func (s *Service) makeRoom(tx *store.Tx, customer sweep.ID, c Client) error {
+	if customer.IsZero() {
+		return nil
+	}
+	return tx.As(customer, func(tx *store.Tx) error {
+		dropped, err := tx.DropSignUp(tx.Now)
+		if err != nil || !dropped {
+			return err
+		}
+		who := sweep.Actor{Kind: sweep.BySystem, Customer: customer, RequestID: c.RequestID, AddressHash: s.addressHash(c)}
+		return tx.Audit(store.AuditEntry{Actor: who, Action: "signup.dropped", Object: sweep.CustomerID.Show(customer), Data: map[string]any{"reason": "proven_elsewhere"}})
+	})
+}
+
+func orBadLink(err error) error {
+	if sweep.CodeOf(err) == sweep.NotFound {
+		return badLink()
+	}
+	return err
 }
 
 func badLink() error {
