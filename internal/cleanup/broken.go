@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+
+	"mailsweep/internal/telemetry"
 )
 
 // broken is a panic in the work on a job: the job's trouble, not its process's. What it says is for operators and holds no mail data.
@@ -17,19 +19,11 @@ func safely(f func() error) func() error {
 	return func() (err error) {
 		defer func() {
 			if cause := recover(); cause != nil {
-				err = &broken{trouble: fmt.Sprintf("panic in %s: %s", where(), what(cause))}
+				err = &broken{trouble: fmt.Sprintf("panic in %s: %s", where(), telemetry.Panicked(cause))}
 			}
 		}()
 		return f()
 	}
-}
-
-// what names a panic without its text, which may quote what was worked on; the runtime's own texts quote nothing.
-func what(cause any) string {
-	if e, ours := cause.(runtime.Error); ours {
-		return e.Error()
-	}
-	return fmt.Sprintf("a %T", cause)
 }
 
 // where is the innermost function of ours below the panic, with its line.

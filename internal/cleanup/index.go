@@ -146,6 +146,15 @@ func (s *Service) Senders(ctx context.Context, customer, mailbox sweep.ID, q Sen
 	return senders, next, err
 }
 
+// Largest lists the mailbox's n largest messages as far as sizes are known.
+func (s *Service) Largest(ctx context.Context, customer, mailbox sweep.ID, n int) (list []sweep.LargeMessage, err error) {
+	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, ix *mailindex.Index) error {
+		list = ix.Largest(n)
+		return nil
+	})
+	return list, err
+}
+
 // Count tells how many messages of the index match, at no unit of Gmail's quota.
 func (s *Service) Count(ctx context.Context, customer sweep.ID, t Target, c sweep.Criteria) (r CountResult, err error) {
 	err = s.withIndex(ctx, customer, t.Mailbox, func(tx *store.Tx, _ store.Target, ix *mailindex.Index) error {

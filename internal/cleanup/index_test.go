@@ -19,7 +19,7 @@ func (c *customer) indexVersion(t *testing.T) int {
 func TestWhatTwoJobsFindOutSideBySideIsKept(t *testing.T) {
 	t.Parallel()
 	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 300, Seed: 241})
-	c.budget(1_000)
+	c.budget(600)
 	few := c.analyzed(t)
 	require.Less(t, few.AttributedPercent, 90.0)
 	c.budget(60_000)

@@ -262,7 +262,7 @@ func TestAHeartbeatDoesNotOvertakeTheEnd(t *testing.T) {
 		return c.count(t, `SELECT count(DISTINCT w.pid) FROM pg_locks w WHERE NOT w.granted
 			AND EXISTS (SELECT FROM pg_locks h JOIN pg_database d ON d.oid = h.database WHERE h.pid = w.pid AND d.datname = current_database())`)
 	}
-	require.Eventually(t, func() bool { return blocked() > 0 }, 20*time.Second, 10*time.Millisecond, "the end waits for the mailbox")
+	testkit.Eventually(t, 20*time.Second, func() bool { return blocked() > 0 }, "the end waits for the mailbox")
 	require.Never(t, func() bool { c.runner.Nudge(sweep.ID{}); return blocked() > 1 }, 2*time.Second, 20*time.Millisecond, "a heartbeat waits for the end")
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.NoError(t, <-ended)

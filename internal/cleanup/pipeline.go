@@ -129,7 +129,7 @@ func (x *execution) change(ctx context.Context, n int, set batchSet, call ids, s
 		return labelDeleted(err)
 	}
 	x.beat.advance(x.sizeOf(n))
-	err = x.DB.SettleBatch(context.WithoutCancel(ctx), x.c, n, len(all), "settle", x.c.Now)
+	err = x.DB.SettleBatch(context.WithoutCancel(ctx), x.c, n, len(all), x.c.Now)
 	*settled = err == nil // what is not in the ledger is for the proof to charge
 	return err
 }

@@ -152,7 +152,7 @@ func (x *execution) effectOf(set batchSet) (effect batchSet) {
 func (x *execution) settleInFlight(ctx context.Context) error {
 	for n, set := range x.asked {
 		if all := set.ids(); !x.done[n] && len(all) > 0 {
-			if err := x.DB.SettleBatch(ctx, x.c, n, len(all), "settle", x.c.Now); err != nil {
+			if err := x.DB.SettleBatch(ctx, x.c, n, len(all), x.c.Now); err != nil {
 				return err
 			}
 		}

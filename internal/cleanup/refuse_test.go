@@ -185,4 +185,19 @@ func TestACustomerIsWarnedOnceAPeriodAtEightyPercent(t *testing.T) {
 	view := known.Data["quota"].(sweep.QuotaView)
 	require.Equal(t, []int{500, 490, 0, 10}, []int{view.Limit, view.Used, view.Reserved, view.Remaining})
 	require.True(t, view.PartialPossible)
+	require.Equal(t, 1, c.count(t, "SELECT count(*) FROM usage_tracking WHERE customer_id = $1 AND refused_at IS NOT NULL AND used = 490", c.Customer.String()), "that it did not fit is noted")
+}
+
+// A person who was shown how many fit gets no more, whatever fits by then.
+func TestAPartialRunTakesNoMoreThanWasShown(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 500, Seed: 94})
+	p := c.preview(t, wanted(t, sweep.MarkRead, `{"unread":true}`))
+	require.Greater(t, p.ToClean, 40)
+	v, err := c.SubmitExecute(t.Context(), c.Actor, cleanup.ExecuteRequest{Plan: planID(t, p.CleanupPlanID), Partial: true, MaxMessages: 40}, cleanup.Idempotency{})
+	require.NoError(t, err)
+	res := resultOf(t, c.finished(t, v))
+	require.Equal(t, 40, res.Cleaned)
+	_, rest := c.executed(t, res.RemainderPlanID)
+	require.Equal(t, p.ToClean-40, rest.Cleaned)
 }

@@ -50,7 +50,8 @@ type DryRunRequest struct {
 	ConfirmAll bool
 }
 
-// ExecuteRequest executes a cleanup plan, or plans and executes at once when Plan is zero; MaxMessages then bounds the plan.
+// ExecuteRequest executes a cleanup plan, or plans and executes at once when Plan is zero; MaxMessages then bounds the plan. With a
+// plan and Partial it bounds how much of the plan is taken: a person who was shown a number gets no larger one.
 type ExecuteRequest struct {
 	Plan        sweep.ID
 	Partial     bool

@@ -79,6 +79,9 @@ func (s *Service) SubmitExecute(ctx context.Context, a sweep.Actor, r ExecuteReq
 			return sub, p, sweep.Errorf(sweep.PlanExpired, "this cleanup plan expired at %s: make a new preview", frozen.ExpiresAt.Format("2006-01-02 15:04 UTC"))
 		}
 		sub.Kind, sub.CleanupPlan, sub.Reserve, sub.Partial = sweep.Execute, r.Plan, frozen.Messages, r.Partial
+		if r.Partial && r.MaxMessages > 0 {
+			sub.Reserve = min(sub.Reserve, r.MaxMessages)
+		}
 		sub.EstimatedUnits = 50 + float64(frozen.Messages)*0.055
 		return sub, params{Partial: r.Partial}, nil
 	})
@@ -283,6 +286,9 @@ func (s *Service) refused(ctx context.Context, o *order, sub store.Submission, v
 		return sweep.JobView{}, sweep.Errorf(sweep.RateLimited, "at most %d jobs can be open at once", s.OpenJobs).With("retry_after", 10)
 	case v.TooManyRuns:
 		return sweep.JobView{}, sweep.Errorf(sweep.RateLimited, "at most %d executes a day", s.ExecutesPerDay).With("retry_after", 3600)
+	}
+	if err := s.DB.Tenant(ctx, sub.Customer, func(tx *store.Tx) error { return tx.NoteRefused(v.Quota.Period.Start) }); err != nil {
+		s.Log.WarnContext(ctx, "that a run did not fit is not noted", "error", err) // the answer is the same
 	}
 	view := v.Quota.View()
 	view.UpgradeURL = s.UpgradeURL

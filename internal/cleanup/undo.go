@@ -173,7 +173,7 @@ func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
 	if err := r.DB.BeginBatch(ctx, r.c, n, sealed, len(g.IDs), r.c.Now); err != nil {
 		return err
 	}
-	cost := 0
+	back := 0
 	err = r.mbox.Modify(ctx, g.IDs, g.Removed, g.Added)
 	switch {
 	case errors.Is(err, gmail.ErrLabelGone): // whoever deleted the label took it from the messages
@@ -183,7 +183,7 @@ func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
 	case r.period:
 		for _, id := range g.IDs {
 			if r.booked[id] {
-				cost--
+				back++
 			}
 		}
 	}
@@ -191,7 +191,7 @@ func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
 	r.done[n] = true
 	r.mu.Unlock()
 	r.beat.advance(len(g.IDs))
-	return r.DB.SettleBatch(context.WithoutCancel(ctx), r.c, n, cost, "undo", r.c.Now)
+	return r.DB.GiveBack(context.WithoutCancel(ctx), r.c, n, back, r.c.Now)
 }
 
 func (r *reversal) leave(g group) {

@@ -57,6 +57,15 @@ type OAuth struct {
 	parser    *jwt.Parser
 }
 
+// Origin is that of the page on which people consent: forms of ours may lead there.
+func (o *OAuth) Origin() string {
+	u, err := url.Parse(or(o.Config.AuthURL, googleAuth))
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
 // Grant is a Google account's consent. RefreshToken is a secret.
 type Grant struct {
 	Sub          string // Google's stable id of the account

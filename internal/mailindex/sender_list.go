@@ -151,6 +151,13 @@ func (ix *Index) Senders(q SenderQuery) (page []sweep.Sender, next string, err e
 	return page, "", nil
 }
 
+// AllSenders lists every sender, by address.
+func (ix *Index) AllSenders() []sweep.Sender {
+	all := ix.evaluator(nil).senderList(ix.sizing())
+	slices.SortFunc(all, orders()["address"].less)
+	return all
+}
+
 // cursor is the place in an order after which the next page begins; it stays good when counts change in between.
 type cursor struct {
 	rank    int64

@@ -19,7 +19,7 @@ const (
 // protection on.
 func (ix *Index) suggestions(senders []sweep.Sender, size sizing, o SelectOptions) []sweep.Suggestion {
 	out := []sweep.Suggestion{}
-	for _, s := range slices.Concat(tabSuggestions(), presets(), ix.bulkSuggestions(senders)) {
+	for _, s := range slices.Concat(tabSuggestions(), sweep.Presets(), ix.bulkSuggestions(senders)) {
 		spec := sweep.CleanupSpec{Action: s.Action, Criteria: s.Criteria, Protect: sweep.ProtectAll()}
 		rows := ix.Select(spec, o).ToClean
 		if s.Messages, s.Bytes = int(rows.GetCardinality()), size.sum(rows).Estimate; s.Messages > 0 {
@@ -48,21 +48,6 @@ func tabSuggestions() []sweep.Suggestion {
 		{Title: "Social mail older than 60 days", Criteria: tab(sweep.Social, 60), Action: sweep.Trash},
 		{Title: "Forums older than 90 days", Criteria: tab(sweep.Forums, 90), Action: sweep.Archive},
 		{Title: "Mail over 10 MB older than a year", Criteria: big, Action: sweep.Trash},
-	}
-}
-
-// presets are three depths of cleaning; each holds the one before.
-func presets() []sweep.Suggestion {
-	unread := sweep.Criteria{Op: sweep.ByUnread, Flag: true}
-	careful := all(sweep.Criteria{Op: sweep.ByCategory, Text: string(sweep.Promotions)}, older(365), unread)
-	medium := sweep.Criteria{Op: sweep.Any, Kids: []sweep.Criteria{tab(sweep.Promotions, 90), tab(sweep.Social, 90)}}
-	deep := sweep.Criteria{Op: sweep.Any, Kids: []sweep.Criteria{
-		tab(sweep.Promotions, 30), tab(sweep.Social, 30), tab(sweep.Forums, 90), tab(sweep.Updates, 365),
-	}}
-	return []sweep.Suggestion{
-		{Title: "Conservative: unread promotions older than a year", Criteria: careful, Action: sweep.Trash},
-		{Title: "Moderate: promotions and social mail older than 90 days", Criteria: medium, Action: sweep.Trash},
-		{Title: "Aggressive: promotions and social mail older than 30 days, forums older than 90, updates older than a year", Criteria: deep, Action: sweep.Trash},
 	}
 }
 

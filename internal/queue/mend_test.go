@@ -178,7 +178,7 @@ func TestAsynqsRegistryIsWholeAgainAfterAFlush(t *testing.T) {
 		queues, _ := inspector.Queues()
 		servers, _ := inspector.Servers()
 		entries, _ := inspector.SchedulerEntries()
-		return len(queues) == 4 && len(servers) == 2 && len(entries) == 1
+		return len(queues) == 5 && len(servers) == 2 && len(entries) == 1
 	}
 	testkit.Eventually(t, 20*time.Second, whole, "queues, servers and entries are shown")
 	require.NoError(t, c.FlushAll(t.Context()).Err())

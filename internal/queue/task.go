@@ -22,10 +22,11 @@ const (
 	interactiveLine = "interactive"
 	bulkLine        = "bulk"
 	mailLine        = "mail"
+	errandLine      = "errand"
 	dutyLine        = "duty"
 )
 
-func lines() []string { return []string{interactiveLine, bulkLine, mailLine, dutyLine} }
+func lines() []string { return []string{interactiveLine, bulkLine, mailLine, errandLine, dutyLine} }
 
 const (
 	jobType   = "job:"
@@ -37,9 +38,10 @@ const (
 
 // How long a handler may take. A job's own lease in PostgreSQL is what guards it; asynq's default of 30 minutes would end a big one.
 const (
-	jobTimeout  = 12 * time.Hour
-	mailTimeout = 90 * time.Second
-	dutyTimeout = 10 * time.Minute
+	jobTimeout    = 12 * time.Hour
+	mailTimeout   = 90 * time.Second
+	errandTimeout = store.ErrandClaim - time.Minute
+	dutyTimeout   = 10 * time.Minute
 )
 
 // manyTimes is never zero: asynq archives a task without retries left unrun when its worker dies, and an archived id is taken for ever.
@@ -95,7 +97,11 @@ func (c client) job(ctx context.Context, d store.Dispatched) error {
 func (c client) post(ctx context.Context, d store.DuePost) error {
 	p := payload{Customer: d.Customer.String(), Post: d.Post.String(), Epoch: d.Epoch}
 	id := fmt.Sprintf("post:%s:%d", d.Post, d.Epoch)
-	return c.send(ctx, mailType, p, map[string]string{requestID: d.RequestID}, asynq.TaskID(id), asynq.Queue(mailLine), asynq.Timeout(mailTimeout))
+	line, timeout := mailLine, mailTimeout
+	if store.Errand(d.Kind) {
+		line, timeout = errandLine, errandTimeout
+	}
+	return c.send(ctx, mailType, p, map[string]string{requestID: d.RequestID}, asynq.TaskID(id), asynq.Queue(line), asynq.Timeout(timeout))
 }
 
 // send puts a task into Redis. A task of the same id that is there already is this one: an earlier attempt whose answer was lost.

@@ -85,6 +85,7 @@ func (w *Worker) servers() (servers []*asynq.Server) {
 	rest := map[string]int{}
 	if w.Mail != nil {
 		rest[mailLine] = 3
+		servers = append(servers, w.server(1, time.Second, map[string]int{errandLine: 1}))
 	}
 	if w.Duty != nil {
 		rest[dutyLine] = 1
@@ -153,7 +154,7 @@ func (h *handler) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 	defer context.AfterFunc(h.work, cancel)()
 	defer func() {
 		if p := recover(); p != nil {
-			h.Log.ErrorContext(ctx, "handler panicked", "task", t.Type(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h.Log.ErrorContext(ctx, "handler panicked", "task", t.Type(), "panic", telemetry.Panicked(p), "stack", string(debug.Stack()))
 			err = taskError{code: sweep.Internal}
 		}
 	}()

@@ -71,17 +71,9 @@ const (
 // History lists cleanup runs, newest first, with totals over all of them. limit 0 means 20, at most 100. next is the cursor of the
 // following page, "" on the last. BadRequest: no such limit or cursor.
 func (s *Service) History(ctx context.Context, customer sweep.ID, limit int, cursor string) (runs []sweep.Run, next string, totals sweep.HistoryTotals, err error) {
-	if limit == 0 {
-		limit = pageSize
-	}
-	if limit < 1 || limit > maxPage {
-		return nil, "", totals, sweep.Errorf(sweep.BadRequest, "the limit must be from 1 to %d", maxPage).At("limit", "is out of range")
-	}
-	var before sweep.ID
-	if cursor != "" {
-		if before, err = sweep.JobID.Parse(cursor); err != nil || before.IsZero() {
-			return nil, "", totals, sweep.Errorf(sweep.BadRequest, "the cursor is not one of ours").At("cursor", "is not valid")
-		}
+	limit, before, err := paged(limit, cursor, sweep.JobID)
+	if err != nil {
+		return nil, "", totals, err
 	}
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if runs, err = tx.History(before, limit+1); err != nil {
@@ -95,4 +87,20 @@ func (s *Service) History(ctx context.Context, customer sweep.ID, limit int, cur
 		next = runs[limit-1].JobID
 	}
 	return runs, next, totals, err
+}
+
+// paged reads which page is asked for.
+func paged(limit int, cursor string, kind sweep.Kind) (size int, before sweep.ID, err error) {
+	if limit == 0 {
+		limit = pageSize
+	}
+	if limit < 1 || limit > maxPage {
+		return 0, before, sweep.Errorf(sweep.BadRequest, "the limit must be from 1 to %d", maxPage).At("limit", "is out of range")
+	}
+	if cursor != "" {
+		if before, err = kind.Parse(cursor); err != nil || before.IsZero() {
+			return 0, before, sweep.Errorf(sweep.BadRequest, "the cursor is not one of ours").At("cursor", "is not valid")
+		}
+	}
+	return limit, before, nil
 }
