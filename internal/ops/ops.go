@@ -5,6 +5,7 @@ package ops
 import (
 	"context"
 	"strings"
+	"time"
 
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -18,6 +19,7 @@ type Service struct {
 	Cancel func(ctx context.Context, a sweep.Actor, job sweep.ID) error // as the customer's own
 	Undo   func(ctx context.Context, a sweep.Actor, run sweep.ID) error // as the customer's own
 	Tell   func(tx *store.Tx, message sweep.MessageID) ([]sweep.Why, error)
+	Invite func(address string, until time.Time) (link string, err error)
 	Order  func(job sweep.ID) // workers ask for their orders at once; the zero id: all of them; never awaited
 	Hint   func()             // the dispatcher looks; never awaited
 }

@@ -28,13 +28,16 @@ func (c *Command) show(ctx context.Context) error {
 		return err
 	}
 	c.say("customer     %s, since %s", sweep.CustomerID.Show(id), day(v.CreatedAt))
-	c.say("plan         %s now; bought or granted: %s%s%s", v.Plan.Tier, v.Subscription.Tier, since(", not paid since ", v.Subscription.PastDueAt), since(", until ", v.Subscription.EndsAt))
+	c.say("plan         %s now; bought: %s%s%s", v.Plan.Tier, v.Subscription.Tier, since(", not paid since ", v.Subscription.PastDueAt), since(", until ", v.Subscription.EndsAt))
+	if v.Granted.Tier != "" {
+		c.say("granted      %s%s", v.Granted.Tier, since(", until ", v.Granted.EndsAt))
+	}
 	if !v.TrialEndsAt.IsZero() {
 		c.say("trial        until %s", day(v.TrialEndsAt))
 	}
 	if !v.DeletedAt.IsZero() {
 		c.say("DELETED      since %s, by its owner", day(v.DeletedAt))
-	} else if v.Suspended {
+	} else if v.Suspended() {
 		c.say("SUSPENDED    since %s", day(v.SuspendedAt))
 	}
 	c.say("this month   %d of %d messages used, %d reserved, %d left", v.Quota.Used, v.Quota.Limit, v.Quota.Reserved, v.Quota.Remaining())
@@ -91,6 +94,38 @@ func (c *Command) trial(ctx context.Context) error {
 		return err
 	}
 	c.say("%s: trial until %s", sweep.CustomerID.Show(id), day(until))
+	return nil
+}
+
+func (c *Command) invite(ctx context.Context) error {
+	address, err := c.word(0, "an address")
+	if err != nil {
+		return err
+	}
+	if c.days == 0 {
+		c.days = 14
+	}
+	link, err := c.Ops.InviteSomebody(ctx, c.who(), address, c.days, c.reason)
+	if err == nil {
+		c.say("%s", link)
+	}
+	return err
+}
+
+func (c *Command) resetUsage(ctx context.Context) error {
+	id, err := c.named()
+	if err != nil {
+		return err
+	}
+	month, err := sweep.ParsePeriod(c.period)
+	if err != nil {
+		return err
+	}
+	forgiven, err := c.Ops.ResetUsage(ctx, c.who(), id, month, c.reason)
+	if err != nil {
+		return err
+	}
+	c.say("%s: %d messages of %s are not counted any more", sweep.CustomerID.Show(id), forgiven, c.period)
 	return nil
 }
 

@@ -24,8 +24,10 @@ api ops halts
 api ops undo [--build BUILD] [--customer cus_…] [--from TIME] [--to TIME]            shows what it would do
 api ops undo … --confirm N --reason TEXT                               N: the number of runs that it showed
 api ops show cus_…
-api ops grant cus_… PLAN [--to TIME]                                   --reason TEXT   in place of what was bought or granted before
+api ops grant cus_… PLAN [--to TIME]                                   --reason TEXT   beside what is bought: the better counts; free takes a grant away
 api ops trial cus_… --days N                                           --reason TEXT   gives N days more of it
+api ops reset-usage cus_… --period 2026-11                             --reason TEXT   forgives what was used of that month
+api ops invite ADDRESS [--days N]                                      --reason TEXT   prints a link to sign up by, for 14 days or N
 api ops suspend|reactivate cus_…                                       --reason TEXT
 api ops restore cus_…                                                  --reason TEXT   takes an account's deletion back before its purge
 api ops why cus_… MESSAGE
@@ -43,6 +45,7 @@ type Command struct {
 	operator, reason     string
 	view, kind, customer string
 	before, build        string
+	period               string
 	from, to             string
 	confirm, days        int
 }
@@ -53,7 +56,7 @@ func Parse(args []string, fallback string) (*Command, error) {
 	f := flag.NewFlagSet("ops", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	for name, to := range map[string]*string{"operator": &c.operator, "reason": &c.reason, "kind": &c.kind, "customer": &c.customer,
-		"before": &c.before, "build": &c.build, "from": &c.from, "to": &c.to} {
+		"before": &c.before, "build": &c.build, "period": &c.period, "from": &c.from, "to": &c.to} {
 		f.StringVar(to, name, "", "")
 	}
 	f.StringVar(&c.view, "view", "open", "")
@@ -84,7 +87,7 @@ func verbs() map[string]func(*Command, context.Context) error {
 	return map[string]func(*Command, context.Context) error{
 		"jobs": (*Command).jobs, "rerun": (*Command).onJob, "cancel": (*Command).onJob, "halt": (*Command).halt, "pause": (*Command).halt,
 		"lift": (*Command).lift, "resume": (*Command).lift, "halts": (*Command).halts, "undo": (*Command).undo,
-		"show": (*Command).show, "grant": (*Command).grant, "trial": (*Command).trial, "suspend": (*Command).suspend, "reactivate": (*Command).suspend, "restore": (*Command).restore, "why": (*Command).why, "log": (*Command).log,
+		"show": (*Command).show, "invite": (*Command).invite, "grant": (*Command).grant, "trial": (*Command).trial, "reset-usage": (*Command).resetUsage, "suspend": (*Command).suspend, "reactivate": (*Command).suspend, "restore": (*Command).restore, "why": (*Command).why, "log": (*Command).log,
 	}
 }
 

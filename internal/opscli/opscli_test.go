@@ -22,6 +22,12 @@ const password = "test-only"
 
 func newService(t *testing.T) *ops.Service {
 	t.Helper()
+	s, _ := newServiceOn(t)
+	return s
+}
+
+func newServiceOn(t *testing.T) (*ops.Service, testkit.Database) {
+	t.Helper()
 	d := testkit.Postgres(t, testkit.Schema{Files: migrations.SQL, Migrate: func(ctx context.Context, url string) error {
 		return store.Migrate(ctx, url, store.Passwords{"mailsweep_app": password, "mailsweep_ops": password})
 	}})
@@ -31,7 +37,7 @@ func newService(t *testing.T) *ops.Service {
 		t.Cleanup(db.Close)
 		return db
 	}
-	return &ops.Service{All: open("mailsweep_ops"), DB: open("mailsweep_app"), Plans: sweep.DefaultPlans(), Order: func(sweep.ID) {}, Hint: func() {}}
+	return &ops.Service{All: open("mailsweep_ops"), DB: open("mailsweep_app"), Plans: sweep.DefaultPlans(), Order: func(sweep.ID) {}, Hint: func() {}}, d
 }
 
 func run(t *testing.T, s *ops.Service, user string, args ...string) (string, error) {

@@ -53,7 +53,7 @@ type Pages struct {
 func (p *Pages) init() {
 	_, _ = rand.Read(p.key[:]) // never fails: the runtime ends the process instead
 	p.pages = map[string]*template.Template{}
-	for _, name := range []string{"jobs", "job", "customer", "halts", "undo", "why", "confirm", "problem"} {
+	for _, name := range []string{"jobs", "job", "customer", "halts", "undo", "why", "figures", "confirm", "problem"} {
 		p.pages[name] = template.Must(template.New("layout.html").Funcs(shown()).ParseFS(files, "pages/layout.html", "pages/parts.html", "pages/"+name+".html"))
 	}
 }
@@ -70,6 +70,7 @@ func (p *Pages) Handler() http.Handler {
 	mux.HandleFunc("GET /ops/halts", p.page(p.halts))
 	mux.HandleFunc("GET /ops/undo", p.page(p.undo))
 	mux.HandleFunc("GET /ops/why", p.page(p.why))
+	mux.HandleFunc("GET /ops/figures", p.page(p.figures))
 	mux.HandleFunc("GET /ops/act", p.page(p.confirm))
 	mux.HandleFunc("POST /ops/act", p.page(p.guarded(p.act)))
 	mux.HandleFunc("POST /ops/why", p.page(p.guarded(p.answer)))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"strconv"
 	"time"
 
 	"mailsweep/internal/sweep"
@@ -73,11 +72,20 @@ func statusOf(c sweep.Code) int {
 // shown are what templates write values with.
 func shown() template.FuncMap {
 	return template.FuncMap{
-		"job": sweep.JobID.Show, "customer": sweep.CustomerID.Show, "short": short, "count": count, "span": span,
+		"job": sweep.JobID.Show, "customer": sweep.CustomerID.Show, "short": short, "count": count, "span": span, "tenths": tenths, "bytes": bytesOf,
 		"since": func(t time.Time, now time.Time) string { return span(now.Sub(t)) },
 		"at":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"dict":  func(list any, now any) map[string]any { return map[string]any{"List": list, "Now": now} },
-		"stop":  stopped, "percent": func(done, total int) int { return min(100, done*100/max(1, total)) },
+		"dollars": func(cents any) (string, error) {
+			switch n := cents.(type) {
+			case int:
+				return dollars(float64(n)), nil
+			case float64:
+				return dollars(n), nil
+			}
+			return "", fmt.Errorf("%T is no money", cents)
+		},
+		"stop": stopped, "percent": func(done, total int) int { return min(100, done*100/max(1, total)) },
 	}
 }
 
@@ -90,8 +98,8 @@ func short(shown string) string {
 }
 
 // count groups digits by thousands.
-func count(n int) string {
-	s := strconv.Itoa(n)
+func count(number any) string {
+	s := fmt.Sprint(number)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}

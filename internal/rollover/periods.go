@@ -60,6 +60,14 @@ func (s *Service) freshQuota(tx *store.Tx, closed, begun sweep.Period, used int)
 	})
 }
 
+// figures closes the month that ended a day before the due time.
+func (s *Service) figures(ctx context.Context, turn store.Duty) error {
+	if s.Close == nil {
+		return nil
+	}
+	return s.Close(ctx, sweep.PeriodAt(sweep.PeriodAt(turn.Due).Start.Add(-time.Nanosecond)))
+}
+
 // plans empties what cleanup plans, runs, jobs, mailboxes and sign-ins left behind, each after its time.
 func (s *Service) plans(ctx context.Context, turn store.Duty) error {
 	since, touched := time.Time{}, int64(0)

@@ -58,3 +58,45 @@ func TestADeletedCustomerIsPurgedOnceWhenItsGraceIsOver(t *testing.T) {
 		return err
 	}))
 }
+
+// A sign-up waits for a proof as long as its mails are good, and a week more; then its address is free and nothing is left that names it. No mail
+// speaks of a trial to who never proved an address.
+func TestASignUpThatNobodyConfirmsIsDropped(t *testing.T) {
+	t.Parallel()
+	c := newCalendar(t)
+	now := time.Now().UTC()
+	signUp := func(email string, since time.Time, verified *time.Time, mails ...time.Time) sweep.ID {
+		customer, user := c.customer(), c.newID()
+		c.exec("INSERT INTO users (id, email, name, password, verified_at, created_at) VALUES ($1, $2, 'Mallory', 'x', $3, $4)", user.String(), email, verified, since)
+		c.exec("INSERT INTO members (customer_id, user_id, role, created_at) VALUES ($1, $2, 'owner', now())", customer.String(), user.String())
+		for _, ends := range mails {
+			token := c.newID().String()
+			c.exec("INSERT INTO email_tokens (customer_id, id, user_id, kind, hash, email, expires_at, created_at) VALUES ($1, $2, $3, 'verify', $4, $5, $6, now())",
+				customer.String(), token, user.String(), []byte(token), email, ends)
+		}
+		return customer
+	}
+	ago := func(days int) time.Time { return now.AddDate(0, 0, -days) }
+	stale := signUp("stale@example.com", ago(9), nil, ago(9), ago(8))
+	signUp("mailless@example.com", ago(9), nil)
+	signUp("asked-again@example.com", ago(90), nil, ago(89), ago(6))
+	signUp("new@example.com", ago(6), nil)
+	proven := ago(90)
+	signUp("proven@example.com", ago(90), &proven, ago(89))
+	left := func() string {
+		return c.ask("SELECT string_agg(split_part(email, '@', 1), ' ' ORDER BY email) FROM users")
+	}
+	s := c.at(now)
+	due(t, s)
+	require.Equal(t, "asked-again new proven", left())
+	require.Equal(t, "2 2 2", c.ask(`SELECT concat_ws(' ', (SELECT count(*) FROM customers WHERE purged_at IS NOT NULL AND name = ''),
+		(SELECT count(*) FROM audit_logs WHERE action = 'signup.dropped' AND data->>'reason' = 'never_proven'), (SELECT count(*) FROM audit_logs WHERE action = 'customer.purged'))`))
+	require.Empty(t, c.letters())
+	require.NoError(t, s.DB.Tenant(t.Context(), stale, func(tx *store.Tx) error {
+		proof, err := tx.VerifyAudit()
+		require.Equal(t, 2, int(proof.Rows))
+		return err
+	}))
+	due(t, c.at(now.AddDate(0, 0, 8)))
+	require.Equal(t, "proven", left(), "each when its time has come")
+}

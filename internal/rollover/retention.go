@@ -21,6 +21,9 @@ func (s *Service) retention(ctx context.Context, turn store.Duty) error {
 	if err := s.DB.ForgetAccounts(ctx, turn.Now); err != nil {
 		return err
 	}
+	if err := s.DB.ForgetTrials(ctx, turn.Now); err != nil {
+		return err
+	}
 	months, err := s.DB.AgedMonths(ctx, turn.Now, keep)
 	if err != nil || len(months) == 0 {
 		return err

@@ -28,9 +28,14 @@ type Service struct {
 	// Post puts a mail to a user (zero: the customer's owner) into the outbox, within the transaction.
 	Post func(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Data) error
 	Keep int // full months that stay in reach before they are archived; 0: 13
+	// Bought compares what customers have bought with what Stripe has, repairs it, and says how many differed; renew is asked after each page whether to go
+	// on. nil: nothing is sold.
+	Bought func(ctx context.Context, renew func() error) (int, error)
 	// Head keeps the end of a customer's audit chain where nobody who writes the database reaches it; nil: it goes to the log.
 	Head func(customer sweep.ID, head store.AuditHead) error
-	Log  *slog.Logger
+	// Close keeps a month's figures for good; nil: nobody does.
+	Close func(ctx context.Context, month sweep.Period) error
+	Log   *slog.Logger
 }
 
 // duty is timed work. A duty that was missed is caught up with its own due time; next says whether each missed one counts.
@@ -47,10 +52,12 @@ func duties() []duty {
 	return []duty{
 		{"partitions", "17 2 * * *", atOnce, every(day), (*Service).partitions},
 		{"monthly", "0 0 1 * *", turnOfPeriod, nextPeriod, (*Service).monthly},
+		{"figures", "37 5 2 * *", dayAfterTurn, dayAfterNextTurn, (*Service).figures},
 		{"trials", "*/5 * * * *", atOnce, every(5 * time.Minute), (*Service).trials},
 		{"books", "*/15 * * * *", atOnce, every(15 * time.Minute), (*Service).books},
 		{"plans", "43 3 * * *", atOnce, every(day), (*Service).plans},
 		{"purge", "*/10 * * * *", atOnce, every(10 * time.Minute), (*Service).purge},
+		{"billing", "37 * * * *", atOnce, every(time.Hour), (*Service).bought},
 		{"heads", "29 3 * * *", atOnce, every(day), (*Service).heads},
 		{"retention", "11 4 * * *", atOnce, every(day), (*Service).retention},
 	}
@@ -61,6 +68,13 @@ func turnOfPeriod(now time.Time) time.Time { return sweep.PeriodAt(now).End }
 
 // nextPeriod skips no period: each has its closing.
 func nextPeriod(due, _ time.Time) time.Time { return sweep.PeriodAt(due).End }
+
+// dayAfterTurn is when a month's figures are closed: what ran over its end has been counted.
+func dayAfterTurn(now time.Time) time.Time { return sweep.PeriodAt(now.Add(-settled)).End.Add(settled) }
+
+func dayAfterNextTurn(due, _ time.Time) time.Time { return dayAfterTurn(due) }
+
+const settled = 29*time.Hour + 37*time.Minute
 
 // every counts from now: of several missed times one doing is enough.
 func every(d time.Duration) func(due, now time.Time) time.Time {

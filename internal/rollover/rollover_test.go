@@ -178,6 +178,34 @@ func TestMissedMonthsAreAllClosedAndOldNewsIsNotSent(t *testing.T) {
 	require.NotNil(t, partition, "months ahead have partitions")
 }
 
+// A month's figures are closed on the day after its end, each month once, also when the scheduler was down.
+func TestEachMonthsFiguresAreClosedOnce(t *testing.T) {
+	t.Parallel()
+	c := newCalendar(t)
+	var mu sync.Mutex
+	var closed []string
+	at := func(now time.Time) *rollover.Service {
+		s := c.at(now)
+		s.Close = func(_ context.Context, month sweep.Period) error {
+			mu.Lock()
+			defer mu.Unlock()
+			closed = append(closed, month.Start.Format("2006-01"))
+			return nil
+		}
+		return s
+	}
+	for _, now := range []time.Time{day(1, 20, 0), day(2, 1, 0), day(2, 2, 5)} {
+		due(t, at(now))
+	}
+	require.Empty(t, closed, "what ran over the end is still counted")
+	due(t, at(day(2, 2, 6)))
+	due(t, at(day(2, 2, 6)))
+	require.Equal(t, []string{"2027-01"}, closed)
+	due(t, at(day(5, 1, 0)))
+	require.Equal(t, []string{"2027-01", "2027-02", "2027-03"}, closed)
+}
+
+// trust: BIL-6
 func TestATrialsEndIsToldInTimeAndOnce(t *testing.T) {
 	t.Parallel()
 	c := newCalendar(t)
@@ -245,5 +273,5 @@ func TestTheTickerDoesWhatIsDue(t *testing.T) {
 	testkit.Eventually(t, 10*time.Second, func() bool { return len(c.letters()) == 1 }, "told")
 	cancel()
 	require.NoError(t, <-ended)
-	require.Len(t, rollover.Specs(), 8)
+	require.Len(t, rollover.Specs(), 10)
 }

@@ -46,7 +46,7 @@ func (s *Service) trials(ctx context.Context, turn store.Duty) error {
 
 func (s *Service) trial(tx *store.Tx) error {
 	c, err := tx.LoadCustomer()
-	if err != nil || !c.SuspendedAt.IsZero() || s.bought(c.Customer, tx.Now) {
+	if err != nil || !c.SuspendedAt.IsZero() || s.paying(c.Customer, tx.Now) {
 		return gone(err)
 	}
 	kind, days := stage(c.TrialEndsAt, tx.Now)
@@ -60,8 +60,8 @@ func (s *Service) trial(tx *store.Tx) error {
 	return s.Post(tx, kind, sweep.ID{}, mail.Data{Name: c.Name, DaysLeft: days, EndsAt: c.TrialEndsAt})
 }
 
-// bought says that the trial's end changes nothing that was not chosen.
-func (s *Service) bought(c sweep.Customer, now time.Time) bool {
+// paying says that the trial's end changes nothing that was not chosen.
+func (s *Service) paying(c sweep.Customer, now time.Time) bool {
 	c.TrialEndsAt = time.Time{}
 	return s.Plans.PlanAt(c, now).Tier != sweep.Free
 }
