@@ -10,6 +10,7 @@ import (
 // otherAnswers are media types of successes that are no JSON of the operation's type, by GET operation and status; "" is an answer without a body.
 var otherAnswers = map[string]map[int]string{
 	"get-job":                 {http.StatusNotModified: ""},
+	"fetch-export":            {http.StatusOK: "application/zip"},
 	"follow-job":              {http.StatusOK: "text/event-stream"},
 	"google-callback":         {http.StatusOK: "text/html", http.StatusFound: ""},
 	"google-sign-in-callback": {http.StatusOK: "text/html", http.StatusFound: ""},

@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"mailsweep/internal/account"
+	"mailsweep/internal/billing"
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/ratelimit"
 	"mailsweep/internal/report"
@@ -25,15 +26,18 @@ type API struct {
 	Account  *account.Service
 	Cleanup  *cleanup.Service
 	Report   *report.Service
+	Billing  *billing.Service
 	Requests *ratelimit.Requests
 	Plans    sweep.Plans
 	Features []sweep.Feature // that can be used already: plans show no others
 
-	CORSOrigins        []string       // exact; empty: no page of another origin may call
-	TrustedProxies     []netip.Prefix // whose X-Forwarded-For is believed
-	AnonymousPerMinute int            // requests of one address that is not signed in; 0 means 120
-	PublicURL          string         // of this API, no trailing slash: begins the types of problems
-	DashboardURL       string         // no trailing slash; "": there are no pages, and consent ends on a page of ours
+	CORSOrigins        []string                        // exact; empty: no page of another origin may call
+	TrustedProxies     []netip.Prefix                  // whose X-Forwarded-For is believed
+	AnonymousPerMinute int                             // requests of one address that is not signed in; 0 means 120
+	PublicURL          string                          // of this API, no trailing slash: begins the types of problems
+	DashboardURL       string                          // no trailing slash; "": there are no pages, and consent ends on a page of ours
+	Pages              func(*echo.Echo, Edge)          // adds the pages' routes; nil: there are none
+	Lost               func(echo.Context, error) error // answers a browser that asked for a page which is not there; nil: with a problem, as programs
 
 	Ready    func(context.Context) Readiness                            // asked at most once a second; nil: always ready
 	Draining context.Context                                            // ends when the process begins to stop: streams end then; nil: never
@@ -82,6 +86,9 @@ func (a API) build() (*echo.Echo, huma.API) {
 	s.routes(api)
 	describe(api)
 	s.plainRoutes(e, api)
+	if a.Pages != nil {
+		a.Pages(e, Edge{s})
+	}
 	s.patterns = map[string]bool{}
 	s.served = e.Routes()
 	for _, r := range s.served {

@@ -12,9 +12,10 @@ import (
 
 type signupInput struct {
 	Body struct {
-		Email    string `json:"email" example:"ada@example.com"`
-		Password string `json:"password" doc:"12 to 128 characters, any Unicode"`
-		Name     string `json:"name,omitempty"`
+		Email      string `json:"email" example:"ada@example.com"`
+		Password   string `json:"password" doc:"12 to 128 characters, any Unicode"`
+		Name       string `json:"name,omitempty"`
+		Invitation string `json:"invitation,omitempty" maxLength:"100" doc:"From the link of an invitation, where accounts are given out by those"`
 	} `nameHint:"Signup"`
 }
 
@@ -78,7 +79,9 @@ func (s *server) authRoutes(api huma.API) {
 }
 
 func (s *server) signup(ctx context.Context, in *signupInput) (*mailedOutput, error) {
-	return mailed(), s.Account.SignUp(ctx, in.Body.Email, in.Body.Password, in.Body.Name, caller(ctx))
+	c := caller(ctx)
+	c.Invitation = in.Body.Invitation
+	return mailed(), s.Account.SignUp(ctx, in.Body.Email, in.Body.Password, in.Body.Name, c)
 }
 
 func (s *server) resend(ctx context.Context, in *emailInput) (*mailedOutput, error) {

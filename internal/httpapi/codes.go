@@ -31,6 +31,8 @@ func kinds() map[sweep.Code]kind {
 		sweep.TOTPRequired:          {401, "The second factor is missing", "", "Ask for the code of the authenticator app and send it with the challenge to /api/v1/auth/2fa/verify, or sign in again with totp."},
 		sweep.LinkRequired:          {401, "The address has an account", "", "Ask for the password of the account named by email and send it with the ticket to /api/v1/auth/google/link: once, then Google signs in alone."},
 		sweep.FactorRequired:        {403, "Set up a second factor first", "", "This account demands one of everybody: POST /api/v1/auth/2fa/enrol begins."},
+		sweep.InvitationNeeded:      {403, "By invitation only", "", "Sign up by the link of an invitation, with the address that it was made for."},
+		sweep.SignUpsFull:           {403, "No room at the moment", "", "There are as many customers as are taken for now. Come back later."},
 		sweep.EmailUnverified:       {403, "The e-mail address is not verified", "", "Follow the link in the mail that was sent, or ask for another one."},
 		sweep.Forbidden:             {403, "Not allowed", "", "Your role in this account does not allow this."},
 		sweep.CrossSite:             {403, "Not from a page of ours", "", "A session's cookie changes something only from our own pages, with the csrf_token of GET /api/v1/auth/session as X-CSRF-Token. Programs use an access token or an API key."},

@@ -27,7 +27,7 @@ func fuzzed() string {
 	return "500"
 }
 
-// ERR-1, ERR-2: every operation of the document, asked right and wrong by nobody, an owner, a viewer, a key and another customer's owner. Each
+// ERR-1, ERR-2: every operation of the document, asked right and wrong by nobody, an owner, an owner's browser, a viewer, a key and another customer's owner. Each
 // answer is one that the document knows, none is a 500, no error tells anything of ours or of another customer.
 func TestFuzzedRequestsGetDocumentedAnswers(t *testing.T) {
 	t.Parallel()
@@ -59,6 +59,7 @@ func (r *rig) fuzz(t *testing.T, c contract, method, path string, op *openapi3.O
 		d := drawer{path: path, op: op, callers: w.list(), words: w.words(path)}
 		q := d.request().Draw(rt, "request")
 		who := w.callers[q.caller]
+		q.headers = append(q.headers, who.headers...)
 		a, err := r.ask(t, method, q, who.credential)
 		if err != nil {
 			rt.Fatal(err)
@@ -88,7 +89,7 @@ func (r *rig) fuzz(t *testing.T, c contract, method, path string, op *openapi3.O
 // unreached are operations that need what no fuzzer guesses: tokens out of mails, codes, what a worker made, a colleague, a cookie, a minute's wait. The tests of their flows hold
 // their successes against the document.
 var unreached = []string{"verify-email", "reset-password", "complete-connect", "confirm-second-factor", "verify-second-factor", "renew-recovery-codes", "disable-second-factor",
-	"complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "current-session", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "count", "undo-job"}
+	"complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "count", "undo-job"}
 
 var asked atomic.Uint32
 
@@ -121,12 +122,14 @@ type world struct {
 type tenant struct {
 	email, token, keyID, key, mailbox, job string
 	customer, person, invitation           string
-	worn                                   bool // something happened that may have ended its credentials
+	browser                                []string // headers: the cookie of a session, and what a page of ours adds
+	worn                                   bool     // something happened that may have ended its credentials
 }
 
 type caller struct {
 	credential string
 	tenant     *tenant
+	headers    []string
 }
 
 func (r *rig) newWorld(t *testing.T, idle bool) *world {
@@ -156,6 +159,7 @@ func (r *rig) newTenant(t *testing.T, name string, idle bool) *tenant {
 	}
 	u.customer, u.person = first("/api/v1/auth/customers"), first("/api/v1/people")
 	u.invitation = r.call(t, "POST", "/api/v1/people/invitations", u.token, `{"email":"guest+`+u.email+`","role":"viewer","password":"`+good+`"}`).object(t)["id"].(string)
+	u.browser = r.browser(t, u.email, "").headers()
 	r.deliverAll(t) // a letter to somebody who has left cannot be delivered
 	if name == "viewer" {
 		r.exec(t, `UPDATE members SET role = 'viewer' FROM users WHERE users.id = members.user_id AND users.email = $1`, u.email)
@@ -165,15 +169,16 @@ func (r *rig) newTenant(t *testing.T, name string, idle bool) *tenant {
 
 // meet lists who calls.
 func (w *world) meet() {
-	w.callers = map[string]caller{"nobody": {tenant: &tenant{}}, "key": {w.tenants["owner"].key, w.tenants["owner"]}}
+	w.callers = map[string]caller{"nobody": {tenant: &tenant{}}, "key": {credential: w.tenants["owner"].key, tenant: w.tenants["owner"]},
+		"browser": {tenant: w.tenants["owner"], headers: w.tenants["owner"].browser}}
 	for name, u := range w.tenants {
-		w.callers[name] = caller{u.token, u}
+		w.callers[name] = caller{credential: u.token, tenant: u}
 	}
 }
 
 // list is who calls, the owner more often than others: most of the rest is refused before it comes far.
 func (w *world) list() []string {
-	return append(slices.Sorted(maps.Keys(w.callers)), "owner", "owner", "owner")
+	return append(slices.Sorted(maps.Keys(w.callers)), "owner", "owner", "owner", "browser")
 }
 
 // revive replaces tenants whose credentials a request has ended: signed out, deleted, shut out by an allowlist of their own.
@@ -187,7 +192,9 @@ func (w *world) revive(t *testing.T) {
 		require.NoError(t, err)
 		machine, err := w.rig.ask(t, "GET", drawn{path: "/api/v1/jobs"}, u.key)
 		require.NoError(t, err)
-		if people.StatusCode != 200 || machine.StatusCode != 200 {
+		page, err := w.rig.ask(t, "GET", drawn{path: "/api/v1/api-keys", headers: u.browser}, "")
+		require.NoError(t, err)
+		if people.StatusCode != 200 || machine.StatusCode != 200 || page.StatusCode != 200 {
 			w.tenants[name] = w.rig.newTenant(t, name, w.idle)
 		}
 	}

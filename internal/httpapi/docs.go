@@ -76,6 +76,7 @@ func (s *server) plainRoutes(e *echo.Echo, api huma.API) {
 	}
 	e.GET("/problems/:code", explain)
 	e.POST(googleEventsPath, s.googleEvents)
+	e.POST(stripeEventsPath, s.stripeEvents)
 }
 
 func (d *docsPage) page(c echo.Context) error {

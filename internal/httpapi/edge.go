@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mailsweep/internal/billing"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
 )
@@ -58,6 +58,9 @@ func (s *server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 		h.Set("Cache-Control", "no-store")
+		if s.draining() {
+			h.Set("Connection", "close") // the next request belongs to another process
+		}
 		return next(c)
 	}
 }
@@ -115,7 +118,7 @@ func (s *server) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 			if cause == http.ErrAbortHandler {
 				panic(cause)
 			}
-			s.Log.ErrorContext(c.Request().Context(), "panic", "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			s.Log.ErrorContext(c.Request().Context(), "panic", "cause", telemetry.Panicked(cause), "stack", string(debug.Stack()))
 			err = sweep.Errorf(sweep.Internal, "panic")
 		}()
 		return next(c)
@@ -131,10 +134,14 @@ func (s *server) limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Response().Header().Set("Connection", "close")
 			return sweep.Errorf(sweep.BadRequest, "send the body with Content-Length, not in chunks")
 		}
-		if r.ContentLength > maxBody {
-			return sweep.Errorf(sweep.TooLarge, "a request body has at most 64 KiB")
+		most := int64(maxBody)
+		if s.routeOf(c) == stripeEventsPath {
+			most = billing.MaxEvent
 		}
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		if r.ContentLength > most {
+			return sweep.Errorf(sweep.TooLarge, "a request body has at most %d KiB", most>>10)
+		}
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, most)
 		return next(c)
 	}
 }
@@ -146,7 +153,15 @@ func (s *server) fail(err error, c echo.Context) {
 		code := codeOfStatus(routing.Code)
 		err = sweep.Errorf(code, "%s", strings.ToLower(kinds()[code].title[:1])+kinds()[code].title[1:])
 	}
+	if s.Lost != nil && !c.Response().Committed && forPage(c.Request()) && s.Lost(c, err) == nil {
+		return
+	}
 	s.refuse(c, err)
+}
+
+// forPage says whether a person's browser looks for a page: it names HTML first, and the address is not the API's.
+func forPage(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/")
 }
 
 // refuse answers with the problem that err is, unless an answer has begun.

@@ -2,10 +2,12 @@ package httpapi_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,15 +194,20 @@ func TestStrangersAndGuessersShareTheAllowanceOfTheirAddress(t *testing.T) {
 
 func TestReadinessIsAskedOnceASecond(t *testing.T) { // SRV-3
 	t.Parallel()
-	asked := make(chan httpapi.Readiness, 3)
-	asked <- httpapi.Readiness{Status: httpapi.Degraded, Checks: map[string]string{"postgres": "ok", "redis": "down"}}
-	asked <- httpapi.Readiness{Status: httpapi.Unready, Checks: map[string]string{"postgres": "down", "redis": "down"}}
-	r := newRig(t, func(r *rig) { r.Ready = ready(asked) })
+	var asked atomic.Int32
+	var state atomic.Pointer[httpapi.Readiness]
+	state.Store(&httpapi.Readiness{Status: httpapi.Degraded, Checks: map[string]string{"postgres": "ok", "redis": "down"}})
+	r := newRig(t, func(r *rig) {
+		r.Ready = func(context.Context) httpapi.Readiness { asked.Add(1); return *state.Load() }
+	})
+	begun := time.Now()
 	for range 5 {
 		a := r.call(t, "GET", "/health/ready", "", "")
 		require.Equal(t, 200, a.StatusCode)
 		require.Equal(t, "degraded", a.object(t)["status"])
 	}
+	require.LessOrEqual(t, asked.Load(), 1+int32(time.Since(begun)/time.Second))
+	state.Store(&httpapi.Readiness{Status: httpapi.Unready, Checks: map[string]string{"postgres": "down", "redis": "down"}})
 	testkit.Eventually(t, 5*time.Second, func() bool { return r.call(t, "GET", "/health/ready", "", "").StatusCode == 503 }, "not ready")
 	down := problem(t, r.call(t, "GET", "/health/ready", "", ""), 503, "unavailable")
 	require.Equal(t, "down", down["checks"].(map[string]any)["postgres"])

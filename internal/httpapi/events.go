@@ -82,19 +82,24 @@ func (s *server) stream(ctx context.Context, id sweep.ID, version int64, done bo
 
 // stream writes server-sent events and remembers the first failure.
 type stream struct {
-	ctx context.Context
-	w   interface{ Write([]byte) (int, error) }
-	err error
+	ctx    context.Context
+	w      interface{ Write([]byte) (int, error) }
+	render func(sweep.JobView) ([]byte, error) // nil: JSON
+	err    error
 }
 
 func (o *stream) job(view sweep.JobView, version int64) {
-	data, err := encode(view)
+	render := o.render
+	if render == nil {
+		render = func(view sweep.JobView) ([]byte, error) { return encode(view) }
+	}
+	data, err := render(view)
 	if err != nil {
 		o.err = err
 		return
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "id: %d\nevent: job\ndata: %s\n\n", version, data)
+	fmt.Fprintf(&b, "id: %d\nevent: job\ndata: %s\n\n", version, lines(data))
 	o.write(b.String())
 }
 

@@ -62,13 +62,13 @@ type demandsOutput struct{ Body account.Demands }
 func (s *server) factorRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/enrol", name: "enrol-second-factor", role: sweep.Viewer, tag: "auth", errors: []int{409}, owing: true,
 		summary: "Begin to set up a second factor: a secret for an authenticator app"}, s.enrol)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/confirm", name: "confirm-second-factor", role: sweep.Viewer, tag: "auth", errors: []int{409}, owing: true,
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/confirm", name: "confirm-second-factor", role: sweep.Viewer, tag: "auth", renews: true, errors: []int{409}, owing: true,
 		summary: "Turn it on with the app's first code: recovery codes, and a fresh session in place of all others"}, s.confirmFactor)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/verify", name: "verify-second-factor", tag: "auth", open: true, errors: []int{401, 403},
 		summary: "Finish a sign-in that answered totp_required"}, s.answerChallenge)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/recovery-codes", name: "renew-recovery-codes", role: sweep.Viewer, tag: "auth", errors: []int{409},
 		summary: "Make new recovery codes: the old ones are void"}, s.renewCodes)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/disable", name: "disable-second-factor", role: sweep.Viewer, tag: "auth", errors: []int{409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/2fa/disable", name: "disable-second-factor", role: sweep.Viewer, tag: "auth", renews: true, errors: []int{409},
 		summary: "Turn the second factor off: a fresh session in place of all others"}, s.dropFactor)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/demands", name: "get-demands", role: sweep.Viewer, tag: "auth", summary: "What the account demands of its people"}, s.demands)
 	add(s, api, operation{method: http.MethodPut, path: "/api/v1/demands", name: "put-demands", role: sweep.Owner, tag: "auth", errors: []int{409},

@@ -125,8 +125,9 @@ func newPair(t *testing.T) *pair {
 		SELECT customer_id, $1, id, account, 1, 'archive', '', '', 1, 1, 1, id, now(), now() + interval '7 days' FROM mailboxes`, raw.String())
 	invitation := p.call(t, "POST", "/api/v1/people/invitations", ada, `{"email":"cy@example.com","role":"viewer","password":"`+good+`"}`).object(t)["id"].(string)
 	me := p.call(t, "GET", "/api/v1/auth/me", ada, "").object(t)
+	export := p.call(t, "POST", "/api/v1/account/export", ada, `{"password":"`+good+`"}`).object(t)["id"].(string)
 	session := p.call(t, "GET", "/api/v1/auth/session", "", "", p.browser(t, "ada@example.com", "").headers()...).object(t)["id"].(string)
-	p.belongings = map[string]string{"mbx": box.ID, "key": key, "job": job, "pln": plan, "inv": invitation, "ses": session,
+	p.belongings = map[string]string{"mbx": box.ID, "key": key, "job": job, "pln": plan, "inv": invitation, "ses": session, "exp": export,
 		"usr": me["user_id"].(string), "cus": me["id"].(string)}
 	victim.index(t)
 	p.token = p.member(t, "bob@example.com")

@@ -38,7 +38,6 @@ func (s *server) admit(ctx huma.Context, next func(huma.Context)) {
 }
 
 // enter finds the actor and takes one request from the customer's allowance, or from the address's when nobody is signed in.
-// A bad token counts against the address: guessing is not free.
 func (s *server) enter(c echo.Context, protected bool, op map[string]any) error {
 	if err := s.keyInAddress(c); err != nil {
 		return err
@@ -47,11 +46,8 @@ func (s *server) enter(c echo.Context, protected bool, op map[string]any) error 
 	if !protected {
 		return s.spendAddress(c)
 	}
-	a, err := s.authenticate(ctx, c.Request())
+	a, err := s.whoAsks(ctx, c)
 	if err != nil {
-		if over := s.spendAddress(c); over != nil {
-			return over
-		}
 		return err
 	}
 	ctx = telemetry.WithAttrs(withActor(withClient(ctx, cookied(caller(ctx), a)), a), slog.String("customer_id", sweep.CustomerID.Show(a.Customer)))
@@ -68,6 +64,25 @@ func (s *server) enter(c echo.Context, protected bool, op map[string]any) error 
 		return err
 	}
 	return s.settled(ctx, a)
+}
+
+// whoAsks finds the actor. What lets nobody in counts against the address: guessing is not free. A credential that the database must be asked for is
+// counted before that, so that what is invented costs it nothing once the address's allowance is used up.
+func (s *server) whoAsks(ctx context.Context, c echo.Context) (sweep.Actor, error) {
+	show := shownOf(ctx)
+	known := s.Account.Knows(show.token, show.session)
+	if !known {
+		if over := s.spendAddress(c); over != nil {
+			return sweep.Actor{}, over
+		}
+	}
+	a, err := s.authenticate(ctx, c.Request())
+	if err != nil && known {
+		if over := s.spendAddress(c); over != nil {
+			return a, over
+		}
+	}
+	return a, err
 }
 
 // mayAsDeclared compares who calls with what the operation declares: a key's scope, a role, a feature of the plan.

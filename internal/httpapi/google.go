@@ -17,11 +17,12 @@ type googleStartOutput struct{ Body account.GoogleStart }
 
 type googleCompleteInput struct {
 	Body struct {
-		Ticket string `json:"ticket" maxLength:"100" doc:"Of the answer to start"`
-		State  string `json:"state" maxLength:"500" doc:"That came back from Google"`
-		Code   string `json:"code" maxLength:"2000" doc:"That came back from Google"`
-		Device string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
-		Cookie bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
+		Ticket     string `json:"ticket" maxLength:"100" doc:"Of the answer to start"`
+		State      string `json:"state" maxLength:"500" doc:"That came back from Google"`
+		Code       string `json:"code" maxLength:"2000" doc:"That came back from Google"`
+		Device     string `json:"device,omitempty" maxLength:"2048" doc:"Of an earlier session on this device"`
+		Invitation string `json:"invitation,omitempty" maxLength:"100" doc:"From the link of an invitation, where accounts are given out by those"`
+		Cookie     bool   `json:"cookie,omitempty" doc:"Answer with a session's cookie in the place of an access token: for pages"`
 	} `nameHint:"GoogleComplete"`
 }
 
@@ -48,7 +49,7 @@ func (s *server) googleRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/google/link", name: "link-google", tag: "auth", open: true, errors: []int{401, 403, 409},
 		summary: "Sign in with the password once, so that Google signs in from then on"}, s.linkGoogle)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/ways-in", name: "get-ways-in", role: sweep.Viewer, tag: "auth", owing: true, summary: "Whether Google and a password sign the person in"}, s.waysIn)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/google/unlink", name: "unlink-google", role: sweep.Viewer, tag: "auth", errors: []int{404, 409},
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/google/unlink", name: "unlink-google", role: sweep.Viewer, tag: "auth", renews: true, errors: []int{404, 409},
 		summary: "Let Google sign in no more: a fresh session in place of all others"}, s.unlinkGoogle)
 }
 
@@ -75,6 +76,7 @@ func (s *server) googleCallback(_ context.Context, in *callbackInput) (*callback
 
 func (s *server) completeGoogle(ctx context.Context, in *googleCompleteInput) (*sessionOutput, error) {
 	return s.signIn(ctx, callerOn(ctx, in.Body.Device), in.Body.Cookie, func(c account.Client) (account.Session, error) {
+		c.Invitation = in.Body.Invitation
 		return s.Account.CompleteGoogle(ctx, in.Body.Ticket, in.Body.State, in.Body.Code, c)
 	})
 }

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,10 +12,6 @@ import (
 	"mailsweep/internal/httpapi"
 	"mailsweep/internal/sweep"
 )
-
-func ready(from chan httpapi.Readiness) func(context.Context) httpapi.Readiness {
-	return func(context.Context) httpapi.Readiness { return <-from }
-}
 
 // TestHostileBodiesAreRefusedByEveryPost is ERR-4 and ERR-2.
 func TestHostileBodiesAreRefusedByEveryPost(t *testing.T) {
@@ -167,6 +162,9 @@ func TestSignUpAnswersAlikeForKnownAndUnknown(t *testing.T) { // REG-1, REG-7
 	t.Parallel()
 	r := newRig(t)
 	r.member(t, "ada@example.com")
+	gone := r.member(t, "gone@example.com")
+	answer := r.call(t, "POST", "/api/v1/account/delete", gone, `{"password":"`+good+`","confirm":"gone@example.com"}`)
+	require.Less(t, answer.StatusCode, 300)
 	signup := func(email string) string {
 		return said(r.call(t, "POST", "/api/v1/auth/signup", "", `{"email":"`+email+`","password":"`+good+`"}`))
 	}
@@ -177,7 +175,7 @@ func TestSignUpAnswersAlikeForKnownAndUnknown(t *testing.T) { // REG-1, REG-7
 	for i := range 200 {
 		pairs.Go(func() error {
 			fresh := fmt.Sprintf("new%d@%s", i, []string{"example.com", "mailinator.com", "trashmail.example"}[i%3])
-			known := []string{"ada@example.com", "new@example.com", fresh}[i%3] // verified, not yet, and made a moment ago
+			known := []string{"ada@example.com", "new@example.com", fresh, "gone@example.com"}[i%4] // verified, not yet, made a moment ago, and deleted
 			for _, email := range []string{fresh, known} {
 				if got := signup(email); got != want {
 					return fmt.Errorf("%s: %s instead of %s", email, got, want)

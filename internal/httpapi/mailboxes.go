@@ -1,12 +1,12 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,7 +28,7 @@ type connectInput struct {
 
 type completeInput struct {
 	Body struct {
-		State string `json:"state" maxLength:"500" doc:"Of the answer to connect"`
+		State string `json:"state" maxLength:"500" doc:"What the consent ended with: connect in the query of the page that the browser was sent to, or the code on the page that it ended on"`
 	} `nameHint:"CompleteConnect"`
 }
 
@@ -78,7 +78,7 @@ func (s *server) mailboxRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect", name: "connect-mailbox", role: sweep.Operator, tag: "mailboxes", errors: []int{402, 404},
 		summary: "Begin to connect a Gmail account: open authorize_url in a browser"}, s.connect)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect/complete", name: "complete-connect", role: sweep.Operator, tag: "mailboxes", errors: []int{402, 404, 409},
-		summary: "Attach the account that was consented to; only whoever began can"}, s.completeConnect)
+		summary: "Attach the account that was consented to; it takes whoever began, and what the consent ended with"}, s.completeConnect)
 	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/mailboxes/{id}", name: "disconnect-mailbox", role: sweep.Operator, tag: "mailboxes", status: 204,
 		summary: "Disconnect: disabled now, revoked at Google within a minute"}, s.disconnect)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/analysis", name: "get-analysis", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "The latest analysis"}, s.analysis)
@@ -161,18 +161,16 @@ func consentPage(to string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read redirect: %w", err)
 	}
-	said := [2]string{"Google gave its consent", "Return to where you started: the mailbox is attached when you complete the connection there. You can close this page."}
-	if u.Query().Get("connect_error") != "" {
-		said = [2]string{"Nothing was connected", "The consent was declined, or it took too long. Return to where you started and try again. You can close this page."}
-	}
-	var b strings.Builder
-	err = consentTemplate.Execute(&b, said)
-	return []byte(b.String()), err
+	var b bytes.Buffer
+	err = consentTemplate.Execute(&b, u.Query().Get("connect"))
+	return b.Bytes(), err
 }
 
 var consentTemplate = template.Must(template.New("consent").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Mailsweep</title></head>
-<body><main><h1>{{index . 0}}</h1><p>{{index . 1}}</p></main></body></html>
+<body><main>{{if .}}<h1>Google gave its consent</h1><p>Take this code to where you began to connect the mailbox. Whoever has it there reads who writes to you and moves your mail:
+if it was somebody else who sent you here, close this page. The code is good once, for 15 minutes.</p><p><code>{{.}}</code></p>
+{{else}}<h1>Nothing was connected</h1><p>The consent was declined, or it took too long. Return to where you started and try again. You can close this page.</p>{{end}}</main></body></html>
 `))
 
 // listed is items as JSON shows a list: never null.

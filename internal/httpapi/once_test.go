@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/account"
+	"mailsweep/internal/mail"
 	"mailsweep/internal/mailindex"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/sweep"
@@ -42,8 +43,7 @@ var posts = []post{
 	{"complete-connect", func(t *testing.T, p *poster) (string, string) {
 		var started account.Started
 		p.call(t, "POST", "/api/v1/mailboxes/connect", p.token, "").into(t, &started)
-		p.call(t, "GET", "/oauth/google/callback?"+consent(t, started.AuthorizeURL).Encode(), "", "")
-		return "/api/v1/mailboxes/connect/complete", `{"state":"` + started.State + `"}`
+		return "/api/v1/mailboxes/connect/complete", `{"state":"` + p.consented(t, started) + `"}`
 	}, ""},
 	{"analyze", to("/api/v1/gmail/analyze", ""), ""},
 	{"dry-run", to("/api/v1/gmail/cleanup/dry-run", `{"action":"archive","criteria":`+promotions+`}`), ""},
@@ -52,11 +52,20 @@ var posts = []post{
 		p.index(t)
 		return "/api/v1/gmail/cleanup/count", `{"criteria":{"unread":true}}`
 	}, ""},
+	{"checkout", to("/api/v1/billing/checkout", `{"plan":"pro"}`), ""},
+	{"open-portal", func(t *testing.T, p *poster) (string, string) {
+		p.subscribe(t, "pro")
+		return "/api/v1/billing/portal", ""
+	}, ""},
+	{"change-plan", to("/api/v1/billing/change", `{"plan":"basic","every":"year"}`), ""},
+	{"cancel-subscription", to("/api/v1/billing/cancel", ""), ""},
+	{"resume-subscription", to("/api/v1/billing/resume", ""), ""},
 	{"pause-job", func(t *testing.T, p *poster) (string, string) { return p.job(t) + "/pause", "" }, ""},
 	{"resume-job", func(t *testing.T, p *poster) (string, string) { return p.job(t) + "/resume", "" }, ""},
 	{"cancel-job", func(t *testing.T, p *poster) (string, string) { return p.job(t) + "/cancel", "" }, ""},
 	{"undo-job", func(t *testing.T, p *poster) (string, string) { return p.run(t) + "/undo", "" }, ""},
 	{"make-api-key", to("/api/v1/api-keys", `{"name":"test","scopes":["read"],"password":"`+good+`"}`), "key"},
+	{"export-account", to("/api/v1/account/export", `{"password":"`+good+`"}`), ""},
 	{"rotate-api-key", func(t *testing.T, p *poster) (string, string) {
 		id, _ := p.apiKey(t, p.token, sweep.ScopeRead)
 		return "/api/v1/api-keys/" + id + "/rotate", `{"overlap":"0","password":"` + good + `"}`
@@ -98,6 +107,12 @@ var posts = []post{
 		items := p.call(t, "GET", "/api/v1/auth/customers", p.token, "").object(t)["items"].([]any)
 		return "/api/v1/auth/switch", `{"customer_id":"` + items[1].(map[string]any)["id"].(string) + `"}`
 	}, "access_token device"},
+	{"change-email", to("/api/v1/auth/email/change", `{"email":"new@example.com","password":"`+good+` again"}`), ""},
+	{"confirm-email", func(t *testing.T, p *poster) (string, string) {
+		a := p.call(t, "POST", "/api/v1/auth/email/change", p.token, `{"email":"newer@example.com","password":"`+good+` again"}`)
+		require.Equal(t, 202, a.StatusCode, string(a.body))
+		return "/api/v1/auth/email/confirm", `{"token":"` + p.addressToken(t, mail.EmailChange, "newer@example.com") + `"}`
+	}, "access_token device"},
 }
 
 func to(path, body string) func(*testing.T, *poster) (string, string) {
@@ -113,7 +128,7 @@ func newPoster(t *testing.T) *poster {
 		}
 	})}
 	p.token = p.member(t, "ada@example.com")
-	p.exec(t, "UPDATE customers SET plan = 'enterprise', plan_version = plan_version + 1")
+	p.exec(t, "UPDATE customers SET granted_plan = 'enterprise', plan_version = plan_version + 1")
 	return p
 }
 

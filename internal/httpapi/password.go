@@ -35,7 +35,7 @@ func (s *server) passwordRoutes(api huma.API) {
 		summary: "Ask for a mail to set a new password: the same answer whether or not the address is known"}, s.forgot)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/password/reset", name: "reset-password", tag: "auth", open: true,
 		summary: "Set a new password with the token of the mail: everything that was signed in ends, nobody is signed in"}, s.reset)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/password/change", name: "change-password", role: sweep.Viewer, tag: "auth", errors: []int{409}, owing: true,
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/password/change", name: "change-password", role: sweep.Viewer, tag: "auth", renews: true, errors: []int{409}, owing: true,
 		summary: "Change the password: a fresh session in place of all others"}, s.change)
 }
 

@@ -87,11 +87,11 @@ func (s *server) peopleRoutes(api huma.API) {
 		summary: "Make an invitation worthless"}, s.revokeInvitation)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/invitations/accept", name: "accept-invitation", tag: "people", open: true, errors: []int{401, 402, 403, 409},
 		summary: "Take an invitation with the token of the mail, and sign in"}, s.acceptInvitation)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/invitations/join", name: "join", role: sweep.Viewer, tag: "people", errors: []int{402, 409}, owing: true, reads: true,
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/invitations/join", name: "join", role: sweep.Viewer, tag: "people", renews: true, errors: []int{402, 409}, owing: true, reads: true,
 		summary: "Take an invitation that went to the address you are signed in with"}, s.join)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/auth/customers", name: "list-customers", role: sweep.Viewer, tag: "people", owing: true,
 		summary: "The accounts that you work in, the first joined first: signing in leads to that one"}, s.customers)
-	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/switch", name: "switch-customer", role: sweep.Viewer, tag: "people", errors: []int{404}, owing: true, reads: true,
+	add(s, api, operation{method: http.MethodPost, path: "/api/v1/auth/switch", name: "switch-customer", role: sweep.Viewer, tag: "people", renews: true, errors: []int{404}, owing: true, reads: true,
 		summary: "Sign in at another account that you work in"}, s.switchCustomer)
 }
 

@@ -35,13 +35,15 @@ type planMessagesOutput struct {
 type planOnOffer struct {
 	Tier              sweep.Tier      `json:"tier" enum:"free,basic,pro,enterprise"`
 	PriceCents        int             `json:"price_cents" doc:"US cents per month"`
+	YearCents         int             `json:"year_cents" doc:"US cents per year: ten months"`
 	Emails            int             `json:"emails" doc:"Messages changed per month"`
 	Mailboxes         int             `json:"mailboxes"`
 	People            int             `json:"people"`
 	RequestsPerMinute int             `json:"requests_per_minute"`
 	AnalysisUnits     int             `json:"analysis_units" doc:"Gmail units that one analysis may spend"`
 	FullPerDay        int             `json:"full_per_day" doc:"Full analyses of a mailbox in 24 hours, as units of Gmail; beyond, an analysis refreshes what is known and looks for no more senders"`
-	Features          []sweep.Feature `json:"features"`
+	Features          []sweep.Feature `json:"features" doc:"Those that can be used already: no others are sold"`
+	Planned           []sweep.Feature `json:"planned" doc:"Of the plan, and not shipped yet"`
 }
 
 type plansOutput struct {
@@ -84,9 +86,14 @@ func (s *server) plansOnOffer(context.Context, *struct{}) (*plansOutput, error) 
 	out.Body.Items, out.Body.TrialDays = []planOnOffer{}, int(sweep.TrialLength.Hours()/24)
 	for _, tier := range sweep.Tiers() {
 		p := s.Plans[tier]
-		out.Body.Items = append(out.Body.Items, planOnOffer{tier, p.PriceCents, p.Emails, p.Mailboxes, p.People, p.RequestsPerMinute, p.AnalysisUnits, p.FullPerDay, s.usable(p.Features)})
+		out.Body.Items = append(out.Body.Items, planOnOffer{tier, p.PriceCents, p.Price(sweep.Year), p.Emails, p.Mailboxes, p.People, p.RequestsPerMinute, p.AnalysisUnits, p.FullPerDay, s.usable(p.Features), s.planned(p.Features)})
 	}
 	return out, nil
+}
+
+// planned are the features that nobody can use yet.
+func (s *server) planned(of []sweep.Feature) []sweep.Feature {
+	return slices.DeleteFunc(append([]sweep.Feature{}, of...), func(f sweep.Feature) bool { return slices.Contains(s.Features, f) })
 }
 
 // usable leaves out features that nobody can use yet.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,6 +164,18 @@ func (p *Problem) defaults(code sweep.Code) {
 
 const maxLocation = 200
 
+// aName is what members of ours and slips of the pen look like. Keys, tokens and passwords mostly do not.
+var aName = regexp.MustCompile(`^([A-Za-z][A-Za-z_-]{0,39})?(\[?\d{1,4}\]?)*$`)
+
+// named is a place up to the first part that is no name: an unknown member's is the caller's text, and may be a secret that slipped.
+func named(place string) string {
+	parts := strings.Split(place, ".")
+	if i := slices.IndexFunc(parts, func(part string) bool { return !aName.MatchString(part) }); i > 0 {
+		parts = parts[:i]
+	}
+	return strings.Join(parts, ".")
+}
+
 // located says which part of the request a field is in: use cases speak of the body only.
 func located(fields []sweep.Field) (out []sweep.Field) {
 	for _, f := range fields {
@@ -170,6 +183,7 @@ func located(fields []sweep.Field) (out []sweep.Field) {
 		if !slices.Contains([]string{"body", "query", "path", "header"}, part) {
 			f.Location = "body." + f.Location
 		}
+		f.Location = named(f.Location)
 		if len(f.Location) > maxLocation { // unknown keys are part of it, and those are the caller's
 			f.Location = strings.ToValidUTF8(f.Location[:maxLocation], "")
 		}

@@ -18,7 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"mailsweep/internal/account"
+	"mailsweep/internal/billing"
 	"mailsweep/internal/cleanup"
+	"mailsweep/internal/export"
 	"mailsweep/internal/gmail"
 	"mailsweep/internal/httpapi"
 	"mailsweep/internal/mail"
@@ -27,6 +29,7 @@ import (
 	"mailsweep/internal/secret"
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sim/smtp"
+	"mailsweep/internal/sim/stripe"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
@@ -55,6 +58,7 @@ type rig struct {
 	told   func(context.Context, store.Statement)
 	mailer *account.Mailer
 	sink   *smtp.Sink
+	stripe *stripe.Sim
 	log    *testkit.Log
 	drain  func()
 
@@ -88,10 +92,11 @@ func newRig(t *testing.T, change ...func(*rig)) *rig {
 	r.Account = &account.Service{
 		DB: db, Vault: vault, Tokens: sealer, OAuth: startGoogle(t), Signer: signer(t), Plans: r.Plans, Requests: r.Requests, PublicURL: page, Log: r.Log,
 		Passwords: &secret.Passwords{Peppers: map[string][]byte{"p1": []byte("a pepper for tests only, 32 byte")}, Current: "p1", Cost: 4, Patience: 20 * time.Second},
-		Pseudonym: secret.Pseudonym{Key: []byte("a pseudonym key for tests only..")}, Limits: account.Limits{SignupsPerHourPerIP: 1000},
+		Pseudonym: secret.Pseudonym{Key: []byte("a pseudonym key for tests only..")}, Limits: account.Limits{SignupsPerHourPerIP: 1000, LoginWait: 10 * time.Minute},
 	}
 	r.Cleanup = &cleanup.Service{DB: db, Vault: vault, Plans: r.Plans, Changes: startListener(t, d, r.Log), Hint: func() {}, Order: func(sweep.ID) {}, ExecutesPerDay: 100, OpenJobs: 20, Log: r.Log}
 	r.Report = &report.Service{DB: db, Plans: r.Plans}
+	r.startStripe(t, db)
 	r.PublicURL, r.CORSOrigins, r.Draining, r.AnonymousPerMinute = "https://api.example", []string{page}, draining, 100_000
 	for _, c := range change {
 		c(r)
@@ -159,6 +164,17 @@ func startGoogle(t *testing.T) *gmail.OAuth {
 		AuthURL: s.URL + "/o/oauth2/v2/auth", TokenURL: s.URL + "/token", RevokeURL: s.URL + "/revoke", CertsURL: s.URL + "/oauth2/v3/certs"}}
 }
 
+// startStripe makes a shop at a simulated Stripe. Its webhooks are told by hears.
+func (r *rig) startStripe(t *testing.T, db *store.DB) {
+	r.stripe = stripe.New(stripe.Config{SecretKey: "sk_test_simulated"})
+	s := httptest.NewServer(r.stripe)
+	t.Cleanup(s.Close)
+	r.Billing = &billing.Service{DB: db, Plans: r.Plans, Pages: page, Log: r.Log, Stripe: billing.Connect(billing.Options{Key: "sk_test_simulated", URL: s.URL})}
+	made, err := billing.SetUp(t.Context(), r.Billing.Stripe, r.Plans, nil, "http://127.0.0.1:1/webhooks/stripe")
+	require.NoError(t, err)
+	r.Billing.Prices, r.Billing.Portal, r.Billing.Secrets = made.Prices, made.Portal, []string{made.Secret}
+}
+
 func startListener(t *testing.T, d testkit.Database, log *slog.Logger) *store.Listener {
 	l := store.NewListener(d.URL("mailsweep_app", rolePassword), log)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -174,6 +190,8 @@ func (r *rig) startMail(t *testing.T, worker *store.DB, vault *secret.Vault) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.sink.Close() })
 	r.mailer = &account.Mailer{DB: worker, Vault: vault, Sender: &mail.Sender{Addr: listen, TLS: "none", From: "Mailsweep <no-reply@mailsweep.example>", BaseURL: page}}
+	maker := &export.Maker{DB: worker, Vault: vault, Told: cleanup.Told, Senders: cleanup.EachSender, Post: r.mailer.Post}
+	r.mailer.Errands = map[mail.Kind]func(context.Context, sweep.ID, sweep.ID) error{account.MakeExport: maker.Make}
 }
 
 // answer is a response with its body read.
@@ -283,14 +301,21 @@ func (r *rig) connect(t *testing.T, token string) account.MailboxView {
 	t.Helper()
 	var started account.Started
 	r.call(t, "POST", "/api/v1/mailboxes/connect", token, "").into(t, &started)
-	back := consent(t, started.AuthorizeURL)
-	a := r.call(t, "GET", "/oauth/google/callback?"+back.Encode(), "", "")
-	require.Equal(t, 200, a.StatusCode, string(a.body))
-	a = r.call(t, "POST", "/api/v1/mailboxes/connect/complete", token, `{"state":"`+started.State+`"}`)
+	a := r.call(t, "POST", "/api/v1/mailboxes/connect/complete", token, `{"state":"`+r.consented(t, started)+`"}`)
 	require.Equal(t, 200, a.StatusCode, string(a.body))
 	var view account.MailboxView
 	a.into(t, &view)
 	return view
+}
+
+// consented goes through the consent and gives the code that the page at its end shows.
+func (r *rig) consented(t *testing.T, started account.Started) string {
+	t.Helper()
+	a := r.call(t, "GET", "/oauth/google/callback?"+consent(t, started.AuthorizeURL).Encode(), "", "")
+	require.Equal(t, 200, a.StatusCode, string(a.body))
+	code := regexp.MustCompile(`<code>(.+)</code>`).FindSubmatch(a.body)
+	require.Len(t, code, 2, string(a.body))
+	return string(code[1])
 }
 
 // consent agrees on Google's page and gives the query of the way back.

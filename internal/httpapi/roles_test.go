@@ -17,7 +17,8 @@ import (
 var (
 	forOperators = []string{"analyze", "dry-run", "execute", "count", "cancel-job", "pause-job", "resume-job", "undo-job", "connect-mailbox", "complete-connect", "disconnect-mailbox",
 		"put-keep-list", "make-api-key", "revoke-api-key", "rotate-api-key"}
-	forOwners = []string{"put-demands", "put-ip-allowlist", "invite", "resend-invitation", "revoke-invitation", "change-role", "remove-person", "delete-account"}
+	forOwners = []string{"put-demands", "put-ip-allowlist", "invite", "resend-invitation", "revoke-invitation", "change-role", "remove-person", "delete-account", "export-account", "list-exports", "get-export", "fetch-export", "list-audit",
+		"get-billing", "preview-change", "checkout", "open-portal", "change-plan", "cancel-subscription", "resume-subscription"}
 )
 
 // patience is how long a test waits for what a second must bring, on a machine that is busy with others.

@@ -6,6 +6,7 @@ import "github.com/danielgtaylor/huma/v2"
 func (s *server) routes(api huma.API) {
 	s.authRoutes(api)
 	s.passwordRoutes(api)
+	s.emailRoutes(api)
 	s.sessionRoutes(api)
 	s.factorRoutes(api)
 	s.googleRoutes(api)
@@ -17,6 +18,9 @@ func (s *server) routes(api huma.API) {
 	s.planRoutes(api)
 	s.jobRoutes(api)
 	s.usageRoutes(api)
+	s.billingRoutes(api)
 	s.accountRoutes(api)
+	s.exportRoutes(api)
+	s.auditRoutes(api)
 	s.healthRoutes(api)
 }

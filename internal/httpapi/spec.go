@@ -35,7 +35,7 @@ func (s *server) config() huma.Config {
 		cookieScheme: {Type: "apiKey", In: "cookie", Name: cookieName, Description: "The session of a browser, of a login with cookie: true; over after 12 hours without use, or after 7 days"},
 		csrfScheme:   {Type: "apiKey", In: "header", Name: csrfHeader, Description: "With the cookie, for everything but GET: the csrf_token of the session; the request must come from a page of ours, as Sec-Fetch-Site or Origin says"},
 	}
-	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "keys"}, {Name: "people"}, {Name: "account"}, {Name: "service"}}
+	c.Tags = []*huma.Tag{{Name: "auth"}, {Name: "mailboxes"}, {Name: "cleanup"}, {Name: "jobs"}, {Name: "usage"}, {Name: "billing"}, {Name: "keys"}, {Name: "people"}, {Name: "account"}, {Name: "service"}}
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[sweep.Criteria](), reflect.TypeFor[Criteria]())
 	return c
 }
@@ -66,6 +66,7 @@ type operation struct {
 	role                             sweep.Role    // that whoever is signed in has at least; "": nobody may, so each route says it
 	feature                          sweep.Feature // that the plan has to carry; "": every plan's
 	admits                           bool          // makes a job: the statement that admits it keeps the answer to an Idempotency-Key
+	renews                           bool          // ends what the caller is signed in by and gives another, at least of cookies
 	reads                            bool          // a POST without an effect, or with one at another customer: the answer to an Idempotency-Key is kept afterwards
 }
 
@@ -79,11 +80,18 @@ const (
 	keyed     = "keyed"
 )
 
+// renewing tells what a client cannot find out by repeating its request.
+const renewing = "The answer carries what you are signed in by from now on; a cookie's session ends with this, and so does a token where the summary says it. " +
+	"Should the answer be lost, the same request again is a 401 then, with an Idempotency-Key too: it was done, so sign in anew."
+
 // add registers an operation with a handler that returns coded errors.
 func add[I, O any](s *server, api huma.API, o operation, handle func(context.Context, *I) (*O, error)) {
 	op := huma.Operation{
 		OperationID: o.name, Method: o.method, Path: o.path, Summary: o.summary, Tags: []string{o.tag}, DefaultStatus: o.status,
 		MaxBodyBytes: maxBody + 1, BodyReadTimeout: -1, // the body was read by then: without a deadline on the connection, long work is not canceled
+	}
+	if o.renews {
+		op.Description = renewing
 	}
 	if !o.open {
 		op.Security = []map[string][]string{{bearerScheme: {}}, byCookie(o.method)}

@@ -41,7 +41,8 @@ type document struct {
 
 type described struct {
 	OperationID string
-	Role        sweep.Role `json:"x-role"`
+	Role        sweep.Role    `json:"x-role"`
+	Feature     sweep.Feature `json:"x-feature"`
 	Security    []map[string][]string
 	RequestBody *struct {
 		Required bool
@@ -80,7 +81,7 @@ func TestEveryErrorIsDocumentedAsAProblem(t *testing.T) {
 
 func TestOnlyTheseOperationsAreOpen(t *testing.T) {
 	t.Parallel()
-	open := []string{"signup", "verify-email", "resend-verification", "login", "verify-second-factor", "forgot-password", "reset-password", "accept-invitation", "google-callback", "start-google", "google-sign-in-callback", "complete-google", "link-google", "list-plans", "health", "ready"}
+	open := []string{"signup", "verify-email", "resend-verification", "login", "verify-second-factor", "forgot-password", "reset-password", "undo-email", "accept-invitation", "google-callback", "start-google", "google-sign-in-callback", "complete-google", "link-google", "list-plans", "health", "ready"}
 	for path, methods := range parsedSpec(t).Paths {
 		for method, op := range methods {
 			if len(op.Security) == 0 {

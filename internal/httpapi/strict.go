@@ -54,7 +54,7 @@ func readBody(r *http.Request) ([]byte, error) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, sweep.Errorf(sweep.TooLarge, "a request body has at most 64 KiB")
+		return nil, sweep.Errorf(sweep.TooLarge, "a request body has at most %d KiB", large.Limit>>10)
 	case err != nil:
 		return nil, sweep.Errorf(sweep.BadRequest, "the request body could not be read to its end")
 	}

@@ -1,0 +1,164 @@
+package web
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"mailsweep/internal/account"
+	"mailsweep/internal/cleanup"
+	"mailsweep/internal/sweep"
+)
+
+// bySize is how many of the largest messages are shown.
+const bySize = 50
+
+func (p *Pages) senderRoutes(e *echo.Echo) {
+	e.GET("/mailboxes/:mailbox/senders", p.signed(sweep.Viewer, p.senders))
+	e.GET("/mailboxes/:mailbox/domains", p.signed(sweep.Viewer, p.domains))
+	e.GET("/mailboxes/:mailbox/lists", p.signed(sweep.Viewer, p.lists))
+	e.GET("/mailboxes/:mailbox/largest", p.signed(sweep.Viewer, p.largest))
+	e.POST("/mailboxes/:mailbox/keep", p.signed(sweep.Operator, p.keepSender))
+}
+
+// workbench is what the views of a mailbox's senders share: whose they are, and what is kept.
+type workbench struct {
+	refusal
+	Mailbox     account.MailboxView
+	Token, Once string
+	CanRun      bool
+	View        string // senders, domains, lists or largest
+	kept        []string
+}
+
+// Views are the ways to look at a mailbox's mail, each with its address's last part.
+func (workbench) Views() [][2]string {
+	return [][2]string{{"senders", "By address"}, {"domains", "By domain"}, {"lists", "By mailing list"}, {"largest", "Largest messages"}}
+}
+
+// Kept says whether an address, or a domain with its @, is on the keep list, by itself or by its domain.
+func (w workbench) Kept(sender string) bool {
+	_, domain, _ := strings.Cut(sender, "@")
+	return slices.ContainsFunc(w.kept, func(entry string) bool {
+		whole, isDomain := strings.CutPrefix(entry, "@")
+		return entry == sender || isDomain && (domain == whole || strings.HasSuffix(domain, "."+whole))
+	})
+}
+
+// bench opens a view of the mailbox that the address names.
+func (p *Pages) bench(c echo.Context, a sweep.Actor, view string) (w workbench, id sweep.ID, err error) {
+	if id, err = sweep.MailboxID.Parse(c.Param("mailbox")); err != nil {
+		return w, id, err
+	}
+	w = workbench{Token: p.edge.Token(c), Once: once(), CanRun: a.MayAs(sweep.Operator) == nil, View: view}
+	if w.Mailbox, err = p.mailbox(c.Request().Context(), a, id); err == nil {
+		w.kept, err = p.Account.KeepList(c.Request().Context(), a.Customer)
+	}
+	return w, id, err
+}
+
+// sendersPage is the workbench of a mailbox's senders.
+type sendersPage struct {
+	workbench
+	Senders      []sweep.Sender
+	Sort, Filter string
+	Next         string // address of the next page; "": there is none
+	First        bool
+}
+
+// Sorts are the orders that a person can choose, with what to call them.
+func (sendersPage) Sorts() [][2]string {
+	return [][2]string{{"messages", "Most messages"}, {"unread", "Most unread"}, {"bytes", "Largest"}, {"last", "Newest"}, {"address", "By address"}}
+}
+
+func (p *Pages) senders(c echo.Context, a sweep.Actor) error {
+	bench, id, err := p.bench(c, a, "senders")
+	if err != nil {
+		return err
+	}
+	page := sendersPage{workbench: bench, Sort: cmp.Or(c.QueryParam("sort"), "messages"), Filter: c.QueryParam("filter"), First: c.QueryParam("cursor") == ""}
+	var next string
+	q := cleanup.SenderQuery{Sort: page.Sort, Filter: page.Filter, Limit: 100, Cursor: c.QueryParam("cursor")}
+	if page.Senders, next, err = p.Cleanup.Senders(c.Request().Context(), a.Customer, id, q); err != nil {
+		return err
+	}
+	if next != "" {
+		page.Next = "/mailboxes/" + page.Mailbox.ID + "/senders?" + url.Values{"sort": {page.Sort}, "filter": {page.Filter}, "cursor": {next}}.Encode()
+	}
+	if c.Request().Header.Get("HX-Request") != "" {
+		return p.fragment(c, "senders", "rows", page)
+	}
+	return p.show(c, http.StatusOK, "senders", "Senders of "+page.Mailbox.Email, page)
+}
+
+// groupsPage is the senders of the latest analysis by domain or by list: the largest of each.
+type groupsPage struct {
+	workbench
+	Domains []sweep.Domain
+	Lists   []sweep.MailingListGroup
+	AsOf    time.Time
+	Exact   bool
+}
+
+func (p *Pages) domains(c echo.Context, a sweep.Actor) error { return p.grouped(c, a, "domains") }
+func (p *Pages) lists(c echo.Context, a sweep.Actor) error   { return p.grouped(c, a, "lists") }
+
+func (p *Pages) grouped(c echo.Context, a sweep.Actor, view string) error {
+	bench, id, err := p.bench(c, a, view)
+	if err != nil {
+		return err
+	}
+	analysis, err := p.Cleanup.Analysis(c.Request().Context(), a.Customer, id)
+	if err != nil {
+		return err
+	}
+	page := groupsPage{workbench: bench, Domains: analysis.Domains, Lists: analysis.Lists, AsOf: analysis.AsOf, Exact: analysis.Exact["domains"]}
+	return p.show(c, http.StatusOK, view, "Senders of "+bench.Mailbox.Email, page)
+}
+
+// largestPage is a mailbox's largest messages, as far as sizes are known.
+type largestPage struct {
+	workbench
+	Messages []sweep.LargeMessage
+}
+
+// Exact says whether every size is known to the byte.
+func (l largestPage) Exact() bool {
+	return !slices.ContainsFunc(l.Messages, func(m sweep.LargeMessage) bool { return !m.Exact })
+}
+
+func (p *Pages) largest(c echo.Context, a sweep.Actor) error {
+	bench, id, err := p.bench(c, a, "largest")
+	if err != nil {
+		return err
+	}
+	page := largestPage{workbench: bench}
+	if page.Messages, err = p.Cleanup.Largest(c.Request().Context(), a.Customer, id, bySize); err != nil {
+		return err
+	}
+	return p.show(c, http.StatusOK, "largest", "Largest messages of "+bench.Mailbox.Email, page)
+}
+
+// keepSender puts a row's sender on the keep list. Moving parts get the row's mark, others the view that they came from.
+func (p *Pages) keepSender(c echo.Context, a sweep.Actor) error {
+	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
+	if err != nil {
+		return err
+	}
+	if err := p.Account.KeepSender(c.Request().Context(), a, c.FormValue("keep")); err != nil {
+		return err
+	}
+	if c.Request().Header.Get("HX-Request") != "" {
+		return p.fragment(c, "senders", "kept", nil)
+	}
+	back := "/mailboxes/" + sweep.MailboxID.Show(id) + "/senders?" + url.Values{"sort": {c.FormValue("sort")}, "filter": {c.FormValue("filter")}}.Encode()
+	if c.FormValue("view") == "domains" {
+		back = "/mailboxes/" + sweep.MailboxID.Show(id) + "/domains"
+	}
+	return p.go_(c, back)
+}
