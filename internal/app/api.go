@@ -8,9 +8,13 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/mail"
+	"net/url"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"mailsweep/internal/account"
 	"mailsweep/internal/cleanup"
@@ -23,6 +27,7 @@ import (
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/web"
 )
 
 // frugal is what an API process may use before its collector works harder, in bytes: 10,000 open streams, with what is not the heap's,
@@ -59,8 +64,8 @@ func RunAPI(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	// Requests are drained first, while everything they need still runs.
 	return runStages(ctx, log,
 		[]loop{{"ops listener", private.Run}, {"job listener", listener.Run}, p.keysets(map[string]renewable{secret.TokenKeyset: api.Account.Tokens, secret.IndexKeyset: p.vault})},
-		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}},
-		[]loop{{"http", serve(cfg.HTTP.Addr, api.Handler(), cfg.Shutdown, drain, log)}},
+		[]loop{{"dispatcher", dispatcher.Run}, {"sweeper", p.sweeper().Run}, hears(api.Billing)},
+		[]loop{{"http", serve(cfg.HTTP, api.Handler(), cfg.Shutdown, drain, log)}},
 	)
 }
 
@@ -74,15 +79,43 @@ func (p *parts) api(listener *store.Listener, dispatcher *queue.Dispatcher) (*ht
 		return nil, err
 	}
 	requests := &ratelimit.Requests{Redis: p.redis, Prefix: "http", Log: p.log}
-	url := p.cfg.HTTP.PublicURL
+	public := p.cfg.HTTP.PublicURL
 	accounts := &account.Service{DB: p.db, Passwords: p.passwords(), Pseudonym: p.pseudonym(), Vault: p.vault, Tokens: sealer, OAuth: p.oauth(), Signer: signer,
-		Plans: p.plans, Requests: requests, PublicURL: url, Log: p.log, Grace: time.Duration(p.cfg.DB.DeletionGraceDays) * 24 * time.Hour, Order: dispatcher.Order, ClientID: p.cfg.Google.ClientID,
+		Plans: p.plans, Requests: requests, PublicURL: public, Log: p.log, Grace: time.Duration(p.cfg.DB.DeletionGraceDays) * 24 * time.Hour, Order: dispatcher.Order, ClientID: p.cfg.Google.ClientID,
+		Beta:   account.Beta{Invited: p.cfg.Limits.SignUps == "invited", Most: p.cfg.Limits.MaxCustomers},
 		Limits: account.Limits{SignupsPerHourPerIP: p.cfg.Limits.SignupsPerHourPerIP, SignupsPerHour: p.cfg.Limits.SignupsPerHour, LoginFailures: p.cfg.Limits.LoginFailuresPerUser, LoginFailuresPerIP: p.cfg.Limits.LoginFailuresPerIP}}
 	cleanups := p.cleanups(dispatcher.Hint, dispatcher.Order)
 	cleanups.Changes = listener
-	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: url + "/billing"}, Requests: requests,
-		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: url, Ready: p.apiReady, Observe: p.figures.http(), Streams: p.figures.streams(),
-		Features: []sweep.Feature{sweep.APIKeys, sweep.Enforce2FA, sweep.IPAllowlist}, Trace: p.trace, Log: p.log}, nil
+	payments, err := p.billing()
+	if err != nil {
+		return nil, err
+	}
+	reports := &report.Service{DB: p.db, Plans: p.plans, UpgradeURL: public + "/billing"}
+	pages := &web.Pages{Account: accounts, Billing: payments, Cleanup: cleanups, Report: reports, Plans: p.plans, Features: p.plans.Shipped(), Contact: contact(p.cfg.Mail.From), Kept: store.KeptTables(), Grace: accounts.Grace, Elsewhere: append(payOrigins(p.cfg.Stripe.BaseURL), p.oauth().Origin()), Log: p.log}
+	return &httpapi.API{Account: accounts, Cleanup: cleanups, Report: reports, Billing: payments, Requests: requests, DashboardURL: public, Pages: func(e *echo.Echo, edge httpapi.Edge) { pages.Mount(e, edge) }, Lost: pages.Lost,
+		Plans: p.plans, CORSOrigins: p.cfg.HTTP.CORSOrigins, TrustedProxies: p.cfg.HTTP.TrustedProxies, PublicURL: public, Ready: p.apiReady, Observe: p.figures.http(), Streams: p.figures.streams(),
+		Features: p.plans.Shipped(), Trace: p.trace, Log: p.log}, nil
+}
+
+// contact is the address of a sender such as "Mailsweep <hello@mailsweep.example>".
+func contact(from string) string {
+	a, err := mail.ParseAddress(from)
+	if err != nil {
+		return from
+	}
+	return a.Address
+}
+
+// payOrigins are those of the pages on which people pay.
+func payOrigins(base string) []string {
+	if base == "" {
+		return []string{"https://checkout.stripe.com", "https://billing.stripe.com", "https://invoice.stripe.com"}
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil
+	}
+	return []string{u.Scheme + "://" + u.Host}
 }
 
 // cleanups admits jobs; nobody waits for their changes unless the caller sets Changes.
@@ -95,20 +128,22 @@ func (p *parts) pseudonym() secret.Pseudonym {
 	return secret.Pseudonym{Key: p.cfg.Keys.PseudonymKey.Bytes()}
 }
 
-// serve answers on addr until ctx ends, then drains.
-func serve(addr string, h http.Handler, patience time.Duration, drain func(), log *slog.Logger) func(context.Context) error {
+// serve answers until ctx ends, then drains: for the grace it says that it is not ready and still takes requests, since whoever sends them here
+// has not noticed yet; then it answers what is in flight. Both together last no longer than within.
+func serve(at config.HTTP, h http.Handler, within time.Duration, drain func(), log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
-		l, err := net.Listen("tcp", addr)
+		l, err := net.Listen("tcp", at.Addr)
 		if err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}
-		server := httpapi.Server(addr, h)
+		server := httpapi.Server(at.Addr, h)
 		var stop sync.WaitGroup
 		stop.Go(func() {
 			<-ctx.Done()
 			drain()
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 			defer cancel()
+			<-time.After(at.Grace) // shorter than within, as the settings are checked
 			if err := server.Shutdown(ctx); err != nil {
 				log.Warn("requests were cut off", "error", err.Error())
 			}
@@ -122,8 +157,9 @@ func serve(addr string, h http.Handler, patience time.Duration, drain func(), lo
 	}
 }
 
+// apiReady keeps nothing: the API keeps what it is told for a second, and twice that would be too late.
 func (p *parts) apiReady(ctx context.Context) httpapi.Readiness {
-	checks, ok := p.ready(ctx)
+	checks, ok := p.look(ctx)
 	r := httpapi.Readiness{Status: httpapi.Ready, Checks: checks}
 	switch {
 	case !ok:

@@ -32,6 +32,8 @@ func registries() map[string]*prometheus.Registry {
 	api := of(config.API)
 	api.figures.http()
 	api.figures.streams()
+	api.figures.billing()
+	api.figures.stripe()
 	api.dispatcher()
 	api.sweeper()
 	worker := of(config.Worker)
@@ -44,7 +46,9 @@ func registries() map[string]*prometheus.Registry {
 	scheduler := of(config.Scheduler)
 	scheduler.dispatcher()
 	scheduler.sweeper()
-	scheduler.figures.MustRegister(scheduler.whole())
+	scheduler.figures.MustRegister(scheduler.whole(), scheduler.business())
+	scheduler.figures.billing()
+	scheduler.figures.stripe()
 	return all
 }
 
@@ -82,7 +86,7 @@ func told(t *testing.T, r *prometheus.Registry) (all []figure) {
 // What a label can say is one of a few words of ours: neither an id nor anything that a stranger could choose.
 func TestFiguresHaveNoOtherLabelsThanThese(t *testing.T) {
 	t.Parallel()
-	allowed := []string{"kind", "state", "code", "outcome", "cause", "reason", "at", "what", "method", "route", "status", "queue", "duty", "dependency", "keyset", "place",
+	allowed := []string{"kind", "state", "code", "outcome", "cause", "reason", "at", "what", "method", "route", "status", "queue", "duty", "dependency", "keyset", "place", "plan",
 		"process", "version", "commit", "go"}
 	for process, r := range registries() {
 		figures := told(t, r)
@@ -101,9 +105,9 @@ func TestEachProcessTellsWhatOperatorsNeed(t *testing.T) {
 	everywhere := []string{"ready", "dependency_up", "db_connections", "db_waits_total", "redis_connections", "jobs_ended_total", "job_run_seconds"}
 	rounds := []string{"dispatcher_leads", "dispatcher_round_seconds", "dispatched_total", "sweeper_leads", "sweeper_round_seconds", "repairs_total"}
 	want := map[string][]string{
-		config.API:       slices.Concat(everywhere, rounds, []string{"http_seconds", "streams_open"}),
+		config.API:       slices.Concat(everywhere, rounds, []string{"http_seconds", "streams_open", "stripe_events_total", "billing_alarms_total", "billing_drift_total", "stripe_call_seconds"}),
 		config.Worker:    slices.Concat(everywhere, []string{"job_start_seconds", "claim_seconds", "claims_running", "batch_seconds", "job_retries_total", "fences_total", "gmail_units_total", "gmail_call_seconds", "gmail_day_units", "gmail_day_budget", "gmail_day_sheds", "gmail_off_tariff_total"}),
-		config.Scheduler: slices.Concat(everywhere, rounds, []string{"jobs_open", "jobs_late_seconds", "outbox_unsent", "outbox_age_seconds", "duty_late_seconds", "queue_tasks"}),
+		config.Scheduler: slices.Concat(everywhere, rounds, []string{"jobs_open", "jobs_late_seconds", "outbox_unsent", "outbox_age_seconds", "duty_late_seconds", "queue_tasks", "month_sign_ups", "month_churned", "customers", "mrr_dollars", "month_gmail_units", "month_refused_customers"}),
 	}
 	for process, r := range registries() {
 		var names []string

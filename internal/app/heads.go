@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,9 +40,12 @@ func keepHead(path string) func(sweep.ID, store.AuditHead) error {
 		if err != nil {
 			return fmt.Errorf("encode audit head: %w", err)
 		}
-		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return fmt.Errorf("keep audit head: %w", err)
+		}
+		if torn(f) {
+			line = append([]byte{'\n'}, line...)
 		}
 		_, err = f.Write(append(line, '\n'))
 		if err = errors.Join(err, f.Close()); err != nil {
@@ -49,6 +53,17 @@ func keepHead(path string) func(sweep.ID, store.AuditHead) error {
 		}
 		return nil
 	}
+}
+
+// torn says whether the last line has no end: who wrote it died, or the disk was full. What cannot be looked at is not.
+func torn(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
 }
 
 // VerifyAudit verifies every customer's audit chain and, with the path of a file of heads, or of a log that has them, that each chain still
@@ -90,6 +105,17 @@ func auditBreaches(tx *store.Tx, heads []store.AuditHead) ([]store.Discrepancy, 
 	return list, err
 }
 
+// readHead reads a line. One that stands behind the torn beginning of another in the same line is read as well.
+func readHead(line []byte) (l headLine, is bool) {
+	if json.Unmarshal(line, &l) != nil {
+		at := bytes.LastIndex(line, []byte(`{"time":`))
+		if l = (headLine{}); at <= 0 || json.Unmarshal(line[at:], &l) != nil {
+			return headLine{}, false
+		}
+	}
+	return l, l.Message == headMessage
+}
+
 func readHeads(path string) (kept map[sweep.ID][]store.AuditHead, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,8 +126,8 @@ func readHeads(path string) (kept map[sweep.ID][]store.AuditHead, err error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var l headLine
-		if json.Unmarshal(lines.Bytes(), &l) != nil || l.Message != headMessage {
+		l, is := readHead(lines.Bytes())
+		if !is {
 			continue // the rest of a log
 		}
 		customer, err := sweep.CustomerID.Parse(l.Customer)

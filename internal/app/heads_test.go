@@ -46,3 +46,26 @@ func TestHeadsAreReadFromTheirFileAndFromALog(t *testing.T) {
 	_, err = readHeads(empty)
 	require.Equal(t, sweep.Invalid, sweep.CodeOf(err), "a file without heads would verify nothing")
 }
+
+// AUD-2: a line that was torn takes no other with it, neither when the next is written nor when a file is read in which one was written behind it.
+func TestATornLineSwallowsNoHead(t *testing.T) {
+	t.Parallel()
+	a, b := sweep.ID{15: 1}, sweep.ID{15: 2}
+	for _, torn := range []string{`{"time":"2026-01-01T00:00:00Z","msg":"audit head","customer":"cus_00`, "{", `{"time":"2026-01-01T00:00:00Z","msg":"audit head","customer":"` + sweep.CustomerID.Show(b) + `","seq":9,"hash":"aa"}`} {
+		path := filepath.Join(t.TempDir(), "heads")
+		require.NoError(t, keepHead(path)(a, store.AuditHead{Seq: 1, Hash: "00"}))
+		whole, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, append(whole, torn...), 0o600))
+		require.NoError(t, keepHead(path)(a, store.AuditHead{Seq: 2, Hash: "01"}))
+		kept, err := readHeads(path)
+		require.NoError(t, err)
+		require.Len(t, kept[a], 2, torn)
+		require.Len(t, kept[b], map[bool]int{true: 1}[torn[len(torn)-1] == '}'], "who forgot the end of the line alone lost nothing")
+
+		require.NoError(t, os.WriteFile(path, append([]byte(torn), whole...), 0o600))
+		kept, err = readHeads(path)
+		require.NoError(t, err)
+		require.Len(t, kept[a], 1, torn)
+	}
+}

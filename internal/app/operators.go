@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 
+	"mailsweep/internal/account"
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/config"
 	"mailsweep/internal/ops"
@@ -33,7 +34,7 @@ func (p *parts) operators(ctx context.Context, jobs *cleanup.Service) (*ops.Serv
 		Undo: quietly(func(ctx context.Context, a sweep.Actor, run sweep.ID) (sweep.JobView, error) {
 			return jobs.SubmitUndo(ctx, a, run, cleanup.Idempotency{})
 		}),
-		Order: func(sweep.ID) {}, Hint: func() {}}, nil
+		Invite: (&account.Service{Pseudonym: p.pseudonym(), PublicURL: p.cfg.HTTP.PublicURL}).InviteCustomer, Order: func(sweep.ID) {}, Hint: func() {}}, nil
 }
 
 // quietly drops the view of a job.

@@ -30,6 +30,7 @@ func opsServer(t *testing.T, addr string, users ...string) *OpsServer {
 	return o
 }
 
+// HDR-2: queues, figures and profiles answer on a listener of their own, to its logins alone, and to no page of another site.
 func TestOperationsAreForThoseWhoMay(t *testing.T) {
 	t.Parallel()
 	open, guarded := opsServer(t, "127.0.0.1:8001").Handler(), opsServer(t, "10.0.0.1:8001", "ada", "bob").Handler()
@@ -87,7 +88,7 @@ func TestOperationsAreForThoseWhoMay(t *testing.T) {
 	}
 }
 
-func TestOperationsAreNotExposedWithoutUsers(t *testing.T) {
+func TestOperationsAreNotExposedWithoutUsers(t *testing.T) { // HDR-2
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

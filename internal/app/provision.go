@@ -5,12 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"strings"
 	"time"
 
 	"mailsweep/internal/store"
-	"mailsweep/internal/sweep"
 )
 
 // Provision makes a fresh database with this binary's schema beside the bootstrap login's own, and a fresh set of keys: the environment
@@ -50,30 +48,4 @@ func chance(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b)
 	return b
-}
-
-// Grant puts a customer on a plan, with the scheduler's login; who and why stand in the audit log.
-func Grant(ctx context.Context, url, customer string, tier sweep.Tier, actor sweep.Actor, why string) error {
-	id, err := sweep.CustomerID.Parse(customer)
-	if err != nil {
-		return err
-	}
-	if _, known := sweep.DefaultPlans()[tier]; !known {
-		return sweep.Errorf(sweep.Invalid, "there is no plan %q", tier)
-	}
-	db, err := store.Open(ctx, store.Options{URL: url, Process: "grant", MaxConns: 4})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	err = db.Tenant(ctx, id, func(tx *store.Tx) error {
-		if err := tx.SetPlan(tier, time.Time{}); err != nil {
-			return err
-		}
-		return tx.Audit(store.AuditEntry{Actor: actor, Action: "plan.granted", Object: customer, Data: map[string]any{"plan": tier, "why": why}})
-	})
-	if err != nil {
-		return fmt.Errorf("grant plan: %w", err)
-	}
-	return nil
 }

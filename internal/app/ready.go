@@ -19,18 +19,23 @@ type readiness struct {
 	ok   bool
 }
 
-// ready: PostgreSQL, the schema and the keys must be there (the keys were read at start). Without Redis the API is degraded and goes on
-// admitting jobs; a worker or scheduler needs it.
+// ready is what look found, at most a second ago.
 func (p *parts) ready(ctx context.Context) (map[string]string, bool) {
 	p.readiness.mu.Lock()
 	defer p.readiness.mu.Unlock()
-	if time.Since(p.readiness.at) < time.Second {
-		return p.readiness.last, p.readiness.ok
+	if time.Since(p.readiness.at) >= time.Second {
+		p.readiness.last, p.readiness.ok = p.look(ctx)
+		p.readiness.at = time.Now()
 	}
+	return p.readiness.last, p.readiness.ok
+}
+
+// look asks now: PostgreSQL, the schema and the keys must be there (the keys were read at start). Without Redis the API is degraded and goes on
+// admitting jobs; a worker or scheduler needs it.
+func (p *parts) look(ctx context.Context) (state map[string]string, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	state := map[string]string{"keys": "ok", "postgres": "ok", "schema": "ok", "redis": "ok"}
-	ok := true
+	state, ok = map[string]string{"keys": "ok", "postgres": "ok", "schema": "ok", "redis": "ok"}, true
 	if err := p.db.Ping(ctx); err != nil {
 		state["postgres"], state["schema"], ok = "unavailable", "unknown", false
 	} else if err := p.db.CheckSchema(ctx); err != nil {
@@ -40,7 +45,6 @@ func (p *parts) ready(ctx context.Context) (map[string]string, bool) {
 		state["redis"] = "unavailable"
 		ok = ok && p.cfg.Process == config.API
 	}
-	p.readiness.at, p.readiness.last, p.readiness.ok = time.Now(), state, ok
 	return state, ok
 }
 

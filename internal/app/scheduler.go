@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mailsweep/internal/config"
+	"mailsweep/internal/ops"
 	"mailsweep/internal/queue"
 	"mailsweep/internal/rollover"
 	"mailsweep/internal/secret"
@@ -20,8 +21,15 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 		return err
 	}
 	defer p.close()
-	p.figures.MustRegister(p.whole())
-	due := &rollover.Service{DB: p.db, Plans: p.plans, Post: p.mailer().Post, Keep: cfg.DB.RetentionMonths, Head: keepHead(cfg.DB.AuditHeads), Log: log}
+	p.figures.MustRegister(p.whole(), p.business())
+	payments, err := p.billing()
+	if err != nil {
+		return err
+	}
+	due := &rollover.Service{Bought: payments.Reconcile, DB: p.db, Plans: p.plans, Post: p.mailer().Post, Keep: cfg.DB.RetentionMonths, Head: keepHead(cfg.DB.AuditHeads), Log: log,
+		Close: func(ctx context.Context, month sweep.Period) error {
+			return ops.CloseFigures(ctx, p.db, p.plans, month)
+		}}
 	hands := &queue.Worker{Redis: p.redis, Concurrency: 1, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log, Duty: due.Do}
 	return runStages(ctx, log,
 		[]loop{{"ops listener", p.ops(queue.Monitor(p.redis)).Run}, p.keysets(map[string]renewable{secret.IndexKeyset: p.vault})},
@@ -31,6 +39,7 @@ func RunScheduler(ctx context.Context, cfg config.Config, log *slog.Logger) erro
 			{"periodic entries", (&queue.Periodic{Redis: p.redis, Duties: rollover.Specs(), Log: log}).Run},
 			{"dispatcher", p.dispatcher().Run},
 			{"sweeper", p.sweeper().Run},
+			hears(payments),
 		},
 	)
 }

@@ -20,19 +20,18 @@ import (
 // startEnv makes a process of the test's program start as the binary of that name does.
 const startEnv = "MAILSWEEP_TEST_START"
 
-// TestStartProcess is the process, not a test: it reads its settings as the three binaries do, and ends with their code; 0: it would run.
-func TestStartProcess(t *testing.T) {
-	process := os.Getenv(startEnv)
-	if process == "" {
-		t.Skip("it is started by TestBadSecretsStopTheStart")
+// TestMain is that process, where it is started as one: it reads its settings as the three binaries do, and ends with their code; 0: it would run.
+func TestMain(m *testing.M) {
+	if process := os.Getenv(startEnv); process != "" {
+		os.Exit(Main(process, func(context.Context, config.Config, *slog.Logger) error { return nil }))
 	}
-	os.Exit(Main(process, func(context.Context, config.Config, *slog.Logger) error { return nil }))
+	os.Exit(m.Run())
 }
 
 // started gives the exit code of a binary under these settings and what it said.
 func started(t *testing.T, process string, settings map[string]string) (code int, said string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestStartProcess$")
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Dir = t.TempDir() // no .env
 	cmd.Env = []string{startEnv + "=" + process, "PATH=/usr/bin:/bin"}
 	for name, value := range settings {

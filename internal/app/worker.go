@@ -8,9 +8,12 @@ import (
 	"mailsweep/internal/account"
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/config"
+	"mailsweep/internal/export"
+	"mailsweep/internal/mail"
 	"mailsweep/internal/queue"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
+	"mailsweep/internal/sweep"
 	"mailsweep/internal/telemetry"
 )
 
@@ -27,6 +30,8 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	mailer := p.mailer()
+	exports := &export.Maker{DB: p.db, Vault: p.vault, Told: cleanup.Told, Senders: cleanup.EachSender, Post: mailer.Post}
+	mailer.Errands = map[mail.Kind]func(context.Context, sweep.ID, sweep.ID) error{account.MakeExport: exports.Make}
 	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log,
 		Job:   func(ctx context.Context, t queue.Task) error { return runner.Run(ctx, t.Customer, t.Job, t.Epoch) },
 		Order: runner.Nudge,

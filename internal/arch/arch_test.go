@@ -24,6 +24,7 @@ var may = map[string][]string{
 
 	"internal/sweep":     {},
 	"internal/mailindex": {"internal/sweep"},
+	"internal/demo":      {"internal/sweep", "internal/mailindex"},
 
 	"internal/store":       {"internal/sweep", "internal/secret", "migrations"},
 	"internal/gmail":       {"internal/sweep", "internal/mailindex"},
@@ -32,20 +33,25 @@ var may = map[string][]string{
 	"internal/outbound":    {"internal/sweep"},
 	"internal/secret":      {"internal/sweep"},
 	"internal/ratelimit":   {"internal/sweep"},
+	"internal/sheet":       {},
 	"internal/queue":       {"internal/sweep", "internal/store", "internal/telemetry"},
 
 	"internal/account":  {"internal/sweep", "internal/store", "internal/secret", "internal/gmail", "internal/mail", "internal/ratelimit", "internal/telemetry"},
 	"internal/cleanup":  {"internal/sweep", "internal/mailindex", "internal/store", "internal/secret", "internal/gmail", "internal/mail", "internal/telemetry"},
+	"internal/export":   {"internal/sweep", "internal/store", "internal/secret", "internal/mail", "internal/sheet"},
 	"internal/rollover": {"internal/sweep", "internal/store", "internal/mail"},
-	"internal/report":   {"internal/sweep", "internal/store"},
+	"internal/report":   {"internal/sweep", "internal/store", "internal/sheet"},
 	"internal/ops":      {"internal/sweep", "internal/store"},
+	"internal/billing":  {"internal/sweep", "internal/store", "internal/mail"},
 
-	"internal/httpapi": {"internal/sweep", "internal/account", "internal/cleanup", "internal/report", "internal/ratelimit", "internal/secret", "internal/telemetry"},
+	"internal/httpapi": {"internal/sweep", "internal/account", "internal/billing", "internal/cleanup", "internal/report", "internal/ratelimit", "internal/secret", "internal/telemetry"},
+
+	"internal/web": {"internal/sweep", "internal/demo", "internal/account", "internal/billing", "internal/cleanup", "internal/report", "internal/secret"},
 
 	"internal/opscli": {"internal/sweep", "internal/ops"},
 	"internal/opsweb": {"internal/sweep", "internal/ops"},
 
-	"internal/app": {"internal/sweep", "internal/account", "internal/cleanup", "internal/rollover", "internal/report", "internal/ops", "internal/httpapi", "internal/opsweb", "internal/opscli", "internal/queue",
+	"internal/app": {"internal/sweep", "internal/account", "internal/billing", "internal/cleanup", "internal/export", "internal/rollover", "internal/report", "internal/ops", "internal/httpapi", "internal/opsweb", "internal/web", "internal/opscli", "internal/queue",
 		"internal/store", "internal/gmail", "internal/gmail/probe", "internal/mail", "internal/secret", "internal/ratelimit", "internal/config", "internal/telemetry"},
 	"internal/config":    {},
 	"internal/telemetry": {},
@@ -56,11 +62,12 @@ var may = map[string][]string{
 	"internal/sim/google/query": {},
 	"internal/sim/smtp":         {},
 	"internal/sim/kms":          {},
+	"internal/sim/stripe":       {},
 
 	"internal/dev":          {"internal/app", "internal/config", "internal/sweep", "internal/dev/gotest", "internal/dev/local", "internal/dev/stack", "internal/dev/customer", "internal/dev/attack", "internal/dev/bench", "internal/dev/emulate", "internal/dev/trust", "internal/sim/google"},
-	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp"},
+	"internal/dev/stack":    {"internal/app", "internal/dev/local", "internal/sim/google", "internal/sim/smtp", "internal/sim/stripe"},
 	"internal/dev/customer": {"internal/sim/smtp"},
-	"internal/dev/bench":    {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/queue", "internal/secret", "internal/sim/google", "internal/store", "internal/sweep"},
+	"internal/dev/bench":    {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/queue", "internal/secret", "internal/sim/google", "internal/sim/stripe", "internal/store", "internal/sweep"},
 	"internal/dev/emulate":  {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/sim/google"},
 	"internal/dev/trust":    {"internal/dev/gotest"},
 	"internal/dev/attack":   {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/sim/google"},
@@ -69,7 +76,7 @@ var may = map[string][]string{
 	"internal/testkit":      {"internal/dev/local"},
 	"internal/arch":         {},
 	"internal/e2e":          {},
-	"internal/faults":       {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/faults/wire", "internal/sim/google", "internal/sim/smtp"},
+	"internal/faults":       {"internal/dev/customer", "internal/dev/local", "internal/dev/stack", "internal/faults/wire", "internal/sim/google", "internal/sim/smtp", "internal/sim/stripe"},
 	"internal/faults/wire":  {},
 }
 
@@ -83,6 +90,7 @@ var owners = map[string][]string{
 	"github.com/Shopify/toxiproxy":        {"internal/faults"},
 	"google.golang.org/api":               {"internal/gmail", "internal/secret"},
 	"golang.org/x/oauth2":                 {"internal/gmail"},
+	"github.com/chromedp/":                {"internal/e2e"},
 	"github.com/stripe/":                  {"internal/billing"},
 	"github.com/golang-jwt/":              {"internal/account", "internal/gmail"},
 	"github.com/labstack/echo":            {"internal/httpapi", "internal/web", "internal/app"},
@@ -91,6 +99,7 @@ var owners = map[string][]string{
 	"github.com/swaggest/":                {"internal/httpapi"},
 	"github.com/tink-crypto/":             {"internal/secret"},
 	"golang.org/x/crypto/bcrypt":          {"internal/secret", "internal/app"},
+	"github.com/boombuler/":               {"internal/secret"},
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/RoaringBitmap/":           {"internal/mailindex"},
 	"github.com/emersion/go-smtp":         {"internal/sim/smtp"},
