@@ -7,12 +7,10 @@ import (
 	"os"
 	"time"
 
-	"mailsweep/internal/app"
 	"mailsweep/internal/dev/customer"
 	"mailsweep/internal/dev/local"
 	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/sim/google"
-	"mailsweep/internal/sweep"
 )
 
 var terminal = isTerminal(os.Stdout)
@@ -170,9 +168,8 @@ func (w *walk) signUp(ctx context.Context) error {
 	if err := w.api.SignUp(ctx, w.Sink, demoPassword); err != nil {
 		return err
 	}
-	ops := sweep.Actor{Kind: sweep.ByOps, Name: "demo"}
-	if err := app.Grant(ctx, w.Env["SCHEDULER_DATABASE_URL"], w.api.ID, sweep.Pro, ops, "demo"); err != nil {
-		return err
+	if said, err := w.Command(ctx, "api", "ops", "grant", w.api.ID, "pro", "--reason", "demo", "--operator", "demo").CombinedOutput(); err != nil {
+		return fmt.Errorf("grant a plan: %w: %s", err, said)
 	}
 	say("signed up %s, address verified by mail, plan pro granted by ops", w.api.Email)
 	return nil

@@ -105,9 +105,10 @@ func (p *person) attempt(ctx context.Context, try int, method, path, key string,
 	defer cancel()
 	c := p.Client
 	c.Base = p.rig.base(p.home + try)
-	c.Header = maps.Clone(p.Header)
+	c.Header = http.Header{}
+	maps.Copy(c.Header, p.Header)
 	if key != "" {
-		c.Header = http.Header{"Idempotency-Key": {key}}
+		c.Header["Idempotency-Key"] = []string{key}
 	}
 	begun := time.Now()
 	err := c.Do(ctx, method, path, in, out)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -186,11 +185,7 @@ func (r *rig) breaches(ctx context.Context, query string) (list []string, none b
 // verifyCommands runs what ops can run.
 func (r *rig) verifyCommands(ctx context.Context, v *verdict) {
 	for _, what := range []string{"quota", "jobs"} {
-		cmd := exec.CommandContext(ctx, r.bin+"/scheduler", what, "verify")
-		for name, value := range r.Env {
-			cmd.Env = append(cmd.Env, name+"="+value)
-		}
-		if out, err := cmd.CombinedOutput(); err != nil {
+		if out, err := r.Command(ctx, "scheduler", what, "verify").CombinedOutput(); err != nil {
 			v.wrong("scheduler %s verify: %s: %s", what, err, strings.TrimSpace(string(out)))
 		}
 	}

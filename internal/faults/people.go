@@ -31,7 +31,7 @@ func (r *rig) join(ctx context.Context, n, messages int) ([]*person, error) {
 	var g errgroup.Group
 	g.SetLimit(4)
 	for i := range people {
-		number := len(r.people) + i
+		number := r.joined + i
 		g.Go(func() (err error) {
 			people[i], err = r.newcomer(ctx, number, messages)
 			return err
@@ -40,12 +40,12 @@ func (r *rig) join(ctx context.Context, n, messages int) ([]*person, error) {
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	r.people = append(r.people, people...)
+	r.people, r.joined = append(r.people, people...), r.joined+n
 	return people, nil
 }
 
 func (r *rig) newcomer(ctx context.Context, number, messages int) (*person, error) {
-	p := &person{rig: r, home: number, Client: customer.Client{Base: r.base(0), Email: fmt.Sprintf("person%d@mail.example", number)}}
+	p := &person{rig: r, home: number, Client: r.client(number)}
 	if err := p.SignUp(ctx, r.Sink, password); err != nil {
 		return nil, err
 	}
@@ -53,6 +53,11 @@ func (r *rig) newcomer(ctx context.Context, number, messages int) (*person, erro
 		return nil, err
 	}
 	return p, p.Connect(ctx, p.Email)
+}
+
+// client calls from an address of its own, where the API believes who says so.
+func (r *rig) client(number int) customer.Client {
+	return customer.Client{Base: r.base(0), Email: fmt.Sprintf("person%d@mail.example", number), Header: http.Header{"X-Forwarded-For": {fmt.Sprintf("198.%d.%d.7", 18+number/256, number%256)}}}
 }
 
 // cleanup is a set of messages that a customer has approved, and what becomes of it.

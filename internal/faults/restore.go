@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -139,10 +138,7 @@ func (d *drill) migrated(ctx context.Context, version, down string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, d.bin+"/api", "migrate")
-	for name, value := range d.Env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
+	cmd := d.Command(ctx, "api", "migrate")
 	cmd.Env = append(cmd.Env, "DATABASE_URL="+d.database)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("api migrate: %w: %s", err, strings.TrimSpace(string(out)))

@@ -17,6 +17,7 @@ import (
 	"mailsweep/internal/dev/local"
 	"mailsweep/internal/dev/stack"
 	"mailsweep/internal/faults/wire"
+	"mailsweep/internal/sim/stripe"
 )
 
 // rig is a whole installation under our hands: databases, the simulated Google, several of each program, and between a program and
@@ -37,6 +38,7 @@ type rig struct {
 	settings map[string]map[string]string     // by process
 	calls    *history
 	people   []*person
+	joined   int // people who ever signed up; each has a number of their own
 }
 
 // settings of all programs: limits are out of the way, and there are few slots, so that jobs wait for each other.
@@ -60,7 +62,7 @@ func build(ctx context.Context, o options, name string, settings map[string]stri
 	if err != nil {
 		return r, err
 	}
-	if r.weather, err = newWeather(map[string]string{postgres: host(r.Services.PostgresURL), redis: host(r.Services.RedisURL), gmail: host(r.Google)}); err != nil {
+	if r.weather, err = newWeather(map[string]string{postgres: host(r.Services.PostgresURL), redis: host(r.Services.RedisURL), gmail: host(r.Google), payments: host(r.Stripe)}); err != nil {
 		return r, err
 	}
 	if err := r.seat(ctx); err != nil {
@@ -71,6 +73,7 @@ func build(ctx context.Context, o options, name string, settings map[string]stri
 	if err != nil {
 		return r, err
 	}
+	addresses[0], addresses[1] = host(r.API), host(r.Ops) // where the simulated Stripe posts its events
 	for i, name := range names {
 		if err := r.add(name, addresses[2*i], addresses[2*i+1]); err != nil {
 			return r, err
@@ -115,7 +118,7 @@ func (r *rig) add(name, at, ops string) error {
 	program, _, _ := strings.Cut(name, "-")
 	r.settings[name] = map[string]string{"API_ADDR": at, "PUBLIC_URL": "http://" + at, "OPS_ADDR": ops, "WORKER_OPS_ADDR": ops, "SCHEDULER_OPS_ADDR": ops}
 	r.wires[name] = map[string]*wire.Wire{}
-	for service, dialect := range map[string]wire.Dialect{postgres: wire.Postgres(), redis: wire.Redis(), gmail: wire.HTTP()} {
+	for service, dialect := range map[string]wire.Dialect{postgres: wire.Postgres(), redis: wire.Redis(), gmail: wire.HTTP(), payments: wire.HTTP()} {
 		w, err := wire.Listen(r.weather.at(service), dialect)
 		if err != nil {
 			return err
@@ -129,7 +132,7 @@ func (r *rig) add(name, at, ops string) error {
 // through leads a process's way to a service over an address.
 func (r *rig) through(settings map[string]string, service, address string) {
 	names := map[string][]string{postgres: {"API_DATABASE_URL", "WORKER_DATABASE_URL", "SCHEDULER_DATABASE_URL", "OPS_DATABASE_URL"},
-		redis: {"REDIS_URL"}, gmail: {"GMAIL_BASE_URL", "GOOGLE_TOKEN_URL", "GOOGLE_REVOKE_URL", "GOOGLE_CERTS_URL"}}
+		redis: {"REDIS_URL"}, gmail: {"GMAIL_BASE_URL", "GOOGLE_TOKEN_URL", "GOOGLE_REVOKE_URL", "GOOGLE_CERTS_URL"}, payments: {"STRIPE_URL"}}
 	for _, n := range names[service] {
 		settings[n] = strings.Replace(r.Env[n], host(r.Env[n]), address, 1)
 	}
@@ -150,7 +153,7 @@ func (r *rig) kill(name string) error {
 // all are the names of the processes of a program, in order.
 func (r *rig) all(program string) (names []string) {
 	for _, name := range []string{program, program + "-2", program + "-3"} {
-		if r.Children[name] != nil {
+		if r.settings[name] != nil { // not the children: one may be starting again at this moment
 			names = append(names, name)
 		}
 	}
@@ -177,6 +180,7 @@ func (r *rig) names() (names []string) {
 func (r *rig) calm(ctx context.Context) error {
 	r.weather.clear()
 	r.Sim.ClearFaults()
+	r.Pay.Strike(stripe.Faults{})
 	for _, name := range r.names() {
 		for _, w := range r.wires[name] {
 			w.Arm(nil)

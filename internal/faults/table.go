@@ -43,7 +43,12 @@ func faults() []fault {
 		{id: "F-15", title: "consent taken back mid-job", short: 2, full: 100, bound: 10 * time.Second, takes: 70 * time.Second, run: revoked},
 		{id: "F-16", title: "clocks jump and differ between programs", short: 2, full: 10, bound: 60 * time.Second, takes: 45 * time.Second, settings: own(), run: jumped},
 		{id: "F-17", title: "a month turns while jobs run", short: 1, full: 5, takes: 45 * time.Second, settings: own(), run: monthTurns},
+		{id: "F-18", title: "Stripe's events: 50 times, in any order, again, never", short: 1, full: 20, bound: 60 * time.Second, takes: 40 * time.Second, run: told},
+		{id: "F-19", title: "Stripe: 429, 500, too late, answers lost after the effect", short: 8, full: 125, takes: 80 * time.Second, run: crossed},
 		{id: "F-20", title: "deploy under load: a migration down and up, all restarted", short: 1, full: 10, bound: 30 * time.Second, takes: 60 * time.Second, run: deployed},
+		{id: "F-21", title: "every kind of key changed under load: sealing, signing, pepper, webhooks, API keys", short: 1, full: 10, bound: 60 * time.Second, takes: 75 * time.Second, run: rotated, // each from an address of their own
+			settings: map[string]string{"TRUSTED_PROXIES": "127.0.0.0/8"}},
+		{id: "F-22", title: "a tenant deleted, downgraded, its key revoked, while jobs run", short: 1, full: 10, takes: 75 * time.Second, run: forsaken},
 		{id: "F-23", title: "a job that kills whoever takes it", short: 1, full: 5, bound: 150 * time.Second, takes: 95 * time.Second, run: poisoned},
 		{id: "F-24", title: "a big mailbox, a worker with GOMEMLIMIT=256MiB", short: 1, full: 3, takes: 110 * time.Second, settings: map[string]string{"GOMEMLIMIT": "256MiB"}, run: bigMailbox},
 		{id: "F-25", title: "logs that nobody reads; a full disk for logs", short: 2, full: 10, takes: 70 * time.Second, run: blocked},
@@ -55,6 +60,7 @@ func faults() []fault {
 		{id: "J-03", title: "asynq's leases deleted, its tasks orphaned", short: 2, full: 20, bound: 40 * time.Second, takes: 60 * time.Second, run: gnawed},
 		{id: "J-04", title: "two dispatchers: the leader's lock taken away", short: 2, full: 20, takes: 45 * time.Second, run: rivals},
 		{id: "J-05", title: "a task sent, the answer lost, sent again", short: 5, full: 50, bound: 20 * time.Second, takes: 15 * time.Second, run: deafened},
+		{id: "J-07", title: "kill -9 at a step of a purchase, on the wire", short: 4, full: 48, bound: 60 * time.Second, takes: 60 * time.Second, run: killedBuying},
 		{id: "J-06", title: "cancel before, during and after", short: 1, full: 20, bound: 5 * time.Second, takes: 65 * time.Second, run: called},
 	}
 }

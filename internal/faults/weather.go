@@ -16,6 +16,7 @@ const (
 	postgres = "postgres"
 	redis    = "redis"
 	gmail    = "gmail"
+	payments = "stripe"
 )
 
 // weather is toxiproxy, one proxy per service.

@@ -1,4 +1,5 @@
-// Package attack lets attackers that others wrote loose on a stack of its own: scanners of SQL, of forgotten paths and of code, and slow clients.
+// Package attack lets attackers that others wrote loose on a stack of its own: scanners of SQL, of forgotten paths, of broken
+// promises and of code, and slow clients.
 package attack
 
 import (
@@ -43,6 +44,7 @@ var attackers = []attacker{
 	{name: "gitleaks", attack: gitleaks},
 	{name: "gosec", attack: gosec},
 	{name: "ffuf", program: "ffuf", debian: "ffuf", attack: ffuf},
+	{name: "dredd", program: "npm", debian: "npm", attack: dredd},
 	{name: "sqlmap", program: "sqlmap", debian: "sqlmap", attack: sqlmap},
 	{name: "slowhttptest", program: "slowhttptest", debian: "slowhttptest", attack: slow},
 }
@@ -112,7 +114,8 @@ func prepare(ctx context.Context, o Options, chosen []attacker) (*ground, error)
 }
 
 func (r *ground) start(ctx context.Context) (err error) {
-	r.Stack, err = stack.Start(ctx, stack.Options{Dir: r.Dir, Root: r.Root, Seed: 1, TimeScale: 20, Say: r.say, Services: local.Options{Fresh: true, Private: true}, // cheap passwords: thousands are tried
+	// thousands of passwords are tried: cheap ones, and no limit that would keep attackers from what is behind it
+	r.Stack, err = stack.Start(ctx, stack.Options{Dir: r.Dir, Root: r.Root, Seed: 1, TimeScale: 20, Say: r.say, Services: local.Options{Fresh: true, Private: true},
 		Env: map[string]string{"LOG_LEVEL": "info", "BCRYPT_COST": "4", "PLAN_LIMITS": `{"basic":{"requests_per_minute":10000000},"pro":{"requests_per_minute":10000000}}`}})
 	if err != nil {
 		return err
@@ -141,12 +144,14 @@ func (r *ground) belongings(ctx context.Context) error {
 	var me struct {
 		ID string `json:"user_id"`
 	}
+	var exported made
 	analyzed, e1 := r.api.Run(ctx, "/api/v1/gmail/analyze", struct{}{}, quietly)
 	previewed, e2 := r.api.Run(ctx, "/api/v1/gmail/cleanup/dry-run", map[string]any{"action": "archive", "criteria": map[string]any{"category": "promotions"}}, quietly)
 	err := errors.Join(e1, e2,
 		r.api.Do(ctx, "GET", "/api/v1/mailboxes", nil, &boxes),
 		r.api.Do(ctx, "GET", "/api/v1/auth/me", nil, &me),
 		r.api.Do(ctx, "POST", "/api/v1/api-keys", map[string]any{"name": "mine", "scopes": []string{"read"}, "password": password}, &key),
+		r.api.Do(ctx, "POST", "/api/v1/account/export", map[string]any{"password": password}, &exported),
 		r.api.Do(ctx, "POST", "/api/v1/people/invitations", map[string]any{"email": "bo@example.com", "role": "viewer", "password": password}, &invited))
 	if err != nil || len(boxes.Items) == 0 {
 		return fmt.Errorf("make something to attack: %w", err)
@@ -157,7 +162,7 @@ func (r *ground) belongings(ctx context.Context) error {
 	if err := json.Unmarshal(previewed.Result, &plan); err != nil {
 		return fmt.Errorf("read the preview: %w", err)
 	}
-	r.ids = map[string]string{"mbx": boxes.Items[0].ID, "job": analyzed.ID, "pln": plan.ID, "key": key.ID, "inv": invited.ID, "cus": r.api.ID, "usr": me.ID}
+	r.ids = map[string]string{"mbx": boxes.Items[0].ID, "job": analyzed.ID, "pln": plan.ID, "key": key.ID, "inv": invited.ID, "exp": exported.ID, "cus": r.api.ID, "usr": me.ID}
 	return nil
 }
 
@@ -170,15 +175,19 @@ func (r *ground) log(name string) string { return filepath.Join(r.Dir, "attack",
 
 // run runs a program, keeps what it says, and returns that with its exit code.
 func (r *ground) run(ctx context.Context, log, program string, args ...string) (said string, code int, err error) {
+	file, err := os.OpenFile(r.log(log), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", 0, fmt.Errorf("keep what %s says: %w", program, err)
+	}
+	defer file.Close()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = r.Root
-	raw, err := cmd.CombinedOutput()
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.Root, file, file // not a pipe: node leaves what is in one when it ends
+	err = cmd.Run()
 	if e := (*exec.ExitError)(nil); errors.As(err, &e) && e.ExitCode() >= 0 {
 		code, err = e.ExitCode(), nil
 	}
-	if e := os.WriteFile(r.log(log), raw, 0o600); e != nil {
-		err = errors.Join(err, e)
-	}
+	raw, e := os.ReadFile(r.log(log))
+	err = errors.Join(err, e)
 	if err != nil {
 		err = fmt.Errorf("run %s: %w", program, err)
 	}

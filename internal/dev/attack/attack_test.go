@@ -68,6 +68,49 @@ func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
 	}
 }
 
+// Dredd asks as a stranger for all that needs a sign-in, and as the owner for all that is not named with a reason.
+func TestDreddAsksForAllThatSucceedsAtOnce(t *testing.T) {
+	t.Parallel()
+	d := ours(t)
+	r := &ground{Stack: &stack.Stack{}, ids: map[string]string{"job": "job_1", "exp": "exp_1"}}
+	ask := func(who string) (string, int) {
+		var whole map[string]any
+		raw, err := os.ReadFile("../../httpapi/testdata/openapi.json")
+		if err == nil {
+			err = json.Unmarshal(raw, &whole)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, n, err := r.forDredd(d, whole, who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text), n
+	}
+	all, secured, names := 0, 0, map[string]bool{}
+	for _, methods := range d.Paths {
+		for _, op := range methods {
+			all, names[op.OperationID] = all+1, true
+			if len(op.Security) > 0 {
+				secured++
+			}
+		}
+	}
+	for name := range beyondDredd {
+		if !names[name] {
+			t.Errorf("there is no operation %s", name)
+		}
+	}
+	text, n := ask("owner")
+	if n != all-len(beyondDredd) || !strings.Contains(text, `"example":"exp_1"`) || strings.Contains(text, `"type":["`) || strings.Contains(text, "x*") {
+		t.Errorf("as owner it asks for %d of %d: %.300s", n, all, text)
+	}
+	if _, n := ask("stranger"); n != secured {
+		t.Errorf("as a stranger it asks for %d of %d", n, secured)
+	}
+}
+
 func TestWhatTheToolsSayIsRead(t *testing.T) {
 	t.Parallel()
 	for said, found := range map[string]bool{
@@ -79,6 +122,14 @@ func TestWhatTheToolsSayIsRead(t *testing.T) {
 	} {
 		if injectable.MatchString(said) != found {
 			t.Errorf("%q: found is not %v", said, found)
+		}
+	}
+	for a, known := range map[answered]bool{
+		{"/", 200, ""}: true, {"/login/", 200, ""}: true, {"/api/v1/billing", 401, ""}: true, {"/settings", 303, "/login?next=%2Fsettings"}: true, {"/webhooks/stripe", 405, ""}: true,
+		{"/.env", 200, ""}: false, {"/api/v1/billing", 200, ""}: false, {"/admin", 303, "/admin/"}: false, {"/ops", 403, ""}: false,
+	} {
+		if a.known() != known {
+			t.Errorf("%v is not %v", a, known)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "slow.csv")

@@ -26,10 +26,11 @@ type described struct {
 		// Description names the kind of an id: "mbx_…"
 		Description string
 	}
-	RequestBody struct {
-		Content map[string]struct{ Schema schema }
-	}
+	RequestBody struct{ Content map[string]content }
+	Responses   map[string]struct{ Content map[string]content }
 }
+
+type content struct{ Schema schema }
 
 type schema struct {
 	Ref         string `json:"$ref"`
@@ -39,13 +40,14 @@ type schema struct {
 	Description string
 	Minimum     float64
 	Properties  map[string]schema
+	Required    []string
 	Items       *schema
 }
 
 // mark is where sqlmap is to put what it injects: behind each value that a caller gives.
 const mark = "*"
 
-// endsWhatAttacks are operations after which the attacker would stand outside: they are attacked last, and only where an answer is a refusal.
+// endsWhatAttacks are operations after which the attacker would stand outside: they are attacked last.
 var endsWhatAttacks = []string{"logout", "leave", "switch-customer", "put-ip-allowlist", "put-demands", "delete-account", "change-password", "enrol-second-factor"}
 
 // bodies are taken by the API as they are, so that what is injected gets past the first look at a request; the marks stand in them. Other operations get
@@ -63,7 +65,7 @@ var bodies = map[string]string{
 	"login":          `{"email":"ada@example.com*","password":"` + password + `*","totp":"*","device":"*"}`,
 }
 
-const criteria = `{"any":[{"from":"a@shop.example*"},{"subject":"x*"},{"list_id":"x*"},{"label":"x*"},{"query":"x*"},{"category":"forums*"},{"before":"2020-01-01*"}]}`
+const criteria = `{"any":[{"from":"a@shop.example*"},{"subject":"x*"},{"list_id":"x*"},{"label":"x*"},{"query":"x*"},{"category":"forums*"},{"before":"2020-01-01T00:00:00Z*"}]}`
 
 // kinds are the ids in bodies, by their member's name.
 var kinds = map[string]string{"mailbox_id": "mbx", "cleanup_plan_id": "pln", "customer_id": "cus"}

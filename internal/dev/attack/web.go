@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -33,7 +34,7 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 	if err != nil {
 		return "", nil, err
 	}
-	targets, marks, cut := r.targets(d), 0, []string{}
+	targets, marks, limited, cut := r.targets(d), 0, 0, []string{}
 	if len(targets) < 20 {
 		return "", nil, fmt.Errorf("only %d operations in the document", len(targets))
 	}
@@ -59,14 +60,14 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 		case !strings.Contains(said, sound):
 			found = append(found, t.operation+": sqlmap came to no end, see "+filepath.Base(file))
 		}
-		limited := 0
+		before := limited
 		for _, m := range refused.FindAllStringSubmatch(said, -1) {
 			n, _ := strconv.Atoi(m[2]) // of digits
 			limited += n
 		}
-		r.say("sqlmap %d of %d: %s, %d places, %s, %d times refused for rate", i+1, len(targets), t.operation, t.marks, time.Since(began).Round(time.Second), limited)
+		r.say("sqlmap %d of %d: %s, %d places, %s, %d times refused for rate", i+1, len(targets), t.operation, t.marks, time.Since(began).Round(time.Second), limited-before)
 	}
-	tried = fmt.Sprintf("%d places of %d operations", marks, len(targets))
+	tried = fmt.Sprintf("%d places of %d operations, %d requests refused for rate,", marks, len(targets), limited)
 	if len(cut) > 0 {
 		tried += fmt.Sprintf(", cut off after %s: %s;", perTarget, strings.Join(cut, ", "))
 	}
@@ -103,10 +104,7 @@ func ffuf(ctx context.Context, r *ground) (tried string, found []string, err err
 		}
 		raw, err := os.ReadFile(out)
 		var answers struct {
-			Results []struct {
-				URL    string
-				Status int
-			}
+			Results []answered
 		}
 		if err == nil {
 			err = json.Unmarshal(raw, &answers)
@@ -116,8 +114,8 @@ func ffuf(ctx context.Context, r *ground) (tried string, found []string, err err
 		}
 		n += strings.Count(all.String(), "\n")
 		for _, a := range answers.Results {
-			if path := strings.TrimPrefix(a.URL, r.API); !known(path) {
-				found = append(found, fmt.Sprintf("%s answers %d", path, a.Status))
+			if a.URL = strings.TrimPrefix(a.URL, r.API); !a.known() {
+				found = append(found, fmt.Sprintf("%s answers %d", a.URL, a.Status))
 			}
 		}
 	}
@@ -125,10 +123,26 @@ func ffuf(ctx context.Context, r *ground) (tried string, found []string, err err
 	return fmt.Sprintf("%d paths", n), slices.Compact(found), nil
 }
 
-// known are paths that anybody may see, under any spelling that the router takes for the same.
-func known(path string) bool {
-	path = strings.TrimSuffix(path, "/")
-	return slices.Contains([]string{"/health", "/health/ready", "/api/docs", "/api/openapi.json"}, path)
+// answered is a path that ffuf got an answer from.
+type answered struct {
+	URL      string
+	Status   int
+	Redirect string `json:"redirectlocation"`
+}
+
+// open are the pages and documents that anybody may see.
+var open = strings.Fields("/ /health /health/ready /api/docs /api/openapi.json /demo /signup /login /forgot /reset-password /verify-email /accept-invitation /pricing /privacy /security /support /terms")
+
+// known says whether the answer tells nobody anything: a path that is open, under any spelling that the router takes for the same, one that wants a
+// sign-in first, or one that takes another method only.
+func (a answered) known() bool {
+	switch a.Status {
+	case http.StatusUnauthorized, http.StatusMethodNotAllowed:
+		return true
+	case http.StatusSeeOther:
+		return strings.HasPrefix(a.Redirect, "/login?")
+	}
+	return slices.Contains(open, cmp.Or(strings.TrimSuffix(a.URL, "/"), "/"))
 }
 
 // slow are three kinds of clients that are slow on purpose: in sending a header, in sending a body, in reading.
@@ -192,7 +206,7 @@ func unavailable(file string) (seconds int, err error) {
 
 var counted = regexp.MustCompile(`(?m)^mailsweep_http_seconds_count\{.*status="(\d)\d\d".*\} (\d+)`)
 
-// aftermath asks the API itself: what it answered meanwhile, whether it is still well, and whether the customer's own token still works.
+// aftermath asks the API itself: what it answered meanwhile, and whether it is still well.
 func aftermath(ctx context.Context, r *ground) (tried string, found []string, err error) {
 	if r.Stack == nil {
 		return "nothing that was attacked runs", nil, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ type Options struct {
 	Only   []string // names of rows; none means all
 	Full   bool     // also what takes long: growth up to 10^7 jobs
 	Seed   int      // of a row that takes long in all: the part to measure; 0 means all
-	Report string   // the file whose table is replaced after a run of all rows; "" writes none
+	Report string   // the file whose table gets what was measured; "": none
 }
 
 // row measures one figure, or a few that share their load.
@@ -34,9 +35,10 @@ type row struct {
 // rows in the order of the table.
 func rows() []row {
 	return []row{
-		{"submit", submit}, {"status", status}, {"poll", poll}, {"start", start}, {"drain", drain},
+		{"submit", submit}, {"status", status}, {"poll", poll}, {"logins", logins}, {"neighbour", neighbour}, {"start", start}, {"drain", drain},
 		{"kill", kill}, {"flush", flush}, {"cancel", cancel}, {"flood", flood}, {"growth", growth}, {"memory", memory}, {"streams", streams},
-		{"engine", engine}, {"truth", truth}, {"mailboxes", workerMemory},
+		{"engine", engine}, {"senders", smallerMailboxes}, {"truth", truth}, {"giant", giant}, {"mailboxes", many},
+		{"reserve", reserve}, {"usage", usage}, {"webhooks", webhooks}, {"silence", silence},
 	}
 }
 
@@ -56,31 +58,51 @@ func Run(ctx context.Context, o Options) error {
 	if err := b.build(ctx); err != nil {
 		return err
 	}
-	var table []line
-	var failed []error
+	commit, err := head(ctx, b.Root)
+	if err != nil {
+		return err
+	}
+	measured, failed := map[string]string{}, []error(nil)
 	for _, r := range chosen {
 		say("measuring %s", r.name)
 		began := time.Now()
 		lines, err := r.run(ctx, b)
-		table = append(table, lines...)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
 			say("  failed: %v", err)
-			table = append(table, line{what: r.name, ours: "not measured: it failed", limit: "–", ratio: "–", goal: "–", met: "no"})
+			lines = append(lines, line{what: r.name, ours: "not measured: it failed", limit: "–", ratio: "–", goal: "–", met: "no"})
+		}
+		for _, l := range lines {
+			measured[r.name] += l.render(r.name, commit)
 		}
 		say("  %s took %.0f s", r.name, time.Since(began).Seconds())
 	}
-	fmt.Print(machine(), "\n\n", render(table), "\n")
-	if len(o.Only) == 0 && o.Report != "" && ctx.Err() == nil {
-		failed = append(failed, write(o.Report, machine()+"\n\n"+render(table)))
+	fmt.Print(machine(), "\n\n", tableHead, merged("", rowNames(), measured), "\n")
+	if o.Report != "" && ctx.Err() == nil {
+		failed = append(failed, write(o.Report, machine(), rowNames(), measured))
 	}
 	return errors.Join(failed...)
 }
 
-func choose(only []string) (chosen []row, err error) {
-	var names []string
+// head is the commit that is measured; with a plus where files differ from it.
+func head(ctx context.Context, root string) (string, error) {
+	out, err := exec.CommandContext(ctx, "git", "-C", root, "describe", "--always", "--dirty=+", "--exclude=*").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the commit: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func rowNames() (names []string) {
 	for _, r := range rows() {
 		names = append(names, r.name)
+	}
+	return names
+}
+
+func choose(only []string) (chosen []row, err error) {
+	names := rowNames()
+	for _, r := range rows() {
 		if len(only) == 0 || slices.Contains(only, r.name) {
 			chosen = append(chosen, r)
 		}

@@ -12,9 +12,20 @@ import (
 	"mailsweep/internal/sim/google"
 )
 
-// engine measures what one mailbox of 100,000 messages costs, from the first look to the undo, on the basic plan: 25,000 units an analysis.
+// engine measures what one mailbox of 100,000 messages costs, from the first look to the undo, on the basic plan: 25,000 units an analysis. The
+// clock is Gmail's, as what we do ourselves would count several times on a faster one.
 func engine(ctx context.Context, b *bench) ([]line, error) {
-	m, err := b.startGmail(ctx, settings{scale: gmailScale, latency: true, plan: "basic",
+	return b.onGmail(ctx, 1, (*mailboxRig).analysis, (*mailboxRig).analyzedAgain, (*mailboxRig).preview, (*mailboxRig).cleanup)
+}
+
+// smallerMailboxes measures how much of smaller mailboxes is attributed.
+func smallerMailboxes(ctx context.Context, b *bench) ([]line, error) {
+	return b.onGmail(ctx, gmailScale, (*mailboxRig).attributed)
+}
+
+// onGmail takes measures of one stack, whose Gmail's clock runs scale times as fast.
+func (b *bench) onGmail(ctx context.Context, scale float64, measures ...func(*mailboxRig, context.Context, perMessage) ([]line, error)) ([]line, error) {
+	m, err := b.startGmail(ctx, settings{scale: scale, latency: true, plan: "basic",
 		first: google.Generate{Messages: gmailMessages, Senders: gmailSenders, Zipf: 1.1, Seed: gmailSeed, Now: time.Now()}})
 	if err != nil {
 		return nil, err
@@ -28,8 +39,8 @@ func engine(ctx context.Context, b *bench) ([]line, error) {
 		return nil, err
 	}
 	var lines []line
-	for _, measure := range []func(context.Context, perMessage) ([]line, error){m.analysis, m.analyzedAgain, m.preview, m.cleanup, m.attributed} {
-		some, err := measure(ctx, peer)
+	for _, measure := range measures {
+		some, err := measure(m, ctx, peer)
 		lines = append(lines, some...)
 		if err != nil {
 			return lines, err
@@ -93,6 +104,7 @@ func (m *mailboxRig) analysis(ctx context.Context, peer perMessage) ([]line, err
 		return nil, fmt.Errorf("read the truth: %w", err)
 	}
 	wrong, cells := a.differs(facts)
+	m.looked = at.facets.cpu
 	senders, err := m.senders(ctx, facts)
 	if err != nil {
 		return nil, err
@@ -147,7 +159,7 @@ func (a analyzed) differs(f google.Facts) (wrong, cells int) {
 	}
 	for name, to := range map[string]int64{"100k": 100 << 10, "1m": 1 << 20, "10m": 10 << 20} {
 		if below, ok := a.below(to); ok {
-			cell(below, smaller(f, name))
+			cell(below, under(f, name))
 		}
 	}
 	return wrong, cells
@@ -164,7 +176,7 @@ func (a analyzed) below(size int64) (n int, ok bool) {
 	return n, ok
 }
 
-func smaller(f google.Facts, name string) (n int) {
+func under(f google.Facts, name string) (n int) {
 	for _, class := range []string{"10k", "100k", "1m", "10m"} {
 		n += f.Size[class].Messages
 		if class == name {
@@ -334,6 +346,8 @@ func (m *mailboxRig) cleanup(ctx context.Context, peer perMessage) ([]line, erro
 			whole && float64(run.units) <= 1.05*least+220*float64(p.ToClean)/50_000 && run.slow() <= 1.15 && one >= 350*float64(run.units)),
 		goal(line{what: "undo of it", ours: back.String() + same(before.Digest == after.Digest), limit: "–", ratio: times(back.slow()) + " of the quota-bound time", goal: "≤ 1.05x 50 units a thousand + proof"},
 			before.Digest == after.Digest && float64(back.units) <= 1.05*least+220*float64(p.ToClean)/50_000),
+		goal(line{what: "the worker's own work: analysis of 100k, its senders not counted, and the execute", ours: fmt.Sprintf("%.2f s of CPU", (m.looked + run.cpu).Seconds()),
+			limit: "–", ratio: "–", goal: "≤ 0.4 s"}, m.looked+run.cpu <= 400*time.Millisecond),
 	}, nil
 }
 

@@ -73,7 +73,7 @@ func succeed(ctx context.Context, db *store.DB, c *store.Claim) error {
 
 // settle charges one message to the ledger, then ends the job.
 func settle(ctx context.Context, db *store.DB, c *store.Claim) error {
-	if err := db.SettleBatch(ctx, c, 1, 1, "settle", c.Now); err != nil {
+	if err := db.SettleBatch(ctx, c, 1, 1, c.Now); err != nil {
 		return err
 	}
 	return succeed(ctx, db, c)

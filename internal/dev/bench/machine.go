@@ -13,8 +13,8 @@ import (
 
 // machine names what the figures were measured on.
 func machine() string {
-	return fmt.Sprintf("%s, %d cores, %s, %s; PostgreSQL and Redis private, on loopback, with fsync. %s.",
-		processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH, time.Now().UTC().Format(time.DateOnly))
+	return fmt.Sprintf("%s, %d cores, %s, %s; PostgreSQL and Redis private, on loopback, with fsync.",
+		processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
 }
 
 func processor() string {

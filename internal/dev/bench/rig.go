@@ -24,7 +24,7 @@ type rig struct {
 // limits lift what would stop a load that one machine makes: the platform's own guards are not what is measured.
 func limits() map[string]string {
 	return map[string]string{
-		"LOG_LEVEL": "info", "OPEN_JOBS_PER_CUSTOMER": "100000", "RUNNING_JOBS_PER_CUSTOMER": "1000", "WORKER_CONCURRENCY": "80", "EXECUTES_PER_DAY": "1000000",
+		"LOG_LEVEL": "info", "OPEN_JOBS_PER_CUSTOMER": "100000", "RUNNING_JOBS_PER_CUSTOMER": "1000", "WORKER_CONCURRENCY": "80", "EXECUTES_PER_DAY": "1000000", "TRUSTED_PROXIES": "127.0.0.0/8",
 		"PLAN_LIMITS": `{"enterprise":{"emails_per_period":1000000000,"mailboxes":50,"people":50,"requests_per_minute":10000000}}`,
 	}
 }

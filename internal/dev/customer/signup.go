@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -12,7 +13,10 @@ import (
 	"mailsweep/internal/sim/smtp"
 )
 
-var tokenInLink = regexp.MustCompile(`token=([A-Za-z0-9_-]+)`)
+var (
+	tokenInLink = regexp.MustCompile(`token=([A-Za-z0-9_-]+)`)
+	codeOnPage  = regexp.MustCompile(`<code[^>]*>([A-Za-z0-9_-]+)</code>`)
+)
 
 // SignUp signs the customer up and proves the address with the link of the mail that arrives in sink.
 func (c *Client) SignUp(ctx context.Context, sink *smtp.Sink, password string) error {
@@ -47,7 +51,6 @@ func (c *Client) SignUp(ctx context.Context, sink *smtp.Sink, password string) e
 func (c *Client) Connect(ctx context.Context, address string) error {
 	var started struct {
 		AuthorizeURL string `json:"authorize_url"`
-		State        string `json:"state"`
 	}
 	if err := c.Do(ctx, http.MethodPost, "/api/v1/mailboxes/connect", struct{}{}, &started); err != nil {
 		return fmt.Errorf("connect a mailbox: %w", err)
@@ -60,30 +63,34 @@ func (c *Client) Connect(ctx context.Context, address string) error {
 	q.Set("auto", "1")
 	q.Set("login_hint", address)
 	consent.RawQuery = q.Encode()
-	if err := visit(ctx, consent.String()); err != nil {
+	code, err := visit(ctx, consent.String())
+	if err != nil {
 		return fmt.Errorf("open the consent page: %w", err)
 	}
-	if err := c.Do(ctx, http.MethodPost, "/api/v1/mailboxes/connect/complete", map[string]string{"state": started.State}, nil); err != nil {
+	if err := c.Do(ctx, http.MethodPost, "/api/v1/mailboxes/connect/complete", map[string]string{"state": code}, nil); err != nil {
 		return fmt.Errorf("complete the connection: %w", err)
 	}
 	return nil
 }
 
-// visit follows redirects up to the dashboard's page, which may not exist.
-func visit(ctx context.Context, address string) error {
-	browser := &http.Client{CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if r.URL.Path == "/mailboxes" {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}}
+// visit consents as a browser would and gives the code that the page at the end shows.
+func visit(ctx context.Context, address string) (code string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
-	resp, err := browser.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return resp.Body.Close()
+	defer resp.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return "", err
+	}
+	shown := codeOnPage.FindSubmatch(page)
+	if shown == nil {
+		return "", fmt.Errorf("%s, and the page shows no code", resp.Status)
+	}
+	return string(shown[1]), nil
 }

@@ -190,7 +190,7 @@ func (o Options) downloadWith(ctx context.Context, name, archives string, option
 
 var (
 	planned = regexp.MustCompile(`(?m)^Inst (\S+)`)
-	wanted  = regexp.MustCompile(`^(lib.*|postgresql-\d+|postgresql-client-\d+|redis-server|redis-tools|valkey-server|valkey-tools|prometheus|promtool)$`)
+	wanted  = regexp.MustCompile(`^(lib.*|postgresql-\d+|postgresql-client-\d+|redis-server|redis-tools|valkey-server|valkey-tools|prometheus|promtool|chromium|chromium-common|fonts-dejavu-core)$`)
 	// Perl serves Debian's wrappers, LLVM the compiler of queries that we switch off, scripts the pages of Prometheus; the
 	// C library must match the machine's own loader.
 	unneeded = regexp.MustCompile(`^(lib.*-perl|libperl.*|libjs-.*|libllvm.*|libz3-.*|libc6|libc-bin|libc-l10n|libpam.*|libsystemd-shared)$`)

@@ -20,6 +20,7 @@ import (
 	"mailsweep/internal/dev/local"
 	"mailsweep/internal/sim/google"
 	"mailsweep/internal/sim/smtp"
+	"mailsweep/internal/sim/stripe"
 )
 
 // Options say what to start.
@@ -41,11 +42,12 @@ type Options struct {
 type Stack struct {
 	Sim      *google.Sim
 	Sink     *smtp.Sink
+	Pay      *stripe.Sim
 	Env      map[string]string // of the programs
 	Services *local.Services
 	Children map[string]*Child
 
-	API, Ops, WorkerOps, SchedulerOps, Google, Mail string // base URLs
+	API, Ops, WorkerOps, SchedulerOps, Google, Stripe, Mail string // base URLs
 
 	o Options
 }
@@ -80,7 +82,10 @@ func Start(ctx context.Context, o Options) (st *Stack, err error) {
 	if err := st.outside(); err != nil {
 		return st, err
 	}
-	if err := st.settle(); err != nil || o.Idle {
+	if err := st.settle(); err != nil {
+		return st, err
+	}
+	if err := st.setUpStripe(ctx); err != nil || o.Idle {
 		return st, err
 	}
 	for _, name := range Programs() {
@@ -124,6 +129,15 @@ func FreeAddresses(n int) (addresses []string, err error) {
 // readyAt names the settings of where each program tells whether it is ready.
 var readyAt = map[string]string{"api": "API_ADDR", "worker": "WORKER_OPS_ADDR", "scheduler": "SCHEDULER_OPS_ADDR"}
 
+// Command is a command of one of the programs, with the settings that the programs have.
+func (st *Stack) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(st.o.Bin, program), args...)
+	for name, value := range st.Env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	return cmd
+}
+
 func (st *Stack) spawn(program, name string, env map[string]string) error {
 	c, err := spawn(st.o.Dir, filepath.Join(st.o.Bin, program), name, env)
 	if err == nil {
@@ -154,6 +168,11 @@ func (st *Stack) outside() (err error) {
 	if st.Google, err = Serve(st.Sim); err != nil {
 		return err
 	}
+	st.Pay = stripe.New(stripe.Config{SecretKey: stripeKey})
+	if st.Stripe, err = Serve(st.Pay); err != nil {
+		return err
+	}
+	go st.Pay.Deliver(context.Background()) // until this process ends
 	st.Sink = smtp.New()
 	addr, err := st.Sink.Start("127.0.0.1:0")
 	if err != nil {
@@ -162,6 +181,24 @@ func (st *Stack) outside() (err error) {
 	st.Env["SMTP_ADDR"] = addr
 	st.Mail, err = Serve(st.Sink)
 	return err
+}
+
+// stripeKey opens the simulated Stripe.
+const stripeKey = "sk_test_simulated"
+
+// setUpStripe lets the scheduler make what our account lacks at the simulated Stripe, and takes the settings that it prints.
+func (st *Stack) setUpStripe(ctx context.Context) error {
+	st.Env["STRIPE_SECRET_KEY"], st.Env["STRIPE_URL"] = stripeKey, st.Stripe
+	printed, err := st.Command(ctx, "scheduler", "stripe-setup").Output()
+	if err != nil {
+		return fmt.Errorf("set up the simulated Stripe: %w", err)
+	}
+	for line := range strings.Lines(string(printed)) {
+		if name, value, is := strings.Cut(strings.TrimSpace(line), "="); is {
+			st.Env[name] = value
+		}
+	}
+	return nil
 }
 
 // Serve answers on a free port of the loopback interface until this process ends.
@@ -199,7 +236,7 @@ func (st *Stack) settle() error {
 	at := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	st.API, st.Ops, st.WorkerOps, st.SchedulerOps = "http://"+at(0), "http://"+at(1), "http://"+at(2), "http://"+at(3)
 	for name, value := range map[string]string{
-		"ENV": "development", "LOG_FORMAT": "json", "API_ADDR": at(0), "OPS_ADDR": at(1), "WORKER_OPS_ADDR": at(2), "SCHEDULER_OPS_ADDR": at(3), "PUBLIC_URL": st.API,
+		"ENV": "development", "LOG_FORMAT": "json", "API_ADDR": at(0), "SHUTDOWN_GRACE": "0s", "OPS_ADDR": at(1), "WORKER_OPS_ADDR": at(2), "SCHEDULER_OPS_ADDR": at(3), "PUBLIC_URL": st.API,
 		"REDIS_URL": st.Services.RedisURL, "GOOGLE_CLIENT_ID": "mailsweep-dev", "GOOGLE_CLIENT_SECRET": "simulated-secret",
 		"GOOGLE_AUTH_URL": st.Google + "/o/oauth2/v2/auth", "GOOGLE_TOKEN_URL": st.Google + "/token", "GOOGLE_REVOKE_URL": st.Google + "/revoke",
 		"GOOGLE_CERTS_URL": st.Google + "/oauth2/v3/certs", "GMAIL_BASE_URL": st.Google, "GMAIL_TIMESCALE": fmt.Sprint(st.o.TimeScale),
@@ -285,7 +322,7 @@ func (st *Stack) Stop() {
 // URLs lists what a person can open.
 func (st *Stack) URLs() string {
 	var b strings.Builder
-	for _, l := range [][2]string{{"API docs", st.API + "/api/docs"}, {"operations", st.Ops + "/ops/jobs"}, {"asynqmon", st.Ops + "/ops/queues"}, {"metrics", st.Ops + "/metrics"},
+	for _, l := range [][2]string{{"pages", st.API + "/"}, {"API docs", st.API + "/api/docs"}, {"operations", st.Ops + "/ops/jobs"}, {"asynqmon", st.Ops + "/ops/queues"}, {"metrics", st.Ops + "/metrics"},
 		{"simulated Google", st.Google + "/"}, {"mail sink", st.Mail + "/"}} {
 		fmt.Fprintf(&b, "  %-17s %s\n", l[0], l[1])
 	}

@@ -15,7 +15,7 @@ import (
 // Test is one test function.
 type Test struct{ Package, Name string }
 
-var anID = regexp.MustCompile(`\b(?:REG|VER|RST|PWD|THR|JWT|SES|CSR|OIDC|MFA|KEY|IPA|COR|HDR|RAT|ERR|IDM|SRV|AUD|ENC|TEN|OUT|GDP|LOG)-\d+\b`)
+var anID = regexp.MustCompile(`\b(?:REG|VER|RST|PWD|THR|JWT|SES|CSR|OIDC|MFA|KEY|IPA|COR|HDR|RAT|ERR|IDM|SRV|AUD|ENC|TEN|OUT|GDP|LOG|WHK|BIL)-\d+\b`)
 
 // Scan finds the tests below root/internal and the IDs that each names: in its comment, beside its name, or in its body.
 func Scan(root string) (map[string][]Test, error) {

@@ -41,7 +41,7 @@ func Run(ctx context.Context, o Options) int {
 	outcomes := map[Test]string{}
 	code := gotest.Run(ctx, gotest.Options{Dir: o.Dir, Args: arguments(wanted, tests), Out: o.Out, Plain: true, Full: true,
 		Heard: func(pkg, test, outcome string) { outcomes[Test{Package: pkg, Name: test}] = outcome }})
-	t := table{tests: tests, outcomes: outcomes, met: map[string]bool{}}
+	t := table{tests: tests, outcomes: outcomes, met: map[string]bool{}, bench: readBench(o.Root)}
 	fmt.Fprintln(o.Out, "\nid | requirement | test | met")
 	for _, r := range wanted {
 		fmt.Fprintln(o.Out, t.line(r))
@@ -93,6 +93,7 @@ type table struct {
 	tests    map[string][]Test
 	outcomes map[Test]string // "pass", "fail", "skip"
 	met      map[string]bool
+	bench    string // the report of make bench
 	yes, no  int
 }
 
@@ -108,8 +109,33 @@ func (t *table) line(r Requirement) string {
 			why = shown[i] + " " + cmp.Or(outcome, "did not run")
 		}
 	}
+	if r.Figure != "" {
+		measured, met := figure(t.bench, r.Figure)
+		if shown = append(shown, "BENCH.md: "+measured); !met && why == "" {
+			why = "measured " + measured
+		}
+	}
 	t.met[r.ID] = why == ""
 	return t.count(r.ID+" | "+r.Text+" | "+strings.Join(shown, ", "), why)
+}
+
+func readBench(root string) string {
+	text, err := os.ReadFile(filepath.Join(root, "BENCH.md"))
+	if err != nil {
+		return "" // then nothing is measured
+	}
+	return string(text)
+}
+
+// figure is what the row says: its ratio and goal, and whether that is met.
+func figure(bench, row string) (measured string, met bool) {
+	for line := range strings.Lines(bench) {
+		// row, what, ours, limit, ratio, goal, met, commit
+		if cells := strings.Split(strings.TrimSpace(line), " | "); len(cells) == 8 && cells[1] == row {
+			return cells[4] + ", goal " + cells[5], cells[6] == "yes"
+		}
+	}
+	return "never", false
 }
 
 // count ends a line with yes, or with no and its reason.

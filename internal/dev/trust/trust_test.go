@@ -74,3 +74,19 @@ func TestARequirementIsMetByTestsThatPassed(t *testing.T) {
 		})
 	}
 }
+
+// A figure has to be measured and to have met its goal; each that is named stands in the report.
+func TestAFigureIsMetByItsRow(t *testing.T) {
+	bench := "| row | what | ours | limit or peer, same run | ratio | goal | met | commit |\n|---|---|---|---|---|---|---|---|\n| a | good | 1 ms | 1 ms | 1.10x | ≤ 1.20x | yes | 1 |\n| a | bad | 4 ms | 1 ms | 4.13x | ≤ 3x | no | 1 |\n"
+	one := Test{"p", "TestOne"}
+	for row, want := range map[string]string{"good": "| p.TestOne, BENCH.md: 1.10x, goal ≤ 1.20x | yes", "bad": "(measured 4.13x, goal ≤ 3x) | no", "other": "(measured never) | no"} {
+		tab := table{tests: map[string][]Test{"A": {one}}, outcomes: map[Test]string{one: "pass"}, met: map[string]bool{}, bench: bench}
+		require.Contains(t, tab.line(Requirement{ID: "A", Text: "text", Figure: row}), want)
+	}
+	for _, r := range requirements {
+		if r.Figure != "" {
+			measured, _ := figure(readBench("../../.."), r.Figure)
+			require.NotEqual(t, "never", measured, r.ID)
+		}
+	}
+}
