@@ -13,10 +13,10 @@ DEV := .dev/bin/dev
 progress = awk '/^go: downloading / { print; fflush(); next } \
 	/^[^ :]+$$/ { if (++n % 50 == 0) { print "  compiled " n " packages"; fflush() } next } { print; fflush() }'
 
-.PHONY: help demo run test fuzz attack bench trust emulate faults check build fmt clean dev
+.PHONY: help demo run test fuzz attack bench trust emulate faults screenshots check build fmt clean dev
 
 help: ## Show what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  settings of demo: ONCE=1 MBOX=file MESSAGES=30000 REPORT=out.json CRITERIA={...} ACTION=trash TIMESCALE=60'
 	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n FULL=1 (every switch and storm of Gmail)'
 	@echo '  settings of faults: ONLY=F-01,F-09 FULL=1 COUNT=n SEED=n'
@@ -33,7 +33,7 @@ test: dev ## Run every test with -race against PostgreSQL and Redis of its own
 fuzz: dev ## Let each native fuzz target run for a while (FUZZTIME=10m or 30000x each, ONLY=FuzzSearch)
 	@exec $(DEV) fuzz
 
-attack: dev ## Let attackers that others wrote loose on a stack of its own: sqlmap, ffuf, slowhttptest, gosec, gitleaks (ONLY=sqlmap)
+attack: dev ## Let attackers that others wrote loose on a stack of its own: sqlmap, ffuf, dredd, slowhttptest, gosec, gitleaks (ONLY=sqlmap)
 	@exec $(DEV) attack
 
 bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs, SEED=n one part of truth)
@@ -48,6 +48,9 @@ emulate: dev ## Run the main job at an emulator of Gmail that others wrote, and 
 faults: dev ## Strike at a whole installation in every way of the list and ask the simulated Gmail what really happened
 	@go build -v -buildvcs=false -o .dev/bin/faults ./internal/faults 2>&1 | $(progress)
 	@exec .dev/bin/faults
+
+screenshots: dev ## Draw the pages at three widths, light and dark, into .dev/screens
+	@SHOTS=$(CURDIR)/.dev/screens $(DEV) test -run 'Journey|Pages|ByPage|Failures|Demo|Text' ./internal/e2e
 
 check: dev ## gofmt, vet, staticcheck, the import arrows, generated files
 	@echo 'check: gofmt'
