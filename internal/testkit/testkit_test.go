@@ -193,7 +193,7 @@ func TestEventuallyFailsAtItsDeadline(t *testing.T) {
 	said := failure(t, func(t testing.TB) {
 		testkit.Eventually(t, 20*time.Millisecond, func() bool { return false }, "the impossible")
 	})
-	if said != "not within 80ms: the impossible" {
+	if said != "not within 20ms: the impossible" {
 		t.Errorf("it says %q", said)
 	}
 }
