@@ -16,7 +16,7 @@ func TestSendersAreLookedThroughAndKept(t *testing.T) {
 	b.look("senders")
 	first := b.value("tbody tr:nth-child(1) input[name=from]")
 	b.press("tbody tr:nth-child(1) button[name=keep]")
-	b.sees("kept")
+	b.eventually("see the sender kept", func() bool { return b.holds("!document.querySelector('tbody tr:nth-child(1) button[name=keep]')") })
 	var list struct{ Entries []string }
 	u.get("/api/v1/keep-list", &list)
 	require.Equal(t, []string{first}, list.Entries)

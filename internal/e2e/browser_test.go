@@ -105,6 +105,7 @@ func TestAFirstCustomersJourney(t *testing.T) {
 	b.open("/settings")
 	b.look("settings")
 	b.follow("Plan and billing")
+	b.at("/billing")
 	b.look("billing")
 	b.press("form[action='/billing/checkout'] button[value=month]")
 	b.sees("Simulated checkout")

@@ -210,7 +210,7 @@ func TestFailuresSayWhatToDoNext(t *testing.T) {
 	b.press("form[action='/billing/checkout'] button[value=month]")
 	b.sees("Simulated checkout")
 	b.pays("declined")
-	b.sees("declined")
+	b.sees("Your card was declined.")
 	b.open("/billing")
 	require.NotContains(t, b.text(), "Paid for")
 	b.look("billing-declined")
