@@ -75,6 +75,7 @@ func TestACleanupIsBuiltFromBlocks(t *testing.T) {
 	b.sees(" match")
 	b.choose("select[name='kind.0']", "none")
 	b.press("button[value='add 0']")
+	b.eventually("see the new block", func() bool { return b.holds("!!document.querySelector(\"select[name='kind.3']\")") })
 	b.sees("None of these hold")
 	b.choose("select[name='kind.3']", "from")
 	b.press("button[value='add 3']")
