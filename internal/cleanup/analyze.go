@@ -68,6 +68,7 @@ func (w *work) analyze(ctx context.Context) error {
 	}
 	report := w.picture(ix, sweep.StageDone)
 	report.UnitsSpent = w.beat.spent()
+	report.Continue(w.trend(ctx))
 	report.Whole()
 	sealed, err := seal(w.box, report, mailboxPart(w.target.Mailbox, "analysis"))
 	if err != nil {
@@ -81,6 +82,19 @@ func (w *work) analyze(ctx context.Context) error {
 		}
 		return tx.SaveAnalysis(w.target.Mailbox, sealed, report.AsOf)
 	})
+}
+
+// trend is what the mailbox's analyses before this one found. What cannot be read of them must not cost this one: then it begins anew.
+func (w *work) trend(ctx context.Context) []sweep.TrendPoint {
+	if w.target.Analysis == nil {
+		return nil
+	}
+	var last sweep.Analysis
+	if err := unseal(w.box, w.target.Analysis, mailboxPart(w.target.Mailbox, "analysis"), &last); err != nil {
+		w.Log.WarnContext(ctx, "the mailbox's trend begins anew", "error", err)
+		return nil
+	}
+	return last.Trend
 }
 
 // keepIndex saves the index in the middle of the work: a later claim of the job follows history from here. gained says that it holds what

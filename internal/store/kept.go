@@ -31,7 +31,7 @@ func KeptTables() []sweep.Kept {
 		kept("exports", ofPeople, "That you asked for an export", after(keptExport, "")),
 		kept("export_parts", ofPeople, "The export itself, sealed", "until its link ends"),
 
-		kept("mailboxes", ofMail, "The mailbox’s address, the labels that we made, and the last analysis, sealed", "the analysis: "+after(keptIndex, "disconnecting")),
+		kept("mailboxes", ofMail, "The mailbox’s address, the labels that we made, and the last analysis with the numbers of those before it, sealed", "the analysis: "+after(keptIndex, "disconnecting")),
 		kept("google_accounts", ofMail, "A keyed hash of the Google account, for one trial each and one run at a time", "24 months after it was last connected"),
 		kept("oauth_tokens", ofMail, "Google’s refresh token, sealed so that only the workers can open it", "until you disconnect: it is revoked at Google then"),
 		kept("oauth_states", ofMail, "A consent that is under way, sealed", after(keptConsent, "it ends")),

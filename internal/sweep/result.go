@@ -122,6 +122,7 @@ type Analysis struct {
 	Health            Health             `json:"health"`
 	Exact             map[string]bool    `json:"exact"`
 	UnitsSpent        int64              `json:"units_spent"`
+	Trend             []TrendPoint       `json:"trend"` // oldest first, this analysis last; none before it is done
 }
 
 // Ages are the keys of Analysis.ByAge, youngest first, with the age in days at which each ends.
@@ -237,7 +238,8 @@ type UndoResult struct {
 func (a *Analysis) Whole() {
 	a.ByCategory, a.ByAge, a.Exact = orNone(a.ByCategory), orNone(a.ByAge), orNone(a.Exact)
 	a.Health.Parts = orNone(a.Health.Parts)
-	a.BySize, a.Senders, a.Domains, a.Lists, a.Suggestions = orEmpty(a.BySize), orEmpty(a.Senders), orEmpty(a.Domains), orEmpty(a.Lists), orEmpty(a.Suggestions)
+	a.BySize, a.Senders, a.Domains, a.Lists = orEmpty(a.BySize), orEmpty(a.Senders), orEmpty(a.Domains), orEmpty(a.Lists)
+	a.Suggestions, a.Trend = orEmpty(a.Suggestions), orEmpty(a.Trend)
 }
 
 // Whole does the same for a preview.

@@ -90,8 +90,9 @@ var proper = map[reflect.Type]any{
 	reflect.TypeFor[time.Time](): time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC), reflect.TypeFor[time.Duration](): time.Hour, reflect.TypeFor[netip.Prefix](): netip.MustParsePrefix("203.0.113.0/24"),
 	reflect.TypeFor[sweep.Tier](): sweep.Pro, reflect.TypeFor[sweep.Category](): sweep.Promotions, reflect.TypeFor[sweep.Role](): sweep.Operator,
 	reflect.TypeFor[sweep.JobState](): sweep.Succeeded, reflect.TypeFor[sweep.JobKind](): sweep.Execute, reflect.TypeFor[sweep.Criteria](): sweep.Criteria{Op: sweep.BySubject, Text: hostile("Subject")}, reflect.TypeFor[sweep.Action](): sweep.Trash,
-	reflect.TypeFor[*block]():     rootOf(sweep.Criteria{Op: sweep.BySubject, Text: hostile("Subject")}),
-	reflect.TypeFor[sweep.Code](): sweep.QuotaExceeded, reflect.TypeFor[template.HTML](): template.HTML(""),
+	reflect.TypeFor[[]sweep.TrendPoint](): []sweep.TrendPoint{{At: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), Messages: 4000, Unread: 3000, Bytes: 5 << 30, Score: 40}, {At: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC), Messages: 1000, Unread: 10, Bytes: 1 << 30, Score: 90}},
+	reflect.TypeFor[*block]():             rootOf(sweep.Criteria{Op: sweep.BySubject, Text: hostile("Subject")}),
+	reflect.TypeFor[sweep.Code]():         sweep.QuotaExceeded, reflect.TypeFor[template.HTML](): template.HTML(""),
 }
 
 // start gives a page what it never lacks.
