@@ -89,7 +89,13 @@ func SaveForeign(ctx context.Context, s *Service, r *Runner, customer, mailbox s
 		slices.SortFunc(sealed, func(a, b store.SealedSegment) int { return strings.Compare(b.Name, a.Name) })
 		i := slices.IndexFunc(sealed, func(s store.SealedSegment) bool { return s.Name == "head" })
 		sealed[0], sealed[i] = sealed[i], sealed[0] // the segment that decides comes first
-		_, err = tx.SaveIndex(mailbox, sealed, version, version+1, tx.Now)
+		_, err = tx.SaveIndex(mailbox, func(yield func(store.SealedSegment, error) bool) {
+			for _, s := range sealed {
+				if !yield(s, nil) {
+					return
+				}
+			}
+		}, version, version+1, tx.Now)
 		return err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"time"
@@ -77,23 +78,30 @@ func saveIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID, ix *mailindex.In
 
 // writeIndex saves an index in the place of the version from which it was made.
 func writeIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID, ix *mailindex.Index) (saved bool, err error) {
-	segments, err := ix.Encode()
-	if err != nil {
-		return false, fmt.Errorf("encode index: %w", err)
-	}
-	sealed := make([]store.SealedSegment, 0, len(segments))
-	for _, s := range segments {
-		b, err := box.Seal(s.Data, mailboxPart(mailbox, "index|"+s.Name))
-		if err != nil {
-			return false, fmt.Errorf("seal index: %w", err)
-		}
-		sealed = append(sealed, store.SealedSegment{Name: s.Name, Sealed: b})
-	}
 	version := max(tx.Now.UnixNano(), ix.Version+1)
-	if saved, err = tx.SaveIndex(mailbox, sealed, ix.Version, version, ix.AsOf); saved {
+	if saved, err = tx.SaveIndex(mailbox, sealedSegments(box, mailbox, ix), ix.Version, version, ix.AsOf); saved {
 		ix.Version = version
 	}
 	return saved, err
+}
+
+// sealedSegments seals an index segment by segment: that of a large mailbox is not held whole.
+func sealedSegments(box *secret.Box, mailbox sweep.ID, ix *mailindex.Index) iter.Seq2[store.SealedSegment, error] {
+	return func(yield func(store.SealedSegment, error) bool) {
+		for s, err := range ix.Encode() {
+			sealed := store.SealedSegment{Name: s.Name}
+			if err == nil {
+				sealed.Sealed, err = box.Seal(s.Data, mailboxPart(mailbox, "index|"+s.Name))
+			}
+			if err != nil {
+				yield(store.SealedSegment{}, fmt.Errorf("seal index: %w", err))
+				return
+			}
+			if !yield(sealed, nil) {
+				return
+			}
+		}
+	}
 }
 
 // withIndex hands f the decoded index of a mailbox that was analyzed; NotFound before.

@@ -179,9 +179,8 @@ func (r *rig) lay(t *testing.T, p person, table, word string) {
 func (r *rig) index(t *testing.T, p person) {
 	t.Helper()
 	b := mailindex.NewBuilder([]time.Time{time.Unix(0, 0), time.Now()})
-	segments, err := b.Finish(time.Now(), 1).Encode()
-	require.NoError(t, err)
-	for _, s := range segments {
+	for s, err := range b.Finish(time.Now(), 1).Encode() {
+		require.NoError(t, err)
 		sealed, err := r.box(t, p).Seal(s.Data, "mailboxes|"+p.mailbox.String()+"|index|"+s.Name)
 		require.NoError(t, err)
 		r.exec(t, "INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES ($1, $2, $3, 1, $4, now())", p.customer.String(), p.mailbox.String(), s.Name, sealed)

@@ -166,14 +166,14 @@ func (p *poster) run(t *testing.T) string {
 
 // index gives the customer's mailbox the index of an empty one.
 func (p *poster) index(t *testing.T) {
-	segments, err := mailindex.NewBuilder([]time.Time{time.Unix(0, 0), time.Now()}).Finish(time.Now(), 1).Encode()
-	require.NoError(t, err)
+	empty := mailindex.NewBuilder([]time.Time{time.Unix(0, 0), time.Now()}).Finish(time.Now(), 1)
 	var customer, mailbox string
 	var key []byte
 	require.NoError(t, p.root.QueryRow(t.Context(), "SELECT c.id, c.data_key, m.id FROM customers c JOIN mailboxes m ON m.customer_id = c.id").Scan(&customer, &key, &mailbox))
 	box, err := p.Cleanup.Vault.Box(key, customer)
 	require.NoError(t, err)
-	for _, s := range segments {
+	for s, err := range empty.Encode() {
+		require.NoError(t, err)
 		sealed, err := box.Seal(s.Data, "mailboxes|"+mailbox+"|index|"+s.Name)
 		require.NoError(t, err)
 		p.exec(t, "INSERT INTO mailbox_indexes (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES ($1, $2, $3, 1, $4, now())", customer, mailbox, s.Name, sealed)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -41,32 +42,43 @@ const (
 // maxSegment bounds what a segment unpacks to.
 const maxSegment = 256 << 20
 
-// Encode gives the storable form: at most 1 MiB per 100,000 messages, the same bytes for the same index.
-func (ix *Index) Encode() ([]Segment, error) {
-	var out []Segment
-	for _, part := range []struct {
-		name  string
-		level int
-		write func(*writer)
-	}{
-		{segmentHead, flate.DefaultCompression, ix.writeHead},
-		{segmentIDs, flate.HuffmanOnly, ix.writeIDs}, // nothing in ids repeats
-		{segmentRows, flate.DefaultCompression, ix.writeRows},
-		{segmentPeople, flate.DefaultCompression, ix.writePeople},
-		{segmentSets, flate.DefaultCompression, ix.writeSets},
-	} {
-		var w writer
-		part.write(&w)
-		data, err := pack(w.b, part.level)
-		if err == nil {
-			err = w.err
+// prefix is the bytes before what is compressed: the version and the checksum.
+const prefix = 5
+
+// Encode gives the storable form, segment by segment, so that whoever stores them holds one at a time: at most 1 MiB per 100,000 messages, the
+// same bytes for the same index. It ends with an error.
+func (ix *Index) Encode() iter.Seq2[Segment, error] {
+	return func(yield func(Segment, error) bool) {
+		level, z := 0, (*flate.Writer)(nil) // a compressor takes a megabyte: one serves all segments of a level
+		for _, part := range []struct {
+			name  string
+			level int
+			write func(*writer)
+		}{
+			{segmentHead, flate.DefaultCompression, ix.writeHead},
+			{segmentRows, flate.DefaultCompression, ix.writeRows},
+			{segmentPeople, flate.DefaultCompression, ix.writePeople},
+			{segmentSets, flate.DefaultCompression, ix.writeSets},
+			{segmentIDs, flate.HuffmanOnly, ix.writeIDs}, // nothing in ids repeats
+		} {
+			var err error
+			if part.level != level {
+				level = part.level
+				z, err = flate.NewWriter(nil, level)
+			}
+			var data []byte
+			if err == nil {
+				data, err = pack(z, part.write)
+			}
+			if err != nil {
+				yield(Segment{}, fmt.Errorf("encode %s: %w", part.name, err))
+				return
+			}
+			if !yield(Segment{part.name, data}, nil) {
+				return
+			}
 		}
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", part.name, err)
-		}
-		out = append(out, Segment{part.name, data})
 	}
-	return out, nil
 }
 
 // Decode reads what Encode wrote. Anything else is an error, never a panic.
@@ -96,24 +108,26 @@ func Decode(segments []Segment) (*Index, error) {
 	return ix, nil
 }
 
-// pack compresses a payload behind its version and checksum.
-func pack(payload []byte, level int) ([]byte, error) {
-	b := bytes.NewBuffer(binary.BigEndian.AppendUint32([]byte{codecVersion}, crc32.ChecksumIEEE(payload)))
-	z, err := flate.NewWriter(b, level)
-	if err != nil {
-		return nil, err
+// pack compresses what is written behind its version and checksum.
+func pack(z *flate.Writer, write func(*writer)) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, prefix))
+	z.Reset(b)
+	w := writer{to: z}
+	write(&w)
+	w.flush()
+	if w.err == nil {
+		w.err = z.Close()
 	}
-	if _, err = z.Write(payload); err == nil {
-		err = z.Close()
-	}
-	return b.Bytes(), err
+	b.Bytes()[0] = codecVersion
+	binary.BigEndian.PutUint32(b.Bytes()[1:], w.sum)
+	return b.Bytes(), w.err
 }
 
 func unpack(data []byte) ([]byte, error) {
-	if len(data) < 5 || data[0] == 0 || data[0] > codecVersion {
+	if len(data) < prefix || data[0] == 0 || data[0] > codecVersion {
 		return nil, ErrCorrupt
 	}
-	payload, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data[5:])), maxSegment))
+	payload, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data[prefix:])), maxSegment))
 	if err != nil || crc32.ChecksumIEEE(payload) != binary.BigEndian.Uint32(data[1:]) {
 		return nil, ErrCorrupt
 	}

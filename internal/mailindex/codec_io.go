@@ -2,31 +2,73 @@ package mailindex
 
 import (
 	"encoding/binary"
+	"hash/crc32"
+	"io"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// writer appends values; the first error stays.
+// chunk is how much a writer gathers before it hands it on.
+const chunk = 64 << 10
+
+// writer hands values on in chunks, and sums them up; the first error stays.
 type writer struct {
+	to  io.Writer
 	b   []byte
+	sum uint32
 	err error
 }
 
-func (w *writer) uint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
-func (w *writer) int(v int64)   { w.uint(zigzag(v)) }
+// flush hands on what was gathered.
+func (w *writer) flush() {
+	w.sum = crc32.Update(w.sum, crc32.IEEETable, w.b)
+	if w.err == nil {
+		_, w.err = w.to.Write(w.b)
+	}
+	w.b = w.b[:0]
+}
+
+func (w *writer) spill() {
+	if len(w.b) >= chunk {
+		w.flush()
+	}
+}
+
+func (w *writer) uint(v uint64) {
+	w.b = binary.AppendUvarint(w.b, v)
+	w.spill()
+}
+
+func (w *writer) int(v int64) { w.uint(zigzag(v)) }
+
+func (w *writer) byte(v byte) {
+	w.b = append(w.b, v)
+	w.spill()
+}
 
 func (w *writer) bool(v bool) {
 	if v {
-		w.b = append(w.b, 1)
+		w.byte(1)
 		return
 	}
-	w.b = append(w.b, 0)
+	w.byte(0)
 }
 
 func (w *writer) text(s string) {
 	w.uint(uint64(len(s)))
 	w.b = append(w.b, s...)
+	w.spill()
+}
+
+// bytes is text for what may be large: it is handed on as it is.
+func (w *writer) bytes(b []byte) {
+	w.uint(uint64(len(b)))
+	w.flush()
+	kept := w.b
+	w.b = b
+	w.flush()
+	w.b = kept
 }
 
 func (w *writer) time(t time.Time) {
@@ -41,7 +83,7 @@ func (w *writer) set(s *roaring.Bitmap) {
 	if err != nil && w.err == nil {
 		w.err = err
 	}
-	w.text(string(b))
+	w.bytes(b)
 }
 
 func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }

@@ -1,6 +1,7 @@
 package mailindex
 
 import (
+	"iter"
 	"math/bits"
 
 	"mailsweep/internal/sweep"
@@ -8,26 +9,37 @@ import (
 
 // writeIDs stores the steps from id to id: their low bytes, which are chance, as they are, and the small rest.
 func (ix *Index) writeIDs(w *writer) {
-	steps, last, sum := make([]uint64, len(ix.ids)), uint64(0), uint64(0)
-	for row, id := range ix.ids {
-		steps[row] = uint64(id) - last
-		if row >= ix.sorted {
-			steps[row] = zigzag(int64(steps[row]))
-		}
-		sum += steps[row] / uint64(len(ix.ids))
-		last = uint64(id)
+	sum := uint64(0)
+	for step := range ix.steps() {
+		sum += step / uint64(len(ix.ids))
 	}
 	low := bits.Len64(sum) / 8
 	w.uint(uint64(len(ix.ids)))
 	w.uint(uint64(ix.sorted))
 	w.uint(uint64(low))
-	for _, step := range steps {
+	for step := range ix.steps() {
 		for i := range low {
-			w.b = append(w.b, byte(step>>(8*i)))
+			w.byte(byte(step >> (8 * i)))
 		}
 	}
-	for _, step := range steps {
+	for step := range ix.steps() {
 		w.uint(step >> (8 * low))
+	}
+}
+
+// steps are the distances from id to id; those of rows out of order have a sign.
+func (ix *Index) steps() iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		last := uint64(0)
+		for row, id := range ix.ids {
+			step := uint64(id) - last
+			if row >= ix.sorted {
+				step = zigzag(int64(step))
+			}
+			if last = uint64(id); !yield(step) {
+				return
+			}
+		}
 	}
 }
 
@@ -76,7 +88,7 @@ func (ix *Index) writeRows(w *writer) {
 		last = s
 	}
 	for _, n := range ix.senders {
-		w.b = append(w.b, byte(n))
+		w.byte(byte(n))
 	}
 	for _, n := range ix.senders {
 		w.uint(uint64(n >> 8))

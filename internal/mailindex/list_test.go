@@ -32,7 +32,7 @@ func TestASendersListsKeepTheirOwnWays(t *testing.T) {
 		ix.Learn(b.letters[0].id, h)
 	}
 	ix.Learn(b.letters[1].id, Header{Address: "other@b.example", ListID: "a.list.example", Unsubscribe: sweep.NoWay})
-	segments, err := ix.Encode()
+	segments, err := stored(ix)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"time"
 
 	"mailsweep/internal/sweep"
@@ -17,18 +18,22 @@ type SealedSegment struct {
 // SaveIndex replaces a mailbox's index as a whole if it still is the version from which the new one was made; 0: there was none. saved is
 // false when somebody else saved another meanwhile: that one is locked for the rest of the transaction, so that it can be read and replaced.
 // The first segment decides and must always be the same.
-func (tx *Tx) SaveIndex(mailbox sweep.ID, segments []SealedSegment, since, version int64, asOf time.Time) (saved bool, err error) {
-	for i, s := range segments {
+func (tx *Tx) SaveIndex(mailbox sweep.ID, segments iter.Seq2[SealedSegment, error], since, version int64, asOf time.Time) (saved bool, err error) {
+	for s, err := range segments {
+		if err != nil {
+			return false, err
+		}
 		r := tx.Exec(`INSERT INTO mailbox_indexes AS old (customer_id, mailbox_id, segment, version, sealed, as_of) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (customer_id, mailbox_id, segment) DO UPDATE SET version = excluded.version, sealed = excluded.sealed, as_of = excluded.as_of
 			WHERE ? OR old.version = ?`,
-			dbID(tx.Customer), dbID(mailbox), s.Name, version, s.Sealed, asOf, i > 0, since)
+			dbID(tx.Customer), dbID(mailbox), s.Name, version, s.Sealed, asOf, saved, since)
 		if r.Error != nil {
 			return false, fmt.Errorf("save index segment: %w", r.Error)
 		}
 		if r.RowsAffected == 0 {
 			return false, nil
 		}
+		saved = true
 	}
 	if err := tx.Exec("DELETE FROM mailbox_indexes WHERE customer_id = ? AND mailbox_id = ? AND version < ?", dbID(tx.Customer), dbID(mailbox), version).Error; err != nil {
 		return false, fmt.Errorf("drop old index segments: %w", err)

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"crypto/rand"
+	"iter"
 	"math"
 	"testing"
 	"time"
@@ -89,6 +90,16 @@ func TestARunKeepsWhatItsUndoNeeds(t *testing.T) {
 	})
 }
 
+func eachOf(segments []store.SealedSegment) iter.Seq2[store.SealedSegment, error] {
+	return func(yield func(store.SealedSegment, error) bool) {
+		for _, s := range segments {
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}
+
 func TestAnIndexIsReplacedAsAWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t)
@@ -108,7 +119,7 @@ func TestAnIndexIsReplacedAsAWhole(t *testing.T) {
 			since, version int64
 			saved          bool
 		}{{[]string{"a", "b", "c"}, 0, 7, true}, {[]string{"a", "e"}, 0, 8, false}, {[]string{"a", "e"}, 6, 8, false}, {[]string{"a", "d"}, 7, 8, true}} {
-			saved, err := tx.SaveIndex(w.p.mailbox, segments(s.names...), s.since, s.version, tx.Now)
+			saved, err := tx.SaveIndex(w.p.mailbox, eachOf(segments(s.names...)), s.since, s.version, tx.Now)
 			require.NoError(t, err)
 			require.Equal(t, s.saved, saved, "%d since %d", s.version, s.since)
 		}
