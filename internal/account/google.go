@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -143,6 +144,9 @@ func (s *Service) arrive(ctx context.Context, g guest, c Client) (session Sessio
 	case unproven:
 		session, err = s.settles(ctx, g, customer, c)
 	default:
+		if _, since, err := s.DB.GoogleIdentityOwner(ctx, g.subject); err != nil || !since.IsZero() {
+			return Session{}, nil, cmp.Or(err, errTaken) // another return of theirs came between the two looks
+		}
 		err = s.DB.ParkGoogleIdentity(ctx, g.ticket, g.subject, s.Pseudonym.Of("email", g.email), googleWithin)
 		owes = sweep.Errorf(sweep.LinkRequired, "there is an account with this address: give its password once, and Google signs in from then on").With("email", g.email)
 	}

@@ -72,7 +72,8 @@ func TestKnownAddressGetsTheSameAnswerAndAMailOfItsOwn(t *testing.T) { // REG-1,
 	require.Equal(t, sweep.Unauthenticated, code(err))
 }
 
-// The two paths differ by a few round trips to the database; neither may be seen. In full, 200 pairs are ranked: of what is the same, one test in a
+// The two paths differ by a few round trips to the database; neither may be seen. What each takes at least is told by its fastest run, the nearer
+// the more there are: nine pairs are enough for an idle machine, and 90 for any. In full, 200 pairs are ranked: of what is the same, one test in a
 // hundred says that it differs.
 func TestSignUpOfAKnownAddressTakesTheTimeOfANewOne(t *testing.T) { // REG-2
 	t.Parallel()
@@ -84,11 +85,12 @@ func TestSignUpOfAKnownAddressTakesTheTimeOfANewOne(t *testing.T) { // REG-2
 		return time.Since(at)
 	}
 	var fresh, known []time.Duration
-	pairs := 9
+	differ := func() float64 { return math.Abs(float64(slices.Min(fresh))/float64(slices.Min(known)) - 1) }
+	pairs, most := 9, 90
 	if os.Getenv("FULL") != "" {
-		pairs = 200
+		pairs, most = 200, 200
 	}
-	for i := range pairs {
+	for i := 0; i < pairs || i < most && differ() > 0.1; i++ {
 		if i%2 == 0 { // whoever is first leaves the machine as the other finds it
 			fresh = append(fresh, took(numbered(i)))
 		}
@@ -105,9 +107,8 @@ func TestSignUpOfAKnownAddressTakesTheTimeOfANewOne(t *testing.T) { // REG-2
 		require.InDelta(t, 1, float64(fresh[100])/float64(known[100]), 0.1)
 		require.Greater(t, p, 0.01)
 	}
-	a, b := slices.Min(fresh), slices.Min(known) // the rest is the machine's noise
-	require.InDelta(t, 1, float64(a)/float64(b), 0.1, "%s, %s", a, b)
-	require.Greater(t, b, 95*time.Millisecond, "nothing hides the path")
+	require.LessOrEqual(t, differ(), 0.1, "%d pairs, at least %s and %s", len(known), slices.Min(fresh), slices.Min(known))
+	require.Greater(t, slices.Min(known), 95*time.Millisecond, "nothing hides the path")
 }
 
 // rankSum is how likely it is that samples of one distribution lie as far apart as a and b do (Mann and Whitney, two sides, by the normal
