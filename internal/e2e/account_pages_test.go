@@ -106,6 +106,7 @@ func TestAnAccountIsRunByItsPages(t *testing.T) {
 	b.look("key")
 	b.fill("rotate-password", password)
 	b.press("form[action$='/rotate'] button")
+	b.at("/settings/keys/key_[0-9a-f]{32}/rotate") // the page before shows how the key begins, too
 	b.sees("swp_live_")
 	b.open("/settings/keys")
 	b.follow("Change…")
