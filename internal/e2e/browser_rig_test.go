@@ -98,19 +98,31 @@ func (b *browser) open(path string) {
 	b.do("open "+path, chromedp.Navigate(b.base+path))
 }
 
+// whole waits until the page is loaded: while it comes, what was found on it may be gone before it is touched.
+func (b *browser) whole() {
+	b.t.Helper()
+	b.eventually("be loaded", func() bool {
+		yes, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("document.readyState === 'complete'"))
+		return err == nil && yes
+	})
+}
+
 func (b *browser) fill(id, text string) {
 	b.t.Helper()
+	b.whole()
 	b.do("fill "+id, chromedp.SendKeys(chromedp.ID(id), text))
 }
 
 func (b *browser) press(css string) {
 	b.t.Helper()
+	b.whole()
 	b.do("press "+css, chromedp.Click(chromedp.CSS(css)))
 }
 
 // follow presses the link that has this text.
 func (b *browser) follow(text string) {
 	b.t.Helper()
+	b.whole()
 	b.do("follow "+text, chromedp.Click(chromedp.Search(fmt.Sprintf("//main//a[normalize-space()=%q]", text))))
 }
 
