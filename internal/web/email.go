@@ -15,10 +15,9 @@ const (
 )
 
 func (p *Pages) changeEmail(c echo.Context, a sweep.Actor) error {
-	proven := account.ProvenAgain{Password: c.FormValue("password"), Code: c.FormValue("code")}
-	asked, err := p.Account.AskEmailChange(c.Request().Context(), a, c.FormValue("email"), proven, p.edge.Client(c))
+	asked, err := p.Account.AskEmailChange(c.Request().Context(), a, c.FormValue("email"), proof(c), p.edge.Client(c))
 	if err != nil {
-		return err
+		return p.settingsAgain(c, a, "email", c.FormValue("email"), err)
 	}
 	return p.show(c, http.StatusOK, "sent", "Check your mail", entering{Email: asked.Email, By: "change"})
 }

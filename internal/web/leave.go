@@ -38,7 +38,7 @@ func (p *Pages) support(c echo.Context) error {
 
 func (p *Pages) export(c echo.Context, a sweep.Actor) error {
 	if _, err := p.Account.AskExport(c.Request().Context(), a, c.FormValue("password"), c.FormValue("code"), p.edge.Client(c)); err != nil {
-		return err
+		return p.settingsAgain(c, a, "export", "", err)
 	}
 	return p.go_(c, "/settings#export")
 }
@@ -46,7 +46,7 @@ func (p *Pages) export(c echo.Context, a sweep.Actor) error {
 func (p *Pages) deleteAccount(c echo.Context, a sweep.Actor) error {
 	deleted, err := p.Account.Delete(c.Request().Context(), a, c.FormValue("password"), c.FormValue("code"), c.FormValue("confirm"), p.edge.Client(c))
 	if err != nil {
-		return err
+		return p.settingsAgain(c, a, "delete", c.FormValue("confirm"), err)
 	}
 	p.edge.Leave(c)
 	c.Set(gone, true)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -26,7 +27,11 @@ func (p *Pages) settingRoutes(e *echo.Echo) {
 
 // settingsPage is who one is, what the plan gives, what is never touched, and where one is signed in.
 type settingsPage struct {
+	refusal
+	At       string // the form that was refused
+	Typed    string // in it
 	Me       account.Me
+	Accounts []account.CustomerView // that one works in
 	Usage    sweep.UsageView
 	Token    string
 	Keep     []string
@@ -37,35 +42,91 @@ type settingsPage struct {
 }
 
 // KeepText is the keep list as it is edited.
-func (s settingsPage) KeepText() string { return strings.Join(s.Keep, "\n") }
+func (s settingsPage) KeepText() string {
+	if s.At == "keep" {
+		return s.Typed
+	}
+	return strings.Join(s.Keep, "\n")
+}
 
-func (p *Pages) settings(c echo.Context, a sweep.Actor) error {
+// TypedAt is what was typed into a form, should it have been refused.
+func (s settingsPage) TypedAt(form string) string {
+	if s.At == form {
+		return s.Typed
+	}
+	return ""
+}
+
+// NoEntries are the parts of a refused keep list that are neither address nor domain.
+func (s settingsPage) NoEntries() (bad []string) {
+	for i, entry := range addresses([]string{s.TypedAt("keep")}) {
+		if s.Fields[fmt.Sprintf("entries[%d]", i)] != "" {
+			bad = append(bad, entry)
+		}
+	}
+	return bad
+}
+
+// Here is the account that one works in now.
+func (s settingsPage) Here() string {
+	for _, c := range s.Accounts {
+		if c.Current {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+func (p *Pages) settingsOf(c echo.Context, a sweep.Actor) (page settingsPage, err error) {
 	ctx := c.Request().Context()
-	page := settingsPage{Token: p.edge.Token(c), CanRun: a.MayAs(sweep.Operator) == nil, Owner: a.MayAs(sweep.Owner) == nil}
-	var err error
+	page = settingsPage{Token: p.edge.Token(c), CanRun: a.MayAs(sweep.Operator) == nil, Owner: a.MayAs(sweep.Owner) == nil}
 	if page.Owner {
 		if page.Exports, err = p.Account.Exports(ctx, a); err != nil {
-			return err
+			return page, err
 		}
 	}
 	if page.Me, err = p.Account.Me(ctx, a); err != nil {
-		return err
+		return page, err
+	}
+	if page.Accounts, err = p.Account.Customers(ctx, a); err != nil {
+		return page, err
 	}
 	if page.Usage, err = p.Report.Usage(ctx, a.Customer); err != nil {
-		return err
+		return page, err
 	}
 	if page.Keep, err = p.Account.KeepList(ctx, a.Customer); err != nil {
-		return err
+		return page, err
 	}
-	if page.Sessions, err = p.Account.Sessions(ctx, a, p.edge.Client(c)); err != nil {
+	page.Sessions, err = p.Account.Sessions(ctx, a, p.edge.Client(c))
+	return page, err
+}
+
+func (p *Pages) settings(c echo.Context, a sweep.Actor) error {
+	page, err := p.settingsOf(c, a)
+	if err != nil {
 		return err
 	}
 	return p.show(c, http.StatusOK, "settings", "Settings", page)
 }
 
-func (p *Pages) keepList(c echo.Context, a sweep.Actor) error {
-	if _, err := p.Account.PutKeepList(c.Request().Context(), a, addresses([]string{c.FormValue("entries")})); err != nil {
+// settingsAgain shows the page with why one of its forms was refused, and what was typed there.
+func (p *Pages) settingsAgain(c echo.Context, a sweep.Actor, at, typed string, err error) error {
+	why, status, err := p.refused(c, err)
+	if err != nil {
 		return err
+	}
+	page, err := p.settingsOf(c, a)
+	if err != nil {
+		return err
+	}
+	page.refusal, page.At, page.Typed = why, at, typed
+	return p.show(c, status, "settings", "Settings", page)
+}
+
+func (p *Pages) keepList(c echo.Context, a sweep.Actor) error {
+	entries := c.FormValue("entries")
+	if _, err := p.Account.PutKeepList(c.Request().Context(), a, addresses([]string{entries})); err != nil {
+		return p.settingsAgain(c, a, "keep", entries, err)
 	}
 	return p.go_(c, "/settings#keep")
 }

@@ -79,6 +79,7 @@ func (p *Pages) Mount(e *echo.Echo, edge Edge) {
 	p.jobRoutes(e)
 	p.planRoutes(e)
 	p.settingRoutes(e)
+	p.accountRoutes(e)
 	p.factorRoutes(e)
 	p.peopleRoutes(e)
 	p.keyRoutes(e)
