@@ -68,13 +68,13 @@ func (s settingsPage) NoEntries() (bad []string) {
 }
 
 // Here is the account that one works in now.
-func (s settingsPage) Here() string {
+func (s settingsPage) Here() (here account.CustomerView) {
 	for _, c := range s.Accounts {
 		if c.Current {
-			return c.Name
+			here = c
 		}
 	}
-	return ""
+	return here
 }
 
 func (p *Pages) settingsOf(c echo.Context, a sweep.Actor) (page settingsPage, err error) {
