@@ -44,8 +44,11 @@ func (m *Mailer) Post(tx *store.Tx, kind mail.Kind, user sweep.ID, data mail.Dat
 // errAlien marks a post that nobody can or need send.
 var errAlien = errors.New("it has no reader or cannot be read")
 
+// errMuted marks a post that its reader does not want.
+var errMuted = errors.New("its reader turned such mails off")
+
 // Deliver sends a post that the dispatcher handed out under this epoch. Of several deliveries of one epoch one sends; should
-// it die between the relay's yes and the note of it, the next epoch sends again under the same Message-ID. nil: sent or a duplicate.
+// it die between the relay's yes and the note of it, the next epoch sends again under the same Message-ID. nil: sent, unwanted or a duplicate.
 // An error was noted in the row before: put off, or given up when no retry can help or a day has passed. Errors hold no address.
 func (m *Mailer) Deliver(ctx context.Context, customer, post sweep.ID, epoch int) error {
 	letter, taken, err := m.take(ctx, customer, post, epoch)
@@ -79,7 +82,11 @@ func (m *Mailer) take(ctx context.Context, customer, post sweep.ID, epoch int) (
 		}
 		taken = &mailing
 		letter, err = m.compose(tx, mailing)
-		if errors.Is(err, errAlien) { // the claim stands, so that it can be given up
+		switch {
+		case errors.Is(err, errMuted):
+			taken = nil
+			return tx.MailingMuted(post)
+		case errors.Is(err, errAlien): // the claim stands, so that it can be given up
 			unreadable, err = err, nil
 		}
 		return err
@@ -109,7 +116,7 @@ func (m *Mailer) compose(tx *store.Tx, mailing store.Mailing) (mail.Message, err
 	return letter, err
 }
 
-// reader is the address that a post names, or its person's, or the owner's.
+// reader is the address that a post names, or its person's, or the owner's. errMuted when that person turned off mails of its kind.
 func reader(tx *store.Tx, mailing store.Mailing, data mail.Data) (address string, err error) {
 	if data.To != "" {
 		return data.To, nil
@@ -117,6 +124,9 @@ func reader(tx *store.Tx, mailing store.Mailing, data mail.Data) (address string
 	person := mailing.User
 	if person.IsZero() {
 		person, err = tx.Owner()
+	}
+	if err == nil {
+		err = wanted(tx, person, mail.Kind(mailing.Kind))
 	}
 	if err != nil {
 		return "", err

@@ -13,6 +13,7 @@ func (s *server) routes(api huma.API) {
 	s.keyRoutes(api)
 	s.peopleRoutes(api)
 	s.allowlistRoutes(api)
+	s.notificationRoutes(api)
 	s.mailboxRoutes(api)
 	s.cleanupRoutes(api)
 	s.planRoutes(api)

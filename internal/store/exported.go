@@ -29,7 +29,7 @@ func ExportedTables() []Exported {
 				FROM customers WHERE id = app_customer()`},
 		{Table: "users", kinds: kindsOf("id", sweep.UserID), Left: leaving(isSecret, "password").and(isCounter, "token_version", "password_version").and(isHash, "google_subject"),
 			query: `SELECT u.id, u.email, u.name, u.verified_at, u.last_login_at, u.failures, u.created_at FROM users u JOIN members m ON m.user_id = u.id WHERE m.customer_id = app_customer() ORDER BY u.id`},
-		{Table: "members", query: "SELECT user_id, role, created_at FROM members WHERE customer_id = app_customer() ORDER BY user_id"},
+		{Table: "members", query: "SELECT user_id, role, created_at, array_to_json(muted) AS muted FROM members WHERE customer_id = app_customer() ORDER BY user_id"},
 		{Table: "invitations", kinds: kindsOf("id", sweep.InvitationID), Left: leaving(isSecret, "hash"),
 			query: "SELECT id, email, role, invited_by, expires_at, created_at FROM invitations WHERE customer_id = app_customer() ORDER BY id"},
 		{Table: "email_tokens", Left: leaving(isSecret, "hash"), query: "SELECT id, user_id, kind, email, expires_at, used_at, created_at FROM email_tokens WHERE customer_id = app_customer() ORDER BY id"},

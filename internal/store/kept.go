@@ -23,7 +23,7 @@ func KeptTables() []sweep.Kept {
 	return []sweep.Kept{
 		kept("customers", ofPeople, "The account: its name, plan, settings, and its data key, wrapped by a key that is not in the database", ""),
 		kept("users", ofPeople, "Your name and e-mail address, your password as a salted and peppered bcrypt hash, your Google account as a keyed hash", ""),
-		kept("members", ofPeople, "Who works for the account, and in which role", ""),
+		kept("members", ofPeople, "Who works for the account, in which role, and which mails they turned off", ""),
 		kept("invitations", ofPeople, "Whom you invited, by address; the link as a hash", after(keptToken, "they end")),
 		kept("email_tokens", ofPeople, "Hashes of the links in our mails", after(keptToken, "they end")),
 		kept("outbox", ofPeople, "Mails to you that are on their way: their content is dropped once they are sent; that they were sent stays", forArchive),

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"mailsweep/internal/sweep"
@@ -92,4 +93,17 @@ func (tx *Tx) Memberships(user sweep.ID) (customers []sweep.ID, err error) {
 func (tx *Tx) CountMembers() (n int, err error) {
 	err = tx.Raw("SELECT count(*) FROM members WHERE customer_id = ?", dbID(tx.Customer)).Scan(&n).Error
 	return n, doing(err, "count people")
+}
+
+// Muted are the kinds of mail that a person turned off in this customer; none of who is no member.
+func (tx *Tx) Muted(user sweep.ID) ([]string, error) {
+	var joined string
+	err := tx.Raw("SELECT array_to_string(muted, ' ') FROM members WHERE customer_id = ? AND user_id = ?", dbID(tx.Customer), dbID(user)).Scan(&joined).Error
+	return strings.Fields(joined), doing(err, "read muted mails")
+}
+
+// Mute replaces them.
+func (tx *Tx) Mute(user sweep.ID, kinds []string) error {
+	return doing(tx.Exec("UPDATE members SET muted = string_to_array(?, ' ') WHERE customer_id = ? AND user_id = ?",
+		strings.Join(kinds, " "), dbID(tx.Customer), dbID(user)).Error, "mute mails")
 }

@@ -57,6 +57,12 @@ func (tx *Tx) MailingSent(post sweep.ID) error {
 		tx.Now, dbID(tx.Customer), dbID(post)).Error, "end post")
 }
 
+// MailingMuted ends a post that its reader does not want, unsent, and empties what it said.
+func (tx *Tx) MailingMuted(post sweep.ID) error {
+	return doing(tx.Exec("UPDATE outbox SET state = 'done', data = NULL, error = 'muted' WHERE customer_id = ? AND id = ? AND state = 'dispatched'",
+		dbID(tx.Customer), dbID(post)).Error, "end unwanted post")
+}
+
 // MailingFailed notes the code of a failure and when to try again; zero means never: what the post said is emptied then too.
 func (tx *Tx) MailingFailed(post sweep.ID, code string, retryIn time.Duration) error {
 	if retryIn <= 0 {

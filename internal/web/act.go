@@ -96,7 +96,7 @@ func (p *Pages) lacks(have sweep.Plan, f sweep.Feature) (l lacking) {
 
 // settingsPages are the parts of the settings, each with its address.
 func settingsPages() [][2]string {
-	return [][2]string{{"/settings", "General"}, {factorPath, "Two-factor sign-in"}, {peoplePath, "People"}, {keysPath, "API keys"}, {allowlistPath, "IP allowlist"}, {auditPath, "Audit log"}}
+	return [][2]string{{"/settings", "General"}, {notificationsPath, "Notifications"}, {factorPath, "Two-factor sign-in"}, {peoplePath, "People"}, {keysPath, "API keys"}, {allowlistPath, "IP allowlist"}, {auditPath, "Audit log"}}
 }
 
 // roles are what people can be, with what that means.

@@ -84,6 +84,7 @@ func (p *Pages) Mount(e *echo.Echo, edge Edge) {
 	p.peopleRoutes(e)
 	p.keyRoutes(e)
 	p.allowlistRoutes(e)
+	p.notificationRoutes(e)
 	p.auditRoutes(e)
 	p.billingRoutes(e)
 	p.leaveRoutes(e)
