@@ -18,7 +18,7 @@ func TestAPersonWorksInTwoAccounts(t *testing.T) {
 	require.NoError(t, ada.Do(ada.ctx(), http.MethodPost, "/api/v1/people/invitations", map[string]string{"email": bob.Email, "role": "operator", "password": password}, nil))
 	b := bob.signInAt("/settings")
 	b.at("/settings")
-	require.NotContains(t, b.text(), "work in another account")
+	require.NotContains(t, b.text(), "Your accounts")
 	b.open(mailedLink(t, r, bob.Email, "invitation"))
 	b.fill("password", password)
 	b.press("main form.stack button")
@@ -26,8 +26,8 @@ func TestAPersonWorksInTwoAccounts(t *testing.T) {
 	b.sees(ada.Email)
 
 	b.open("/settings")
-	b.sees("operator of")
-	b.follow("work in another account")
+	b.sees("one of 2 accounts")
+	b.follow("Your accounts")
 	b.at("/settings/accounts")
 	b.look("accounts")
 	answers := map[string]string{}

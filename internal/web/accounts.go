@@ -11,39 +11,81 @@ import (
 
 const accountsPath = "/settings/accounts"
 
-// accountRoutes are open to who owes a second factor here: another account may not ask for one.
+// accountRoutes are open to who owes a second factor: the other account may not ask for one.
 func (p *Pages) accountRoutes(e *echo.Echo) {
 	e.GET(accountsPath, p.owing(sweep.Viewer, p.accounts))
-	e.POST(accountsPath, p.owing(sweep.Viewer, p.switchTo))
+	e.POST(accountsPath, p.owing(sweep.Viewer, p.workThere))
 }
 
-// accountsPage is the accounts that a person works in.
-type accountsPage struct{ Accounts []account.CustomerView }
+// accountsPage is where a person works, and where they can go on working.
+type accountsPage struct {
+	refusal
+	Accounts []account.CustomerView
+}
+
+// accountCodePage asks for the second factor that a person has in another account.
+type accountCodePage struct {
+	refusal
+	Account account.CustomerView
+}
+
+// here is the account that one works in.
+func here(list []account.CustomerView) (current account.CustomerView) {
+	for _, view := range list {
+		if view.Current {
+			current = view
+		}
+	}
+	return current
+}
 
 func (p *Pages) accounts(c echo.Context, a sweep.Actor) error {
 	list, err := p.Account.Customers(c.Request().Context(), a)
 	if err != nil {
 		return err
 	}
-	return p.show(c, http.StatusOK, "accounts", "Accounts", accountsPage{Accounts: list})
+	return p.show(c, http.StatusOK, "accounts", "Your accounts", accountsPage{Accounts: list})
 }
 
-// switchTo goes on in another account; where one has a second factor there, its code is asked for first.
-func (p *Pages) switchTo(c echo.Context, a sweep.Actor) error {
+// workThere goes on in another account with a session of that one; the session here ends.
+func (p *Pages) workThere(c echo.Context, a sweep.Actor) error {
 	id, err := sweep.CustomerID.Parse(c.FormValue("account"))
 	if err != nil {
 		return err
 	}
 	session, err := p.edge.Begin(c, func(client account.Client) (account.Session, error) {
 		client.Device = cookie(c, deviceCookie)
-		return p.Account.Switch(c.Request().Context(), a, id, "", client)
+		return p.Account.Switch(c.Request().Context(), a, id, c.FormValue("code"), client)
 	})
-	switch sweep.CodeOf(err) {
-	case "":
-		keep(c, deviceCookie, session.Device, deviceLife)
-		return p.go_(c, "/mailboxes")
-	case sweep.TOTPRequired:
-		return p.missing(c, "accounts", "", entering{Next: "/mailboxes"}, err)
+	if err != nil {
+		return p.notThere(c, a, id, err)
 	}
-	return err
+	keep(c, deviceCookie, session.Device, deviceLife)
+	return p.go_(c, "/mailboxes")
+}
+
+// notThere asks for the code of the second factor, until it is right, or says on the list why one cannot work there.
+func (p *Pages) notThere(c echo.Context, a sweep.Actor, id sweep.ID, err error) error {
+	asked := sweep.CodeOf(err) == sweep.TOTPRequired
+	why, status, err := p.refused(c, err)
+	if err != nil {
+		return err
+	}
+	list, err := p.Account.Customers(c.Request().Context(), a)
+	if err != nil {
+		return err
+	}
+	if !asked && c.FormValue("code") == "" {
+		return p.show(c, status, "accounts", "Your accounts", accountsPage{refusal: why, Accounts: list})
+	}
+	if asked {
+		why, status = refusal{}, http.StatusOK // nothing is wrong yet
+	}
+	page := accountCodePage{refusal: why}
+	for _, view := range list {
+		if view.ID == sweep.CustomerID.Show(id) {
+			page.Account = view
+		}
+	}
+	return p.show(c, status, "account-code", "One more step", page)
 }

@@ -30,7 +30,7 @@ var examples = map[string]any{
 	"signup": entering{}, "sent": entering{}, "verify": entering{}, "login": entering{}, "code": entering{}, "code-shown": handedOn{}, "link": entering{},
 	"forgot": entering{}, "reset": entering{}, "confirm-email": entering{}, "undo-email": entering{}, "invitation": entering{},
 	"mailboxes": mailboxesPage{}, "overview": overviewPage{}, "clean": cleanPage{}, "build": buildPage{}, "senders": sendersPage{}, "domains": groupsPage{}, "lists": groupsPage{}, "largest": largestPage{}, "job": jobPage{}, "plan": planPage{},
-	"messages": messagesPage{}, "history": historyPage{}, "settings": settingsPage{}, "accounts": accountsPage{}, "notifications": notificationsPage{}, "twofactor": factorPage{}, "codes": codesPage{},
+	"messages": messagesPage{}, "history": historyPage{}, "settings": settingsPage{}, "accounts": accountsPage{}, "account-code": accountCodePage{}, "notifications": notificationsPage{}, "twofactor": factorPage{}, "codes": codesPage{},
 	"people": peoplePage{}, "person": personPage{}, "keys": keysPage{}, "key": keyPage{}, "key-shown": account.NewKey{}, "allowlist": allowlistPage{}, "audit": auditPage{},
 	"support": supportPage{}, "deleted": account.Deleted{}, "billing": billingPage{}, "change": changePage{}, "problem": problemPage{},
 }

@@ -39,7 +39,7 @@ func (v view) Moves() bool {
 }
 
 // names of the pages; each defines "main", and those that move define fragments beside it.
-var names = []string{"landing", "pricing", "privacy", "security", "terms", "demo", "demo-clean", "demo-plan", "signup", "sent", "verify", "login", "code", "code-shown", "link", "forgot", "reset", "confirm-email", "undo-email", "mailboxes", "overview", "clean", "build", "senders", "domains", "lists", "largest", "job", "plan", "messages", "history", "settings", "accounts", "notifications", "twofactor", "codes", "people", "person", "keys", "key", "key-shown", "allowlist", "audit", "invitation", "support", "deleted", "billing", "change", "problem"}
+var names = []string{"landing", "pricing", "privacy", "security", "terms", "demo", "demo-clean", "demo-plan", "signup", "sent", "verify", "login", "code", "code-shown", "link", "forgot", "reset", "confirm-email", "undo-email", "mailboxes", "overview", "clean", "build", "senders", "domains", "lists", "largest", "job", "plan", "messages", "history", "settings", "accounts", "account-code", "notifications", "twofactor", "codes", "people", "person", "keys", "key", "key-shown", "allowlist", "audit", "invitation", "support", "deleted", "billing", "change", "problem"}
 
 func sheets(build string) map[string]*template.Template {
 	list := map[string]*template.Template{}

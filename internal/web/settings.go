@@ -68,14 +68,7 @@ func (s settingsPage) NoEntries() (bad []string) {
 }
 
 // Here is the account that one works in now.
-func (s settingsPage) Here() (here account.CustomerView) {
-	for _, c := range s.Accounts {
-		if c.Current {
-			here = c
-		}
-	}
-	return here
-}
+func (s settingsPage) Here() account.CustomerView { return here(s.Accounts) }
 
 func (p *Pages) settingsOf(c echo.Context, a sweep.Actor) (page settingsPage, err error) {
 	ctx := c.Request().Context()
