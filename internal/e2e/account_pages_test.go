@@ -115,6 +115,15 @@ func TestAnAccountIsRunByItsPages(t *testing.T) {
 	b.at("/settings/keys")
 	b.sees("revoked")
 
+	b.open("/settings/notifications")
+	b.press("input[value=quota_warning][name=on]")
+	b.press("main form button")
+	b.eventually("be told the choice", func() bool { // by the page, not by what was pressed
+		sent, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("[...document.querySelectorAll('input[name=on][checked]')].map(i => i.value).join(' ')"))
+		return err == nil && sent == "quota_fresh trial_ending needs_reconnect"
+	})
+	b.look("notifications")
+
 	b.open("/settings/audit")
 	b.sees("Made an API key")
 	b.look("audit")
