@@ -54,6 +54,8 @@ func (y *yard) lay(table string, customer, user sweep.ID, canary string) {
 			value = "'" + customer.String() + "'"
 		case c.Name == "user_id":
 			value = "'" + user.String() + "'"
+		case c.Check != "" && c.Kind == "text[]":
+			value = "ARRAY[" + firstWord.FindString(c.Check) + "]"
 		case c.Check != "":
 			value = firstWord.FindString(c.Check)
 		case value == "":
