@@ -162,6 +162,8 @@ func (r *rig) lay(t *testing.T, p person, table, word string) {
 			value = "convert_to('leak-" + word + "', 'UTF8')" // as in google_accounts
 		case table == "audit_anchors" && c.Name == "hash":
 			value = "'hash'"
+		case c.Check != "" && c.Kind == "text[]":
+			value = "ARRAY[" + firstWord.FindString(c.Check) + "]"
 		case c.Check != "":
 			value = firstWord.FindString(c.Check)
 		case value == "":
