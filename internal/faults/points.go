@@ -87,14 +87,7 @@ func killedAtPoints(ctx context.Context, d *drill) error {
 
 // killAt arms the point, runs preview, cleanup and undo into it, and sees that all end right.
 func (d *drill) killAt(ctx context.Context, p point, who *person) error {
-	struck := make(chan time.Time, 1)
-	d.arm(p, func(name string) {
-		struck <- time.Now()
-		d.Children[name].Kill()
-		if err := d.spawn(name); err != nil {
-			d.v.wrong("%s did not start again: %s", name, err)
-		}
-	})
+	reached := d.kills(p)
 	d.slowly(400 * time.Millisecond) // time for a heartbeat
 	c, err := who.preview(ctx)
 	if err != nil {
@@ -106,14 +99,29 @@ func (d *drill) killAt(ctx context.Context, p point, who *person) error {
 	if err := d.conclude(ctx, []*cleanup{c}); err != nil {
 		return err
 	}
-	select {
-	case at := <-struck:
-		d.v.Strikes++
-		d.v.recovered(at)
-	default:
-		d.v.wrong("%s was never reached", p)
-	}
+	reached()
 	return d.calm(ctx)
+}
+
+// kills arms the point with a kill -9 and a new start. reached tells, when all is over, how that went.
+func (d *drill) kills(p point) (reached func()) {
+	struck := make(chan time.Time, 1)
+	d.arm(p, func(name string) {
+		struck <- time.Now()
+		d.Children[name].Kill()
+		if err := d.spawn(name); err != nil {
+			d.v.wrong("%s did not start again: %s", name, err)
+		}
+	})
+	return func() {
+		select {
+		case at := <-struck:
+			d.v.Strikes++
+			d.v.recovered(at)
+		default:
+			d.v.wrong("%s was never reached", p)
+		}
+	}
 }
 
 // arm sets the trap at every process that may come to the point; the first that does is struck.

@@ -56,14 +56,7 @@ func (d *drill) buyInto(ctx context.Context, p point) error {
 		return err
 	}
 	who := people[0]
-	struck := make(chan time.Time, 1)
-	d.arm(p, func(name string) {
-		struck <- time.Now()
-		d.Children[name].Kill()
-		if err := d.spawn(name); err != nil {
-			d.v.wrong("%s did not start again: %s", name, err)
-		}
-	})
+	reached := d.kills(p)
 	if err := d.buy(ctx, who); err != nil {
 		return err
 	}
@@ -76,13 +69,7 @@ func (d *drill) buyInto(ctx context.Context, p point) error {
 	if err := d.hasPlan(ctx, who, "enterprise"); err != nil {
 		return err
 	}
-	select {
-	case at := <-struck:
-		d.v.Strikes++
-		d.v.recovered(at)
-	default:
-		d.v.wrong("%s was never reached", p)
-	}
+	reached()
 	books := d.Pay.Books()
 	for _, at := range books.Names[who.ID] {
 		if n := len(books.Charges[at]); n != 2 {

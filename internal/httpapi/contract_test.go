@@ -116,7 +116,7 @@ func checkProblem(a answer) error {
 
 // leak finds what no error may hold: queries, paths, stacks, Go's types and packages, hosts.
 var leak = regexp.MustCompile(`(?i)\bselect .+ from\b|\binsert into\b|\bupdate \w+ set\b|\bdelete from\b|sqlstate|pq:|pgx|gorm|redis: |violates|constraint "|relation "` +
-	`|goroutine|\.go:|/home/|/root/|/usr/|/tmp/|/var/|\.\./internal|mailsweep/|Go struct|(?-i:json: )|unmarshal|float64|\bu?int(8|16|32|64)\b|interface \{|map\[|\[\]string|nil pointer|panic|runtime error` +
+	`|goroutine|\.go:|/(home|root|usr|tmp|var)/|\.\./internal|mailsweep/|Go struct|(?-i:json: )|unmarshal|float64|\bu?int(8|16|32|64)\b|interface \{|map\[|\[\]string|nil pointer|panic|runtime error` +
 	`|\b(account|cleanup|httpapi|store|sweep|huma|echo)\.[A-Z]|127\.0\.0\.1|\[::1\]|localhost|:5432|:6379` + hostName())
 
 func hostName() string {

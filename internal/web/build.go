@@ -66,11 +66,7 @@ func (b *block) Conditions() []condition { return conditions() }
 func (b *block) Ways() [][2]string { return groups() }
 
 func (p *Pages) build(c echo.Context, a sweep.Actor) error {
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
-	if err != nil {
-		return err
-	}
-	mailbox, err := p.mailbox(c.Request().Context(), a, id)
+	_, mailbox, err := p.named(c, a)
 	if err != nil {
 		return err
 	}
@@ -89,20 +85,16 @@ func (p *Pages) build(c echo.Context, a sweep.Actor) error {
 
 // rebuild takes an edit of the blocks, or criteria from another page to go on with.
 func (p *Pages) rebuild(c echo.Context, a sweep.Actor) error {
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
+	_, mailbox, err := p.named(c, a)
 	if err != nil {
 		return err
 	}
-	form, err := c.FormParams()
-	if err != nil {
-		return sweep.Errorf(sweep.BadRequest, "the form could not be read")
-	}
-	mailbox, err := p.mailbox(c.Request().Context(), a, id)
+	form, err := formOf(c)
 	if err != nil {
 		return err
 	}
 	if _, err := criteriaOf(form); form.Get("form") == "short" && mistyped(err) {
-		return p.previewAgain(c, a, id, form, err)
+		return p.previewAgain(c, a, form, err)
 	}
 	page := p.building(c, mailbox, form)
 	page.Root.edit(form.Get("edit"), form)

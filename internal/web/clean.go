@@ -37,11 +37,7 @@ type countPage struct {
 }
 
 func (p *Pages) clean(c echo.Context, a sweep.Actor) error {
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
-	if err != nil {
-		return err
-	}
-	mailbox, err := p.mailbox(c.Request().Context(), a, id)
+	_, mailbox, err := p.named(c, a)
 	if err != nil {
 		return err
 	}
@@ -70,9 +66,9 @@ func (p *Pages) count(c echo.Context, a sweep.Actor) error {
 	if err != nil {
 		return err
 	}
-	form, err := c.FormParams()
+	form, err := formOf(c)
 	if err != nil {
-		return sweep.Errorf(sweep.BadRequest, "the form could not be read")
+		return err
 	}
 	page := countPage{}
 	criteria, err := criteriaOf(form)
@@ -100,9 +96,9 @@ func (p *Pages) preview(c echo.Context, a sweep.Actor) error {
 	if err != nil {
 		return err
 	}
-	form, err := c.FormParams()
+	form, err := formOf(c)
 	if err != nil {
-		return sweep.Errorf(sweep.BadRequest, "the form could not be read")
+		return err
 	}
 	request, err := wanted(form)
 	var job sweep.JobView
@@ -111,13 +107,13 @@ func (p *Pages) preview(c echo.Context, a sweep.Actor) error {
 		job, err = p.Cleanup.SubmitDryRun(c.Request().Context(), a, request, pressedAs(c, "dry-run", form.Encode()))
 	}
 	if err != nil {
-		return p.previewAgain(c, a, id, form, err)
+		return p.previewAgain(c, a, form, err)
 	}
 	return p.go_(c, "/jobs/"+job.ID)
 }
 
 // previewAgain shows a refused form again.
-func (p *Pages) previewAgain(c echo.Context, a sweep.Actor, id sweep.ID, form url.Values, err error) error {
+func (p *Pages) previewAgain(c echo.Context, a sweep.Actor, form url.Values, err error) error {
 	if !slices.Contains([]sweep.Code{sweep.Invalid, sweep.BadRequest, sweep.ConfirmAllRequired, sweep.CategoriesUnavailable, sweep.RateLimited, sweep.Unavailable}, sweep.CodeOf(err)) {
 		return err
 	}
@@ -126,7 +122,7 @@ func (p *Pages) previewAgain(c echo.Context, a sweep.Actor, id sweep.ID, form ur
 	if err != nil {
 		return err
 	}
-	mailbox, err := p.mailbox(c.Request().Context(), a, id)
+	_, mailbox, err := p.named(c, a)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/labstack/echo/v4"
+
 	"mailsweep/internal/cleanup"
 	"mailsweep/internal/sweep"
 )
@@ -110,6 +112,15 @@ func anyOf(op sweep.Op, texts []string) *sweep.Criteria {
 		return &kids[0]
 	}
 	return &sweep.Criteria{Op: sweep.Any, Kids: kids}
+}
+
+// formOf is what a form holds.
+func formOf(c echo.Context) (url.Values, error) {
+	form, err := c.FormParams()
+	if err != nil {
+		return nil, sweep.Errorf(sweep.BadRequest, "the form could not be read")
+	}
+	return form, nil
 }
 
 // addresses splits addresses at commas and blanks.

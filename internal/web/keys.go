@@ -80,9 +80,9 @@ func (p *Pages) keys(c echo.Context, a sweep.Actor) error {
 }
 
 func (p *Pages) makeKey(c echo.Context, a sweep.Actor) error {
-	form, err := c.FormParams()
+	form, err := formOf(c)
 	if err != nil {
-		return sweep.Errorf(sweep.BadRequest, "the form could not be read")
+		return err
 	}
 	r := account.KeyRequest{Name: form.Get("name"), Networks: addresses(form["networks"]), Password: form.Get("password"), Code: form.Get("code")}
 	for _, s := range form["scope"] {
@@ -155,9 +155,9 @@ func (p *Pages) rotateKey(c echo.Context, a sweep.Actor) error {
 	if err != nil {
 		return err
 	}
-	form, err := c.FormParams()
+	form, err := formOf(c)
 	if err != nil {
-		return sweep.Errorf(sweep.BadRequest, "the form could not be read")
+		return err
 	}
 	again := proof(c)
 	var made account.NewKey

@@ -17,8 +17,8 @@ func (p *Pages) mailboxRoutes(e *echo.Echo) {
 	e.GET("/mailboxes", p.fromConsent(p.signed(sweep.Viewer, p.mailboxes)))
 	e.POST("/mailboxes/connect", p.signed(sweep.Operator, p.connect))
 	e.GET("/mailboxes/:mailbox", p.signed(sweep.Viewer, p.overview))
-	e.POST("/mailboxes/:mailbox/analyze", p.signed(sweep.Operator, p.analyze))
-	e.POST("/mailboxes/:mailbox/disconnect", p.signed(sweep.Operator, p.disconnect))
+	e.POST("/mailboxes/:mailbox/analyze", p.act(sweep.Operator, sweep.MailboxID, p.analyze))
+	e.POST("/mailboxes/:mailbox/disconnect", p.act(sweep.Operator, sweep.MailboxID, p.disconnect))
 	e.GET("/mailboxes/:mailbox/picture/:job", p.signed(sweep.Viewer, p.picture))
 }
 
@@ -129,15 +129,8 @@ func (p *Pages) complete(c echo.Context, a sweep.Actor, consent string) error {
 	return p.go_(c, "/mailboxes/"+mailbox.ID)
 }
 
-func (p *Pages) disconnect(c echo.Context, a sweep.Actor) error {
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
-	if err != nil {
-		return err
-	}
-	if err := p.Account.Disconnect(c.Request().Context(), a, id); err != nil {
-		return err
-	}
-	return p.go_(c, "/mailboxes")
+func (p *Pages) disconnect(c echo.Context, a sweep.Actor, id sweep.ID) (string, error) {
+	return "/mailboxes", p.Account.Disconnect(c.Request().Context(), a, id)
 }
 
 // overviewPage is a mailbox in one look.
@@ -162,14 +155,11 @@ func (o overviewPage) reload() int {
 
 func (p *Pages) overview(c echo.Context, a sweep.Actor) error {
 	ctx := c.Request().Context()
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
+	id, mailbox, err := p.named(c, a)
 	if err != nil {
 		return err
 	}
-	page := overviewPage{Token: p.edge.Token(c), Once: once(), CanRun: a.MayAs(sweep.Operator) == nil}
-	if page.Mailbox, err = p.mailbox(ctx, a, id); err != nil {
-		return err
-	}
+	page := overviewPage{Mailbox: mailbox, Token: p.edge.Token(c), Once: once(), CanRun: a.MayAs(sweep.Operator) == nil}
 	if page.Job, err = p.analysisUnderWay(ctx, a, page.Mailbox.ID); err != nil {
 		return err
 	}
@@ -185,6 +175,14 @@ func (p *Pages) overview(c echo.Context, a sweep.Actor) error {
 		page.Analysis = partial(*page.Job, page.Analysis)
 	}
 	return p.show(c, http.StatusOK, "overview", page.Mailbox.Email, page)
+}
+
+// named is the mailbox that the address names.
+func (p *Pages) named(c echo.Context, a sweep.Actor) (id sweep.ID, m account.MailboxView, err error) {
+	if id, err = sweep.MailboxID.Parse(c.Param("mailbox")); err == nil {
+		m, err = p.mailbox(c.Request().Context(), a, id)
+	}
+	return id, m, err
 }
 
 func (p *Pages) mailbox(ctx context.Context, a sweep.Actor, id sweep.ID) (account.MailboxView, error) {
@@ -235,15 +233,11 @@ func partial(job sweep.JobView, before *sweep.Analysis) *sweep.Analysis {
 // picture streams the overview as an analysis paints it.
 func (p *Pages) picture(c echo.Context, a sweep.Actor) error {
 	ctx := c.Request().Context()
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
-	if err != nil {
-		return err
-	}
 	job, err := sweep.JobID.Parse(c.Param("job"))
 	if err != nil {
 		return err
 	}
-	mailbox, err := p.mailbox(ctx, a, id)
+	id, mailbox, err := p.named(c, a)
 	if err != nil {
 		return err
 	}
@@ -260,13 +254,7 @@ func (p *Pages) picture(c echo.Context, a sweep.Actor) error {
 	})
 }
 
-func (p *Pages) analyze(c echo.Context, a sweep.Actor) error {
-	id, err := sweep.MailboxID.Parse(c.Param("mailbox"))
-	if err != nil {
-		return err
-	}
-	if _, err := p.Cleanup.SubmitAnalyze(c.Request().Context(), a, cleanup.Target{Mailbox: id}, cleanup.Idempotency{}); err != nil {
-		return err
-	}
-	return p.go_(c, "/mailboxes/"+sweep.MailboxID.Show(id))
+func (p *Pages) analyze(c echo.Context, a sweep.Actor, id sweep.ID) (string, error) {
+	_, err := p.Cleanup.SubmitAnalyze(c.Request().Context(), a, cleanup.Target{Mailbox: id}, cleanup.Idempotency{})
+	return "/mailboxes/" + sweep.MailboxID.Show(id), err
 }

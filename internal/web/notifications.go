@@ -42,9 +42,9 @@ func (p *Pages) notifications(c echo.Context, a sweep.Actor) error {
 // putNotifications turns off what was not ticked of those that were there to tick.
 func (p *Pages) putNotifications(c echo.Context, a sweep.Actor) error {
 	ctx := c.Request().Context()
-	form, err := c.FormParams()
+	form, err := formOf(c)
 	if err != nil {
-		return sweep.Errorf(sweep.BadRequest, "the form could not be read")
+		return err
 	}
 	off := slices.DeleteFunc(form["asked"], func(kind string) bool { return slices.Contains(form["on"], kind) })
 	if _, err := p.Account.PutNotices(ctx, a, off); err != nil {

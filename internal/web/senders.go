@@ -52,11 +52,8 @@ func (w workbench) Kept(sender string) bool {
 
 // bench opens a view of the mailbox that the address names.
 func (p *Pages) bench(c echo.Context, a sweep.Actor, view string) (w workbench, id sweep.ID, err error) {
-	if id, err = sweep.MailboxID.Parse(c.Param("mailbox")); err != nil {
-		return w, id, err
-	}
 	w = workbench{Token: p.edge.Token(c), Once: once(), CanRun: a.MayAs(sweep.Operator) == nil, View: view}
-	if w.Mailbox, err = p.mailbox(c.Request().Context(), a, id); err == nil {
+	if id, w.Mailbox, err = p.named(c, a); err == nil {
 		w.kept, err = p.Account.KeepList(c.Request().Context(), a.Customer)
 	}
 	return w, id, err
