@@ -88,7 +88,7 @@ func killedAtPoints(ctx context.Context, d *drill) error {
 // killAt arms the point, runs preview, cleanup and undo into it, and sees that all end right.
 func (d *drill) killAt(ctx context.Context, p point, who *person) error {
 	reached := d.kills(p)
-	d.slowly(400 * time.Millisecond) // time for a heartbeat
+	d.slowly(1200 * time.Millisecond) // time for two heartbeats
 	c, err := who.preview(ctx)
 	if err != nil {
 		return err
