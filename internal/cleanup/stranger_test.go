@@ -49,7 +49,7 @@ func TestAPlanByASenderHoldsNoMailOfAnotherThatItsSearchFinds(t *testing.T) {
 				r := wanted(t, sweep.Trash, `{"from":"`+address+`"}`)
 				p := c.preview(t, r)
 				plan, theirs := c.members(t, p.CleanupPlanID), c.naively(t, r.Spec, time.Now())
-				require.NotEmpty(t, plan, address)
+				require.NotEmpty(t, plan, "%s: %d of theirs, %d undetermined, matched %d", address, len(theirs), p.Undetermined, p.Matched)
 				require.Subset(t, theirs, plan, address)
 				require.GreaterOrEqual(t, p.Undetermined, len(theirs)-len(plan), address)
 			}

@@ -123,21 +123,22 @@ func matchesSender(pattern, address string) bool {
 }
 
 // from answers a sender leaf. Read messages are exact. A message that a sweep gave to a sender is taken for the sender's (callers read
-// a sample, see Selection.Unverified). Of the others Gmail's search for the pattern tells which do not match; a superset does not
-// tell which do.
+// a sample, see Selection.Unverified), but for an address that nobody has met. Of the others Gmail's search for the pattern tells which do not
+// match; a superset does not tell which do.
 func (e *evaluator) from(pattern, key string) answer {
 	pattern = foldPattern(pattern)
 	mine, wider := e.sendersLike(pattern)
 	e.splitSenders()
 	read, live := e.ix.read, e.ix.live
+	unknown := roaring.Or(e.unknown, e.claimed(pattern))
 	in, covered, exact, ok := e.search(pattern, key)
 	if !ok {
-		return answer{Verdict{roaring.And(mine, live), e.unknown}, e.unknown}
+		return answer{Verdict{roaring.And(mine, live), unknown}, unknown}
 	}
 	sweptMine := roaring.And(mine, e.swept)
 	outside := roaring.AndNot(roaring.And(sweptMine, covered), in)
 	yes := roaring.Or(roaring.And(mine, read), roaring.AndNot(sweptMine, outside))
-	open := roaring.AndNot(e.unknown, covered)
+	open := roaring.AndNot(unknown, covered)
 	maybe := roaring.Or(open, outside)
 	inUnknown := roaring.And(e.unknown, in)
 	if exact {
@@ -162,8 +163,20 @@ func (e *evaluator) search(pattern, key string) (in, covered *roaring.Bitmap, ex
 	return nil, nil, false, false
 }
 
-// sendersLike gives the rows of the senders that match a pattern, and of those whose address merely holds its words as a run, so that
-// Gmail's search for the pattern lists their mail too.
+// claimed is what searches for others may have taken from an address that nobody has met yet: theirs list its mail too.
+func (e *evaluator) claimed(pattern string) *roaring.Bitmap {
+	rows := roaring.New()
+	if _, met := e.ix.byAddr[pattern]; met || strings.HasPrefix(pattern, "@") {
+		return rows
+	}
+	for _, n := range e.ix.finders(pattern) {
+		rows.AddMany(e.bySender()[n])
+	}
+	return roaring.And(rows, e.swept)
+}
+
+// sendersLike gives the rows of the senders that match a pattern, and of those whose address holds its words and more as a run, so that
+// Gmail's search for the pattern lists their mail too, and theirs none of the pattern's.
 func (e *evaluator) sendersLike(pattern string) (match, wider *roaring.Bitmap) {
 	rows := e.bySender()
 	match, wider = roaring.New(), roaring.New()
@@ -173,7 +186,7 @@ func (e *evaluator) sendersLike(pattern string) (match, wider *roaring.Bitmap) {
 		switch {
 		case matchesSender(pattern, address):
 			match.AddMany(rows[n])
-		case len(words) > 0 && strings.Contains(address, words[0]) && holdsRun(tokens(address), words):
+		case len(words) > 0 && strings.Contains(address, words[0]) && runsWithin(words, tokens(address)):
 			wider.AddMany(rows[n])
 		}
 	}

@@ -30,6 +30,30 @@ func TestSweepAndSearchThatDisagreeProveNothing(t *testing.T) {
 	}
 }
 
+// A search for one address lists the mail of another that is the same words. As long as nobody has met that one, what a sweep gave to the first
+// may be the other's: Gmail is asked, and what it lists stays open until it is read.
+func TestASweepSaysNothingOfAnAddressThatNobodyHasMet(t *testing.T) {
+	t.Parallel()
+	b := threeLetters()
+	ix := b.known()
+	ids := []sweep.MessageID{b.letters[0].id, b.letters[1].id, b.letters[2].id}
+	ix.Sweep("a-b@c.example", ids, true)
+	c := sweep.Criteria{Op: sweep.ByFrom, Text: "a.b@c.example"}
+	open := func(listed Listed, want uint64, needs int) {
+		t.Helper()
+		v := ix.Evaluate(c, listed)
+		if !v.Yes.IsEmpty() || v.Maybe.GetCardinality() != want || len(ix.Missing(c, listed)) != needs {
+			t.Fatalf("yes %s, maybe %s, needs %v", ix.show(v.Yes), ix.show(v.Maybe), ix.Missing(c, listed))
+		}
+	}
+	open(nil, 3, 1)
+	open(Listed{Key(c): ix.NewListing(ids[:2], true)}, 2, 0)
+	ix.Learn(ids[0], Header{Address: "a.b@c.example"})
+	if v := ix.Evaluate(c, Listed{Key(c): ix.NewListing(ids[:2], true)}); v.Yes.GetCardinality() != 1 || v.Maybe.GetCardinality() != 1 {
+		t.Fatalf("yes %s, maybe %s", ix.show(v.Yes), ix.show(v.Maybe))
+	}
+}
+
 func TestDatesAreHalfOpen(t *testing.T) {
 	t.Parallel()
 	b := threeLetters()

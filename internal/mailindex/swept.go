@@ -98,8 +98,7 @@ func (ix *Index) name(p person) (n uint32) {
 
 // finds says whether the search for sender a must list all mail of sender b.
 func (ix *Index) finds(a, b uint32) bool {
-	short, long := tokens(ix.people[a].address), tokens(ix.people[b].address)
-	return len(short) < len(long) && holdsRun(long, short)
+	return runsWithin(tokens(ix.people[a].address), tokens(ix.people[b].address))
 }
 
 func (ix *Index) dispute(row uint32) {
@@ -149,6 +148,9 @@ func (ix *Index) Swept(address string) (unread []sweep.MessageID, read int) {
 func tokens(s string) []string {
 	return strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' })
 }
+
+// runsWithin says whether part occurs as a run in all, which has more.
+func runsWithin(part, all []string) bool { return len(part) < len(all) && holdsRun(all, part) }
 
 // holdsRun says whether part occurs in all as a run.
 func holdsRun(all, part []string) bool {
