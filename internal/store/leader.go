@@ -82,9 +82,15 @@ func (l *Leader) drop() {
 	l.conn = nil
 }
 
-// Resign gives up the lead at once, for another process to take, and closes the connection.
+// Resign gives up the lead at once, for another process to take, and closes the connection. Closing alone would leave it to the server when the
+// lock goes.
 func (l *Leader) Resign() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.leads {
+		ctx, cancel := context.WithTimeout(context.Background(), leaderPulse)
+		defer cancel()
+		_, _ = l.conn.Exec(ctx, "SELECT pg_advisory_unlock($1, hashtext($2))", leaderClass, l.name) // else the session's end gives it up
+	}
 	l.drop()
 }
