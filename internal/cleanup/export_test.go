@@ -2,8 +2,6 @@ package cleanup
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"mailsweep/internal/mailindex"
@@ -71,31 +69,29 @@ func SaveForeign(ctx context.Context, s *Service, r *Runner, customer, mailbox s
 		if err != nil {
 			return err
 		}
-		sealed, version, err := tx.Index(mailbox)
-		if err != nil {
-			return err
-		}
-		for i, segment := range sealed {
+		var sealed []store.SealedSegment
+		for segment, err := range tx.Index(mailbox) {
+			if err != nil {
+				return err
+			}
 			part := mailboxPart(mailbox, "index|"+segment.Name)
 			plain, err := box.Open(segment.Sealed, part)
 			if err != nil {
 				return err
 			}
 			plain[0] = 99
-			if sealed[i].Sealed, err = box.Seal(plain, part); err != nil {
+			if segment.Sealed, err = box.Seal(plain, part); err != nil {
 				return err
 			}
+			sealed = append(sealed, segment)
 		}
-		slices.SortFunc(sealed, func(a, b store.SealedSegment) int { return strings.Compare(b.Name, a.Name) })
-		i := slices.IndexFunc(sealed, func(s store.SealedSegment) bool { return s.Name == "head" })
-		sealed[0], sealed[i] = sealed[i], sealed[0] // the segment that decides comes first
 		_, err = tx.SaveIndex(mailbox, func(yield func(store.SealedSegment, error) bool) {
 			for _, s := range sealed {
 				if !yield(s, nil) {
 					return
 				}
 			}
-		}, version, version+1, tx.Now)
+		}, sealed[0].Version, sealed[0].Version+1, tx.Now)
 		return err
 	})
 }

@@ -22,25 +22,24 @@ func loadIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Inde
 }
 
 // readIndex also gives the version of what is stored, be it readable or not; 0: nothing is.
-func readIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (*mailindex.Index, int64, error) {
-	sealed, version, err := tx.Index(mailbox)
-	if err != nil || len(sealed) == 0 {
-		return nil, 0, err
-	}
-	segments := make([]mailindex.Segment, 0, len(sealed))
-	for _, s := range sealed {
-		plain, err := box.Open(s.Sealed, mailboxPart(mailbox, "index|"+s.Name))
-		if err != nil {
-			return nil, 0, fmt.Errorf("open index: %w", err)
+func readIndex(tx *store.Tx, box *secret.Box, mailbox sweep.ID) (ix *mailindex.Index, version int64, err error) {
+	ix, err = mailindex.Decode(func(yield func(mailindex.Segment, error) bool) {
+		for sealed, err := range tx.Index(mailbox) {
+			s := mailindex.Segment{Name: sealed.Name}
+			if err == nil {
+				version = sealed.Version
+				s.Data, err = box.Open(sealed.Sealed, mailboxPart(mailbox, "index|"+s.Name))
+			}
+			if !yield(s, err) || err != nil {
+				return
+			}
 		}
-		segments = append(segments, mailindex.Segment{Name: s.Name, Data: plain})
-	}
-	ix, err := mailindex.Decode(segments)
+	})
 	if errors.Is(err, mailindex.ErrCorrupt) {
 		return nil, version, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("decode index: %w", err)
+		return nil, 0, fmt.Errorf("read index: %w", err)
 	}
 	ix.Version = version
 	return ix, version, nil

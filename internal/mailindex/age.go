@@ -42,7 +42,7 @@ func (a aging) class(at int64) int {
 
 func (a aging) of(row uint32) (class int, exact bool) {
 	ix := a.ix
-	if d := ix.dates[row]; d != 0 {
+	if d := ix.dates.at(row); d != 0 {
 		return a.class(int64(d)), true
 	}
 	if s := ix.slices[row]; s != noSlice && a.bySlice[s] >= 0 {
@@ -53,7 +53,7 @@ func (a aging) of(row uint32) (class int, exact bool) {
 
 // around is the best guess at a message's date: the exact one, else the id's time held within the date slice.
 func (ix *Index) around(row uint32) time.Time {
-	if d := ix.dates[row]; d != 0 {
+	if d := ix.dates.at(row); d != 0 {
 		return time.Unix(int64(d), 0).UTC()
 	}
 	t := ix.ids[row].Time()

@@ -112,15 +112,6 @@ func (r report) byAge() (map[string]sweep.Block, bool) {
 	return out, exact
 }
 
-func (ix *Index) threadCount(rows *roaring.Bitmap) int {
-	threads := make([]sweep.ThreadID, 0, rows.GetCardinality())
-	for it := rows.Iterator(); it.HasNext(); {
-		threads = append(threads, ix.threads[it.Next()])
-	}
-	slices.Sort(threads)
-	return len(slices.Compact(threads))
-}
-
 func (r report) allAttributed() bool {
 	r.e.splitSenders()
 	return !r.e.unknown.Intersects(r.rows)

@@ -190,7 +190,7 @@ func TestAListingKeepsLittle(t *testing.T) {
 	}
 	page := make([]Ref, 0, 500)
 	for row, id := range ix.ids {
-		if page = append(page, Ref{id, ix.threads[row]}); len(page) == cap(page) {
+		if page = append(page, Ref{id, ix.thread(uint32(row))}); len(page) == cap(page) {
 			p.Append(page...)
 			for i := range sets {
 				rows := make([]Ref, 0, 500)

@@ -68,7 +68,8 @@ func (b *Builder) Finish(asOf time.Time, historyID uint64) *Index {
 	b.merge(ix)
 	n := len(ix.ids)
 	ix.sorted = n
-	ix.dates, ix.sizes, ix.senders = ix.dates[:n], ix.sizes[:n], ix.senders[:n]
+	ix.settleStrays()
+	ix.senders = ix.senders[:n]
 	ix.live.AddRange(0, uint64(n))
 	b.runs = nil
 	return ix
@@ -86,7 +87,8 @@ func (b *Builder) merge(ix *Index) {
 		ref := top.head
 		switch n := len(ix.ids); {
 		case n == 0 || ix.ids[n-1] != ref.ID:
-			ix.ids, ix.threads = append(ix.ids, ref.ID), append(ix.threads, ref.Thread)
+			ix.sorted = n
+			ix.roots, ix.ids = append(ix.roots, ix.rootOf(uint32(n), ref.ID, ref.Thread)), append(ix.ids, ref.ID)
 			ix.slices = append(ix.slices, top.slice)
 		case ix.slices[n-1] != top.slice:
 			b.torn = append(b.torn, ref.ID)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -18,98 +19,100 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// Segment is a named part of a stored index.
+// Segment is a piece of a stored index.
 type Segment struct {
 	Name string
 	Data []byte
 }
 
-// codecVersion is the first byte of every segment. Version 1 had no disputed messages and a sweep's extent as a mere yes or no.
-const codecVersion = 2
+// codecVersion is the first byte of every segment. Version 1 had no disputed messages and a sweep's extent as a mere yes or no; up to version 2
+// each part was one segment of one record, and the head did not count.
+const codecVersion = 3
 
-// ErrCorrupt is in the chain of every error of Decode.
+// ErrCorrupt is in the chain of every error of Decode that is not the segments' own.
 var ErrCorrupt = errors.New("mailindex: not a stored index of this version")
 
-// The segments, in the order of decoding.
 const (
-	segmentHead   = "head"
-	segmentIDs    = "ids"
-	segmentRows   = "rows"
-	segmentPeople = "people"
-	segmentSets   = "sets"
+	maxSegment  = 256 << 20 // what a segment unpacks to at most
+	fullSegment = 256 << 10 // what it holds, packed as it is, before the next is begun
+	prefix      = 5         // the bytes before what is compressed: the version and the checksum
 )
 
-// maxSegment bounds what a segment unpacks to.
-const maxSegment = 256 << 20
+// part is a kind of records. They go into as few segments as hold them, so that nobody who stores or reads a large index has more of it than
+// a segment in hand.
+type part struct {
+	name  string
+	level int
+	write func(*Index) iter.Seq[func(*writer)]
+	read  func(*Index, *reader)
+}
 
-// prefix is the bytes before what is compressed: the version and the checksum.
-const prefix = 5
+// parts are in the order of decoding.
+var parts = []part{
+	{"head", flate.DefaultCompression, (*Index).headRecords, (*Index).readHead},
+	{"ids", flate.HuffmanOnly, (*Index).idRecords, (*Index).readIDs}, // nothing in ids repeats
+	{"people", flate.DefaultCompression, (*Index).peopleRecords, (*Index).readPeople},
+	{"rows", flate.DefaultCompression, (*Index).rowRecords, (*Index).readRows},
+	{"sets", flate.DefaultCompression, (*Index).setRecords, (*Index).readSets},
+}
 
-// Encode gives the storable form, segment by segment, so that whoever stores them holds one at a time: at most 1 MiB per 100,000 messages, the
-// same bytes for the same index. It ends with an error.
+// Encode gives the storable form, segment by segment in the order that Decode wants, which is that of their names too: at most 1 MiB per
+// 100,000 messages, the same bytes for the same index. It ends with an error.
 func (ix *Index) Encode() iter.Seq2[Segment, error] {
 	return func(yield func(Segment, error) bool) {
-		level, z := 0, (*flate.Writer)(nil) // a compressor takes a megabyte: one serves all segments of a level
-		for _, part := range []struct {
-			name  string
-			level int
-			write func(*writer)
-		}{
-			{segmentHead, flate.DefaultCompression, ix.writeHead},
-			{segmentRows, flate.DefaultCompression, ix.writeRows},
-			{segmentPeople, flate.DefaultCompression, ix.writePeople},
-			{segmentSets, flate.DefaultCompression, ix.writeSets},
-			{segmentIDs, flate.HuffmanOnly, ix.writeIDs}, // nothing in ids repeats
-		} {
-			var err error
-			if part.level != level {
-				level = part.level
-				z, err = flate.NewWriter(nil, level)
+		pack := packer{by: map[int]*flate.Writer{}}
+		for _, p := range parts {
+			for s, err := range pack.segments(p, p.write(ix)) {
+				if err != nil {
+					err = fmt.Errorf("encode %s: %w", p.name, err)
+				}
+				if !yield(s, err) || err != nil {
+					return
+				}
 			}
-			var data []byte
-			if err == nil {
-				data, err = pack(z, part.write)
-			}
-			if err != nil {
-				yield(Segment{}, fmt.Errorf("encode %s: %w", part.name, err))
-				return
-			}
-			if !yield(Segment{part.name, data}, nil) {
+		}
+	}
+}
+
+// packer compresses. A compressor takes a megabyte: one serves all segments of a level.
+type packer struct{ by map[int]*flate.Writer }
+
+// segments packs a part's records.
+func (p packer) segments(of part, records iter.Seq[func(*writer)]) iter.Seq2[Segment, error] {
+	return func(yield func(Segment, error) bool) {
+		next, stop := iter.Pull(records)
+		defer stop()
+		record, more := next()
+		for n := 0; more; n++ {
+			data, err := p.pack(of.level, func(w *writer) {
+				for ; more && w.total() < fullSegment; record, more = next() {
+					record(w)
+				}
+			})
+			if !yield(Segment{segmentName(of.name, n), data}, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-// Decode reads what Encode wrote. Anything else is an error, never a panic.
-func Decode(segments []Segment) (*Index, error) {
-	ix := newIndex(nil, 0)
-	for _, part := range []struct {
-		name string
-		read func(*reader)
-	}{
-		{segmentHead, ix.readHead}, {segmentIDs, ix.readIDs}, {segmentPeople, ix.readPeople}, {segmentRows, ix.readRows}, {segmentSets, ix.readSets},
-	} {
-		i := slices.IndexFunc(segments, func(s Segment) bool { return s.Name == part.name })
-		if i < 0 {
-			return nil, fmt.Errorf("decode: no segment %s: %w", part.name, ErrCorrupt)
-		}
-		payload, err := unpack(segments[i].Data)
-		if err != nil {
-			return nil, fmt.Errorf("decode %s: %w", part.name, err)
-		}
-		r := reader{b: payload, version: segments[i].Data[0]}
-		part.read(&r)
-		if r.bad || len(r.b) > 0 {
-			return nil, fmt.Errorf("decode %s: %w", part.name, ErrCorrupt)
-		}
+func segmentName(part string, n int) string {
+	if n == 0 {
+		return part
 	}
-	ix.learned = false
-	return ix, nil
+	return fmt.Sprintf("%s.%03d", part, n)
 }
 
 // pack compresses what is written behind its version and checksum.
-func pack(z *flate.Writer, write func(*writer)) ([]byte, error) {
+func (p packer) pack(level int, write func(*writer)) ([]byte, error) {
+	z := p.by[level]
+	if z == nil {
+		var err error
+		if z, err = flate.NewWriter(nil, level); err != nil {
+			return nil, err
+		}
+		p.by[level] = z
+	}
 	b := bytes.NewBuffer(make([]byte, prefix))
 	z.Reset(b)
 	w := writer{to: z}
@@ -123,6 +126,62 @@ func pack(z *flate.Writer, write func(*writer)) ([]byte, error) {
 	return b.Bytes(), w.err
 }
 
+// Decode reads what Encode gave, in its order; an error among the segments ends it. Anything else is ErrCorrupt, never a panic.
+func Decode(segments iter.Seq2[Segment, error]) (*Index, error) {
+	d := decoder{ix: newIndex(nil, 0)}
+	for s, err := range segments {
+		if err == nil {
+			err = d.take(s)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !d.whole() {
+		return nil, fmt.Errorf("decode: segments are missing: %w", ErrCorrupt)
+	}
+	d.ix.learned = false
+	return d.ix, nil
+}
+
+// decoder has read so and so many segments of the last part, and all of those before it.
+type decoder struct {
+	ix       *Index
+	part     int
+	segments int
+	counts   counts // by the head
+}
+
+func (d *decoder) take(s Segment) error {
+	if d.segments > 0 && d.part+1 < len(parts) && s.Name == parts[d.part+1].name {
+		d.part, d.segments = d.part+1, 0
+	}
+	if s.Name != segmentName(parts[d.part].name, d.segments) {
+		return fmt.Errorf("decode %s: not in its place: %w", s.Name, ErrCorrupt)
+	}
+	payload, err := unpack(s.Data)
+	if err != nil {
+		return fmt.Errorf("decode %s: %w", s.Name, err)
+	}
+	r := reader{b: payload, version: s.Data[0], first: d.segments == 0, counts: &d.counts}
+	for begun := false; !begun || len(r.b) > 0 && !r.bad; begun, r.first = true, false {
+		parts[d.part].read(d.ix, &r)
+	}
+	if r.bad {
+		return fmt.Errorf("decode %s: %w", s.Name, ErrCorrupt)
+	}
+	d.segments++
+	return nil
+}
+
+// whole says whether all was there that the head counts.
+func (d *decoder) whole() bool {
+	if d.part != len(parts)-1 || d.segments == 0 || len(d.ix.roots) != len(d.ix.ids) {
+		return false
+	}
+	return d.counts == (counts{}) || d.counts == d.ix.counts()
+}
+
 func unpack(data []byte) ([]byte, error) {
 	if len(data) < prefix || data[0] == 0 || data[0] > codecVersion {
 		return nil, ErrCorrupt
@@ -133,6 +192,28 @@ func unpack(data []byte) ([]byte, error) {
 	}
 	return payload, nil
 }
+
+// counts is how much an index holds.
+type counts struct{ rows, people, dims int }
+
+func (ix *Index) counts() counts { return counts{len(ix.ids), len(ix.people) - 1, len(ix.dims)} }
+
+func one(write func(*writer)) iter.Seq[func(*writer)] {
+	return func(yield func(func(*writer)) bool) { yield(write) }
+}
+
+// blocks are records of at most size of n things each, at least one.
+func blocks(n, size int, write func(w *writer, from, to int)) iter.Seq[func(*writer)] {
+	return func(yield func(func(*writer)) bool) {
+		for from := 0; from == 0 || from < n; from += size {
+			if !yield(func(w *writer) { write(w, from, min(from+size, n)) }) {
+				return
+			}
+		}
+	}
+}
+
+func (ix *Index) headRecords() iter.Seq[func(*writer)] { return one(ix.writeHead) }
 
 func (ix *Index) writeHead(w *writer) {
 	w.time(ix.AsOf)
@@ -150,9 +231,14 @@ func (ix *Index) writeHead(w *writer) {
 		w.bool(l.User)
 		w.bool(l.Ours)
 	}
+	has := ix.counts()
+	w.uint(uint64(has.rows))
+	w.uint(uint64(has.people))
+	w.uint(uint64(has.dims))
 }
 
 func (ix *Index) readHead(r *reader) {
+	r.check(r.first)
 	ix.AsOf, ix.HistoryID, ix.Categories, ix.labeled = r.time(), r.uint(), r.bool(), r.bool()
 	for range r.count(maxSlice + 1) {
 		ix.bounds = append(ix.bounds, r.time())
@@ -161,19 +247,27 @@ func (ix *Index) readHead(r *reader) {
 	for range r.count(len(r.b)) {
 		ix.labels = append(ix.labels, Label{ID: r.text(), Name: r.text(), User: r.bool(), Ours: r.bool()})
 	}
+	if r.version >= 3 {
+		*r.counts = counts{r.count(math.MaxInt32), r.count(math.MaxInt32), r.count(math.MaxInt32)}
+	}
 }
 
 var methods = [...]sweep.UnsubscribeMethod{sweep.NoWay, sweep.OneClick, sweep.Mailto, sweep.Link}
 
-func (ix *Index) writePeople(w *writer) {
-	w.uint(uint64(len(ix.people) - 1))
-	for _, p := range ix.people[1:] {
-		w.text(p.address)
-		w.text(p.name)
-		w.text(packLists(p.lists))
-		w.uint(uint64(max(0, slices.Index(methods[:], p.unsubscribe))))
-		w.uint(uint64(p.swept))
-	}
+// peopleBlock is how many senders are one record.
+const peopleBlock = 1 << 10
+
+func (ix *Index) peopleRecords() iter.Seq[func(*writer)] {
+	return blocks(len(ix.people)-1, peopleBlock, func(w *writer, from, to int) {
+		w.uint(uint64(to - from))
+		for _, p := range ix.people[1+from : 1+to] {
+			w.text(p.address)
+			w.text(p.name)
+			w.text(packLists(p.lists))
+			w.uint(uint64(max(0, slices.Index(methods[:], p.unsubscribe))))
+			w.uint(uint64(p.swept))
+		}
+	})
 }
 
 func (ix *Index) readPeople(r *reader) {
@@ -189,23 +283,33 @@ func (ix *Index) readPeople(r *reader) {
 	r.check(len(ix.byAddr) == len(ix.people)-1)
 }
 
-func (ix *Index) writeSets(w *writer) {
-	for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh, ix.bare, ix.disputed} {
-		w.set(s)
-	}
-	w.uint(uint64(len(ix.dims)))
-	for _, name := range slices.Sorted(maps.Keys(ix.dims)) {
-		w.text(name)
-		w.set(ix.dims[name].yes)
-		w.set(ix.dims[name].unknown)
+// setRecords are one record for what every index has, then each dimension's.
+func (ix *Index) setRecords() iter.Seq[func(*writer)] {
+	return func(yield func(func(*writer)) bool) {
+		more := yield(func(w *writer) {
+			for _, s := range []*roaring.Bitmap{ix.live, ix.read, ix.fresh, ix.bare, ix.disputed} {
+				w.set(s)
+			}
+			w.uint(0)
+		})
+		for _, name := range slices.Sorted(maps.Keys(ix.dims)) {
+			more = more && yield(func(w *writer) {
+				w.uint(1)
+				w.text(name)
+				w.set(ix.dims[name].yes)
+				w.set(ix.dims[name].unknown)
+			})
+		}
 	}
 }
 
 func (ix *Index) readSets(r *reader) {
 	n := len(ix.ids)
-	ix.live, ix.read, ix.fresh, ix.bare = r.set(n), r.set(n), r.set(n), r.set(n)
-	if r.version >= 2 {
-		ix.disputed = r.set(n)
+	if r.first {
+		ix.live, ix.read, ix.fresh, ix.bare = r.set(n), r.set(n), r.set(n), r.set(n)
+		if r.version >= 2 {
+			ix.disputed = r.set(n)
+		}
 	}
 	for range r.count(len(r.b)) {
 		ix.dims[r.text()] = &dimension{yes: r.set(n), unknown: r.set(n)}

@@ -14,11 +14,15 @@ const chunk = 64 << 10
 
 // writer hands values on in chunks, and sums them up; the first error stays.
 type writer struct {
-	to  io.Writer
-	b   []byte
-	sum uint32
-	err error
+	to     io.Writer
+	b      []byte
+	handed int // bytes
+	sum    uint32
+	err    error
 }
+
+// total is how many bytes were written.
+func (w *writer) total() int { return w.handed + len(w.b) }
 
 // flush hands on what was gathered.
 func (w *writer) flush() {
@@ -26,6 +30,7 @@ func (w *writer) flush() {
 	if w.err == nil {
 		_, w.err = w.to.Write(w.b)
 	}
+	w.handed += len(w.b)
 	w.b = w.b[:0]
 }
 
@@ -94,6 +99,8 @@ type reader struct {
 	b       []byte
 	bad     bool
 	version byte // of the codec that wrote it
+	first   bool // what comes is its segment's first record, and the segment its part's
+	counts  *counts
 }
 
 func (r *reader) check(ok bool) { r.bad = r.bad || !ok }

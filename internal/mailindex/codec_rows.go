@@ -7,69 +7,87 @@ import (
 	"mailsweep/internal/sweep"
 )
 
+// rowsBlock is how many messages are one record.
+const rowsBlock = 1 << 15
+
+func (ix *Index) idRecords() iter.Seq[func(*writer)] { return blocks(len(ix.ids), rowsBlock, ix.writeIDs) }
+
 // writeIDs stores the steps from id to id: their low bytes, which are chance, as they are, and the small rest.
-func (ix *Index) writeIDs(w *writer) {
+func (ix *Index) writeIDs(w *writer, from, to int) {
 	sum := uint64(0)
-	for step := range ix.steps() {
-		sum += step / uint64(len(ix.ids))
+	for step := range ix.steps(from, to) {
+		sum += step / uint64(to-from)
 	}
 	low := bits.Len64(sum) / 8
-	w.uint(uint64(len(ix.ids)))
-	w.uint(uint64(ix.sorted))
+	w.uint(uint64(to - from))
+	w.uint(uint64(max(0, min(ix.sorted, to)-from)))
 	w.uint(uint64(low))
-	for step := range ix.steps() {
+	for step := range ix.steps(from, to) {
 		for i := range low {
 			w.byte(byte(step >> (8 * i)))
 		}
 	}
-	for step := range ix.steps() {
+	for step := range ix.steps(from, to) {
 		w.uint(step >> (8 * low))
 	}
 }
 
 // steps are the distances from id to id; those of rows out of order have a sign.
-func (ix *Index) steps() iter.Seq[uint64] {
+func (ix *Index) steps(from, to int) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
-		last := uint64(0)
-		for row, id := range ix.ids {
-			step := uint64(id) - last
+		last := uint64(ix.idBefore(from))
+		for row := from; row < to; row++ {
+			id := uint64(ix.ids[row])
+			step := id - last
 			if row >= ix.sorted {
 				step = zigzag(int64(step))
 			}
-			if last = uint64(id); !yield(step) {
+			if last = id; !yield(step) {
 				return
 			}
 		}
 	}
 }
 
+func (ix *Index) idBefore(row int) sweep.MessageID {
+	if row == 0 {
+		return 0
+	}
+	return ix.ids[row-1]
+}
+
 func (ix *Index) readIDs(r *reader) {
-	n := r.count(len(r.b))
+	from, n := len(ix.ids), r.count(len(r.b))
+	if r.first {
+		rows := max(n, min(r.counts.rows, 1<<20))
+		ix.ids, ix.senders, ix.roots, ix.slices = make([]sweep.MessageID, 0, rows), make([]uint32, 0, rows), make([]uint32, 0, rows), make([]uint16, 0, rows)
+	}
 	sorted, low := r.count(n), r.count(8)
 	raw := r.bytes(n * low)
 	if r.bad {
 		return
 	}
-	ix.sorted, ix.ids = sorted, make([]sweep.MessageID, n)
-	last := uint64(0)
-	for row := range n {
+	r.check(sorted == 0 || ix.sorted == from)
+	ix.sorted += sorted
+	last := uint64(ix.idBefore(from))
+	for i := range n {
 		step := r.uint() << (8 * low)
-		for i := range low {
-			step |= uint64(raw[row*low+i]) << (8 * i)
+		for k := range low {
+			step |= uint64(raw[i*low+k]) << (8 * k)
 		}
-		if row >= sorted {
+		if i >= sorted {
 			step = uint64(unzigzag(step))
 		}
-		r.check(row == 0 || row >= sorted || last+step > last)
+		r.check(from+i == 0 || i >= sorted || last+step > last)
 		last += step
-		ix.ids[row] = sweep.MessageID(last)
+		ix.ids = append(ix.ids, sweep.MessageID(last))
 	}
-	r.check(ix.indexTail())
+	r.check(ix.indexTail(from))
 }
 
-// indexTail makes the lookup of the rows that are not in the order of their ids; false when an id occurs twice.
-func (ix *Index) indexTail() bool {
-	for row := ix.sorted; row < len(ix.ids); row++ {
+// indexTail makes the lookup of the rows from one on that are not in the order of their ids; false when an id occurs twice.
+func (ix *Index) indexTail(from int) bool {
+	for row := max(from, ix.sorted); row < len(ix.ids); row++ {
 		if _, twice := ix.anyRow(ix.ids[row]); twice {
 			return false
 		}
@@ -78,111 +96,118 @@ func (ix *Index) indexTail() bool {
 	return true
 }
 
-func (ix *Index) writeRows(w *writer) {
-	for row := range ix.ids {
-		ix.writeThread(w, row)
+func (ix *Index) rowRecords() iter.Seq[func(*writer)] { return blocks(len(ix.ids), rowsBlock, ix.writeRows) }
+
+func (ix *Index) writeRows(w *writer, from, to int) {
+	for row := from; row < to; row++ {
+		ix.writeRoot(w, row)
 	}
 	last := uint16(0)
-	for _, s := range ix.slices {
+	for _, s := range ix.slices[from:to] {
 		w.int(int64(s) - int64(last))
 		last = s
 	}
-	for _, n := range ix.senders {
+	for _, n := range ix.senders[from:to] {
 		w.byte(byte(n))
 	}
-	for _, n := range ix.senders {
+	for _, n := range ix.senders[from:to] {
 		w.uint(uint64(n >> 8))
 	}
-	ix.writeSparse(w, ix.dates, func(row int) int64 { return ix.ids[row].Time().Unix() })
-	ix.writeSparse(w, ix.sizes, func(int) int64 { return 0 })
+	writeColumn(w, &ix.dates, from, to, ix.arrived)
+	writeColumn(w, &ix.sizes, from, to, func(int) int64 { return 0 })
 }
 
-// writeThread: 0 is a thread of its own, 1 one whose first message the index does not hold, spelled out; above, how many rows away it is.
-func (ix *Index) writeThread(w *writer, row int) {
-	thread := sweep.MessageID(ix.threads[row])
-	if thread == ix.ids[row] {
+// arrived is what is expected of a message's date, in epoch seconds.
+func (ix *Index) arrived(row int) int64 { return ix.ids[row].Time().Unix() }
+
+// writeRoot: 0 is a thread of its own, 1 one whose first message the index does not hold, spelled out; above, how many rows away it is.
+func (ix *Index) writeRoot(w *writer, row int) {
+	root := ix.roots[row]
+	if root&stray != 0 {
+		thread := ix.strays[root&^stray]
+		first, ok := ix.anyRow(sweep.MessageID(thread))
+		if !ok {
+			w.uint(1)
+			w.uint(uint64(thread))
+			return
+		}
+		root = first
+	}
+	if int(root) == row {
 		w.uint(0)
 		return
 	}
-	if first, ok := ix.anyRow(thread); ok {
-		w.uint(zigzag(int64(row)-int64(first)) + 1)
-		return
-	}
-	w.uint(1)
-	w.uint(uint64(thread))
+	w.uint(zigzag(int64(row)-int64(root)) + 1)
 }
 
-func (ix *Index) readThread(r *reader, row int) sweep.ThreadID {
+func (ix *Index) readRoot(r *reader, row int) uint32 {
 	switch k := r.uint(); k {
 	case 0:
-		return sweep.ThreadID(ix.ids[row])
+		return uint32(row)
 	case 1:
-		return sweep.ThreadID(r.uint())
+		return ix.newStray(sweep.ThreadID(r.uint()))
 	default:
 		first := int64(row) - unzigzag(k-1)
 		if first < 0 || first >= int64(len(ix.ids)) {
 			r.bad = true
 			return 0
 		}
-		return sweep.ThreadID(ix.ids[first])
+		return uint32(first)
 	}
 }
 
+// readRows reads a record. Until version 2 there was one for all.
 func (ix *Index) readRows(r *reader) {
-	n := len(ix.ids)
-	ix.threads, ix.slices, ix.senders = make([]sweep.ThreadID, n), make([]uint16, n), make([]uint32, n)
-	for row := range n {
-		ix.threads[row] = ix.readThread(r, row)
+	from := len(ix.roots)
+	to := min(from+rowsBlock, len(ix.ids))
+	if r.version < 3 {
+		to = len(ix.ids)
+	}
+	r.check(from < to || to == 0)
+	for row := from; row < to && !r.bad; row++ {
+		ix.roots = append(ix.roots, ix.readRoot(r, row))
 	}
 	last := int64(0)
-	for row := range n {
+	for row := from; row < to && !r.bad; row++ {
 		last += r.int()
 		r.check(last >= 0 && last < int64(len(ix.bounds)-1) || last == int64(noSlice))
-		ix.slices[row] = uint16(last)
+		ix.slices = append(ix.slices, uint16(last))
 	}
-	low := r.bytes(n)
-	if r.bad {
-		return
-	}
-	for row := range n {
-		sender := r.uint()<<8 | uint64(low[row])
+	low := r.bytes(to - from)
+	for row := from; row < to && !r.bad; row++ {
+		sender := r.uint()<<8 | uint64(low[row-from])
 		r.check(sender < uint64(len(ix.people)))
-		ix.senders[row] = uint32(sender)
+		ix.senders = append(ix.senders, uint32(sender))
 	}
-	ix.dates = ix.readSparse(r, func(row int) int64 { return ix.ids[row].Time().Unix() })
-	ix.sizes = ix.readSparse(r, func(int) int64 { return 0 })
+	readColumn(r, &ix.dates, from, to, ix.arrived)
+	readColumn(r, &ix.sizes, from, to, func(int) int64 { return 0 })
 }
 
-// writeSparse stores the values that are not 0, each as its distance from what is expected of its row.
-func (ix *Index) writeSparse(w *writer, values []uint32, expect func(row int) int64) {
+// writeColumn stores the values of the rows [from, to) that have one, each as its distance from what is expected of its row.
+func writeColumn(w *writer, c *column, from, to int, expect func(row int) int64) {
 	count := 0
-	for _, v := range values {
-		if v != 0 {
-			count++
-		}
+	for range c.within(from, to) {
+		count++
 	}
 	w.uint(uint64(count))
-	last := 0
-	for row, v := range values {
-		if v != 0 {
-			w.uint(uint64(row - last))
-			w.int(int64(v) - expect(row))
-			last = row
-		}
+	last := from
+	for row, v := range c.within(from, to) {
+		w.uint(uint64(row - last))
+		w.int(int64(v) - expect(row))
+		last = row
 	}
 }
 
-func (ix *Index) readSparse(r *reader, expect func(row int) int64) []uint32 {
-	values, row := make([]uint32, len(ix.ids)), 0
-	for range r.count(len(ix.ids)) {
-		row += r.count(len(ix.ids) - row)
-		if row >= len(values) {
+func readColumn(r *reader, c *column, from, to int, expect func(row int) int64) {
+	row := from
+	for range r.count(to - from) {
+		row += r.count(to - row)
+		if row >= to {
 			r.bad = true
-			return values
+			return
 		}
 		v := r.int() + expect(row)
 		r.check(v > 0 && v < 1<<32)
-		values[row] = uint32(v)
+		c.set(uint32(row), uint32(v))
 	}
-	return values
 }

@@ -45,7 +45,7 @@ func (ix *Index) Apply(changes []Change) Touched {
 		ix.apply(c)
 		ids[c.ID] = struct{}{}
 		if row, ok := ix.anyRow(c.ID); ok {
-			threads[ix.threads[row]] = struct{}{}
+			threads[ix.thread(row)] = struct{}{}
 		} else {
 			threads[c.Thread] = struct{}{}
 		}
@@ -55,11 +55,11 @@ func (ix *Index) Apply(changes []Change) Touched {
 
 // Changed is the rows that t is about: its messages, and everything in its threads.
 func (ix *Index) Changed(t Touched) *roaring.Bitmap {
-	threads := make(map[sweep.ThreadID]struct{}, len(t.Threads))
+	s := ix.threadSet()
 	for _, id := range t.Threads {
-		threads[id] = struct{}{}
+		s.add(id)
 	}
-	return roaring.Or(ix.Rows(t.IDs), roaring.And(ix.inThreads(threads), ix.live))
+	return roaring.Or(ix.Rows(t.IDs), s.rows())
 }
 
 func (ix *Index) apply(c Change) {
@@ -73,7 +73,7 @@ func (ix *Index) apply(c Change) {
 	if !known {
 		row = ix.add(c.ID, c.Thread)
 	}
-	if ix.live.CheckedAdd(row) && ix.slices[row] == noSlice && ix.dates[row] == 0 {
+	if ix.live.CheckedAdd(row) && ix.slices[row] == noSlice && ix.dates.at(row) == 0 {
 		ix.fresh.Add(row)
 	}
 	if c.Labels != nil {
@@ -98,7 +98,8 @@ func (ix *Index) bury(row uint32) {
 		d.unknown.Add(row)
 	}
 	ix.bare.Add(row)
-	ix.senders[row], ix.sizes[row] = 0, 0
+	ix.senders[row] = 0
+	ix.sizes.set(row, 0)
 }
 
 // setLabels sets all labels of a message.

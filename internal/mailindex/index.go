@@ -20,10 +20,11 @@ type Index struct {
 
 	bounds  []time.Time // date slice i is [bounds[i], bounds[i+1])
 	ids     []sweep.MessageID
-	threads []sweep.ThreadID
+	roots   []uint32 // of their threads
+	strays  []sweep.ThreadID
 	slices  []uint16 // noSlice: not placed yet
-	dates   []uint32 // epoch seconds of messages that were read, 0: unknown
-	sizes   []uint32 // bytes of messages that were read, 0: unknown
+	dates   column   // epoch seconds of messages that were read
+	sizes   column   // bytes of messages that were read
 	senders []uint32 // number in people, 0: unknown
 
 	sorted   int // rows below it are in the order of their ids
@@ -65,8 +66,7 @@ func Ladder() []int64 {
 func newIndex(bounds []time.Time, rows int) *Index {
 	ix := &Index{
 		Categories: true, learned: true, bounds: bounds, sorted: rows,
-		ids: make([]sweep.MessageID, 0, rows), threads: make([]sweep.ThreadID, 0, rows), slices: make([]uint16, 0, rows),
-		dates: make([]uint32, rows), sizes: make([]uint32, rows), senders: make([]uint32, rows),
+		ids: make([]sweep.MessageID, 0, rows), roots: make([]uint32, 0, rows), slices: make([]uint16, 0, rows), senders: make([]uint32, rows),
 		tail: map[sweep.MessageID]uint32{}, live: roaring.New(), read: roaring.New(), fresh: roaring.New(), bare: roaring.New(), disputed: roaring.New(),
 		dims: map[string]*dimension{}, people: make([]person, 1), byAddr: map[string]uint32{}, byWords: map[string][]uint32{},
 	}
@@ -171,9 +171,8 @@ func (ix *Index) sliceOf(t time.Time) (int, bool) {
 // add appends a row without slice, labels unknown.
 func (ix *Index) add(id sweep.MessageID, thread sweep.ThreadID) uint32 {
 	row := uint32(len(ix.ids))
-	ix.ids, ix.threads = append(ix.ids, id), append(ix.threads, thread)
-	ix.slices, ix.dates = append(ix.slices, noSlice), append(ix.dates, 0)
-	ix.sizes, ix.senders = append(ix.sizes, 0), append(ix.senders, 0)
+	ix.roots, ix.ids = append(ix.roots, ix.rootOf(row, id, thread)), append(ix.ids, id)
+	ix.slices, ix.senders = append(ix.slices, noSlice), append(ix.senders, 0)
 	ix.tail[id] = row
 	ix.live.Add(row)
 	ix.fresh.Add(row)

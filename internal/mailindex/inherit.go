@@ -85,8 +85,8 @@ func (h *heir) reads() {
 			met[n] = true
 		}
 		h.ix.settle(uint32(to), n)
-		h.ix.sizes[to] = h.old.sizes[row]
-		if d := h.old.dates[row]; d != 0 {
+		h.ix.sizes.set(uint32(to), h.old.sizes.at(row))
+		if d := h.old.dates.at(row); d != 0 {
 			h.ix.learnDate(uint32(to), time.Unix(int64(d), 0))
 		}
 	}

@@ -18,7 +18,7 @@ func (ix *Index) Largest(n int) []sweep.LargeMessage {
 	var heavy []weighed
 	for it := ix.counted().Iterator(); it.HasNext(); {
 		row := it.Next()
-		at := int64(ix.sizes[row])
+		at := int64(ix.sizes.at(row))
 		if at == 0 {
 			at = size.low[size.class[row]]
 		}
@@ -31,7 +31,7 @@ func (ix *Index) Largest(n int) []sweep.LargeMessage {
 	})
 	out := []sweep.LargeMessage{}
 	for _, w := range heavy[:min(n, len(heavy))] {
-		out = append(out, sweep.LargeMessage{ID: ix.ids[w.row].String(), Sender: ix.people[ix.senders[w.row]].address, Date: ix.around(w.row), Size: w.size, Exact: ix.sizes[w.row] != 0})
+		out = append(out, sweep.LargeMessage{ID: ix.ids[w.row].String(), Sender: ix.people[ix.senders[w.row]].address, Date: ix.around(w.row), Size: w.size, Exact: ix.sizes.at(w.row) != 0})
 	}
 	return out
 }

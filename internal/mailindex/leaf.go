@@ -18,7 +18,7 @@ func (e *evaluator) date(c sweep.Criteria, key string) answer {
 	cut, before := c.Time.Unix(), c.Op == sweep.Before
 	divided, isDivided := ix.dividedBy(c.Time)
 	for row, s := range ix.slices {
-		switch d := ix.dates[row]; {
+		switch d := ix.dates.at(uint32(row)); {
 		case d != 0:
 			if int64(d) < cut == before {
 				yes.set(uint32(row))
@@ -89,12 +89,10 @@ func (e *evaluator) larger(n int64, key string, opposite bool) answer {
 // sized puts the exact sizes over a verdict about "more than n bytes".
 func (ix *Index) sized(v Verdict, n int64) Verdict {
 	known, more := ix.words(), ix.words()
-	for row, size := range ix.sizes {
-		if size != 0 {
-			known.set(uint32(row))
-			if int64(size) > n {
-				more.set(uint32(row))
-			}
+	for row, size := range ix.sizes.all() {
+		known.set(row)
+		if int64(size) > n {
+			more.set(row)
 		}
 	}
 	k := known.bitmap()

@@ -36,7 +36,7 @@ func TestASendersListsKeepTheirOwnWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := Decode(segments)
+	stored, err := decode(segments)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,8 +46,8 @@ func (ix *Index) Messages(rows *roaring.Bitmap, o Order) []Message {
 
 func (ix *Index) message(row uint32, size sizing) Message {
 	m := Message{
-		ID: ix.ids[row], Thread: ix.threads[row], Date: ix.around(row), DateExact: ix.dates[row] != 0,
-		Size: size.of(row), SizeExact: ix.sizes[row] != 0, SenderKnown: ix.senders[row] != 0, SenderRead: ix.read.Contains(row),
+		ID: ix.ids[row], Thread: ix.thread(row), Date: ix.around(row), DateExact: ix.dates.at(row) != 0,
+		Size: size.of(row), SizeExact: ix.sizes.at(row) != 0, SenderKnown: ix.senders[row] != 0, SenderRead: ix.read.Contains(row),
 	}
 	m.Sender = ix.people[ix.senders[row]].address
 	for name, d := range ix.dims {

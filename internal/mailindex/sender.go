@@ -45,7 +45,7 @@ func (ix *Index) Learn(id sweep.MessageID, h Header) bool {
 	ix.meet(n)
 	ix.settle(row, n)
 	if h.Size > 0 {
-		ix.sizes[row] = uint32(min(h.Size, math.MaxUint32))
+		ix.sizes.set(row, uint32(min(h.Size, math.MaxUint32)))
 	}
 	ix.learnDate(row, h.Date)
 	return true
@@ -76,7 +76,7 @@ func (ix *Index) learnDate(row uint32, t time.Time) {
 	if t.IsZero() || s <= 0 || s > math.MaxUint32 {
 		return
 	}
-	ix.dates[row] = uint32(s)
+	ix.dates.set(row, uint32(s))
 	ix.fresh.Remove(row)
 	if i, ok := ix.sliceOf(t); ok {
 		ix.slices[row] = uint16(i)

@@ -71,10 +71,7 @@ func (s sizing) place() {
 			s.class[it.Next()] = unknown
 		}
 	}
-	for row, size := range s.ix.sizes {
-		if size == 0 {
-			continue
-		}
+	for row, size := range s.ix.sizes.all() {
 		k := 0
 		for k < len(s.steps) && int64(size) > s.steps[k] {
 			k++
@@ -87,12 +84,10 @@ func (s sizing) place() {
 func (s sizing) sample() {
 	sums, counts := make([]float64, len(s.estimate)), make([]int, len(s.estimate))
 	last := len(s.estimate) - 1
-	for row, size := range s.ix.sizes {
-		if size != 0 {
-			for _, k := range []int{int(s.class[row]), last} {
-				sums[k] += float64(size)
-				counts[k]++
-			}
+	for row, size := range s.ix.sizes.all() {
+		for _, k := range []int{int(s.class[row]), last} {
+			sums[k] += float64(size)
+			counts[k]++
 		}
 	}
 	for k, n := range counts {
@@ -104,7 +99,7 @@ func (s sizing) sample() {
 
 // of is the best estimate for one row, exact when it was read.
 func (s sizing) of(row uint32) int64 {
-	if size := s.ix.sizes[row]; size != 0 {
+	if size := s.ix.sizes.at(row); size != 0 {
 		return int64(size)
 	}
 	return int64(s.estimate[s.class[row]])
@@ -115,7 +110,7 @@ func (s sizing) sum(rows *roaring.Bitmap) (b sweep.Bytes) {
 	for it := rows.Iterator(); it.HasNext(); {
 		row := it.Next()
 		b.Estimate += s.of(row)
-		if size := int64(s.ix.sizes[row]); size != 0 {
+		if size := int64(s.ix.sizes.at(row)); size != 0 {
 			b.Low, b.High = b.Low+size, b.High+size
 			continue
 		}
@@ -142,7 +137,7 @@ func (s sizing) blocks(rows *roaring.Bitmap) (out []sweep.SizeBlock, exact bool)
 	for it := rows.Iterator(); it.HasNext(); {
 		row := it.Next()
 		k := int(s.class[row])
-		exact = exact && (s.ix.sizes[row] != 0 || !s.edge.Contains(row))
+		exact = exact && (s.ix.sizes.at(row) != 0 || !s.edge.Contains(row))
 		if k > len(s.steps) {
 			exact = false
 			continue
@@ -160,7 +155,7 @@ func (ix *Index) OnEdge() []sweep.MessageID {
 	}
 	rows := roaring.And(d.yes, ix.counted())
 	for _, row := range rows.ToArray() {
-		if ix.sizes[row] != 0 {
+		if ix.sizes.at(row) != 0 {
 			rows.Remove(row)
 		}
 	}

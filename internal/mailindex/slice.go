@@ -35,7 +35,7 @@ func (ix *Index) Extend(until time.Time, refs []Ref) (added int, err error) {
 // place gives fresh rows among ids the date slice.
 func (ix *Index) place(slice int, ids []sweep.MessageID) {
 	for _, id := range ids {
-		if row, ok := ix.anyRow(id); ok && slice >= 0 && ix.slices[row] == noSlice && ix.dates[row] == 0 {
+		if row, ok := ix.anyRow(id); ok && slice >= 0 && ix.slices[row] == noSlice && ix.dates.at(row) == 0 {
 			ix.slices[row] = uint16(slice)
 			ix.fresh.Remove(row)
 		}
@@ -70,7 +70,7 @@ func (ix *Index) Split(at time.Time, older []sweep.MessageID) error {
 }
 
 func (ix *Index) isBefore(row uint32, at time.Time, older words) bool {
-	if d := ix.dates[row]; d != 0 {
+	if d := ix.dates.at(row); d != 0 {
 		return int64(d) < at.Unix()
 	}
 	return older.has(row)

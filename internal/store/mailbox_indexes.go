@@ -11,8 +11,9 @@ import (
 
 // SealedSegment is one part of a mailbox's index.
 type SealedSegment struct {
-	Name   string
-	Sealed []byte
+	Name    string
+	Version int64 // of the index; the same for all of one
+	Sealed  []byte
 }
 
 // SaveIndex replaces a mailbox's index as a whole if it still is the version from which the new one was made; 0: there was none. saved is
@@ -41,24 +42,27 @@ func (tx *Tx) SaveIndex(mailbox sweep.ID, segments iter.Seq2[SealedSegment, erro
 	return true, nil
 }
 
-// Index reads a mailbox's index; no segments and version 0 if it was never analyzed.
-func (tx *Tx) Index(mailbox sweep.ID) ([]SealedSegment, int64, error) {
-	var rows []struct {
-		Segment string
-		Version int64
-		Sealed  []byte
+// Index reads a mailbox's index, one segment after the other in the order of their names; none if it was never analyzed. It ends with an error.
+// Until it has ended the transaction does nothing else.
+func (tx *Tx) Index(mailbox sweep.ID) iter.Seq2[SealedSegment, error] {
+	return func(yield func(SealedSegment, error) bool) {
+		rows, err := tx.Raw(`SELECT segment, version, sealed FROM mailbox_indexes WHERE customer_id = ? AND mailbox_id = ? ORDER BY segment COLLATE "C"`, dbID(tx.Customer), dbID(mailbox)).Rows()
+		if err != nil {
+			yield(SealedSegment{}, fmt.Errorf("read index: %w", err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var s SealedSegment
+			err := rows.Scan(&s.Name, &s.Version, &s.Sealed)
+			if !yield(s, doing(err, "read index")) || err != nil {
+				return
+			}
+		}
+		if rows.Err() != nil {
+			yield(SealedSegment{}, fmt.Errorf("read index: %w", rows.Err()))
+		}
 	}
-	err := tx.Raw("SELECT segment, version, sealed FROM mailbox_indexes WHERE customer_id = ? AND mailbox_id = ? ORDER BY segment", dbID(tx.Customer), dbID(mailbox)).Scan(&rows).Error
-	if err != nil {
-		return nil, 0, fmt.Errorf("read index: %w", err)
-	}
-	var out []SealedSegment
-	var version int64
-	for _, r := range rows {
-		out = append(out, SealedSegment{Name: r.Segment, Sealed: r.Sealed})
-		version = max(version, r.Version)
-	}
-	return out, version, nil
 }
 
 // AnalysisUnits is how many Gmail units the analyses of a mailbox have spent in the last 24 hours, but for one.

@@ -103,34 +103,36 @@ func eachOf(segments []store.SealedSegment) iter.Seq2[store.SealedSegment, error
 func TestAnIndexIsReplacedAsAWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t)
-	segments := func(names ...string) (s []store.SealedSegment) {
+	segments := func(version int64, names ...string) (s []store.SealedSegment) {
 		for _, n := range names {
-			s = append(s, store.SealedSegment{Name: n, Sealed: []byte("sealed " + n)})
+			s = append(s, store.SealedSegment{Name: n, Version: version, Sealed: []byte("sealed " + n)})
 		}
 		return s
 	}
 	w.tenant(w.worker, func(tx *store.Tx) error {
-		got, version, err := tx.Index(w.p.mailbox)
-		require.NoError(t, err)
-		require.Empty(t, got)
-		require.Zero(t, version)
+		for range tx.Index(w.p.mailbox) {
+			t.Error("something is stored")
+		}
 		for _, s := range []struct {
 			names          []string
 			since, version int64
 			saved          bool
 		}{{[]string{"a", "b", "c"}, 0, 7, true}, {[]string{"a", "e"}, 0, 8, false}, {[]string{"a", "e"}, 6, 8, false}, {[]string{"a", "d"}, 7, 8, true}} {
-			saved, err := tx.SaveIndex(w.p.mailbox, eachOf(segments(s.names...)), s.since, s.version, tx.Now)
+			saved, err := tx.SaveIndex(w.p.mailbox, eachOf(segments(0, s.names...)), s.since, s.version, tx.Now)
 			require.NoError(t, err)
 			require.Equal(t, s.saved, saved, "%d since %d", s.version, s.since)
 		}
-		got, version, err = tx.Index(w.p.mailbox)
-		require.Equal(t, segments("a", "d"), got)
-		require.Equal(t, int64(8), version)
+		var got []store.SealedSegment
+		for s, err := range tx.Index(w.p.mailbox) {
+			require.NoError(t, err)
+			got = append(got, s)
+		}
+		require.Equal(t, segments(8, "a", "d"), got)
 		require.NoError(t, tx.SaveAnalysis(w.p.mailbox, []byte("analysis"), tx.Now))
 		target, targetErr := tx.Target(w.p.mailbox)
 		require.NoError(t, targetErr)
 		require.Equal(t, []byte("analysis"), target.Analysis)
-		return err
+		return nil
 	})
 }
 
