@@ -78,7 +78,6 @@ func (w *work) build(ctx context.Context) (*mailindex.Index, error) {
 		if !errors.Is(err, gmail.ErrHistoryGone) {
 			return ix, err
 		}
-		w.c.Checkpoint = nil
 	}
 	return nil, fmt.Errorf("%w: %w", sweep.Errorf(sweep.Unavailable, "Gmail's history does not reach back to the beginning of a listing"), gmail.ErrHistoryGone)
 }
@@ -105,12 +104,12 @@ func (w *work) buildOnce(ctx context.Context) (*mailindex.Index, error) {
 		l.leave(ctx)
 		return nil, err
 	}
-	w.listed, w.c.Checkpoint = true, nil
+	w.listed = true
 	return ix, nil
 }
 
-// index is the listing as an index.
-func (l *listing) index(ctx context.Context, messages int, labels []gmail.Label) (*mailindex.Index, error) {
+// index is the messages that were listed, of which nothing more is known yet.
+func (l *listing) index(ctx context.Context, messages int) (*mailindex.Index, error) {
 	l.beat.phase("listing messages", messages)
 	b := mailindex.NewBuilder(l.kept.Bounds)
 	if err := l.ranges(ctx, b); err != nil {
@@ -118,23 +117,25 @@ func (l *listing) index(ctx context.Context, messages int, labels []gmail.Label)
 	}
 	ix := b.Finish(l.kept.At, l.kept.HistoryID)
 	l.onRows(ix.RowsID())
-	if err := l.readAll(ctx, ix, sample(b.Torn(), maxEdges)); err != nil {
-		return nil, err
-	}
+	return ix, l.readAll(ctx, ix, sample(b.Torn(), maxEdges))
+}
+
+// label puts them into sets.
+func (l *listing) label(ctx context.Context, ix *mailindex.Index, labels []gmail.Label) error {
 	ix.SetLabels(l.known(labels))
 	if err := l.sets(ctx, ix, l.dimensions(labels)); err != nil {
-		return nil, err
+		return err
 	}
 	ix.Categories = ix.Len() == 0 || hasCategories(ix)
 	if ix.Categories {
-		return ix, nil
+		return nil
 	}
 	personal, err := l.mbox.LabelCounts(ctx, sweep.Primary.CategoryLabel())
 	ix.Categories = personal.Messages > 0
 	if errors.Is(err, gmail.ErrLabelGone) {
 		err = nil
 	}
-	return ix, err
+	return err
 }
 
 // hasCategories says whether any message carries a category that is listed: without Gmail's smart features none does.
@@ -195,16 +196,19 @@ func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
 	err := l.sweep(ctx, parts, time.Time{}, page, func(p int) error {
 		whole := found[p].Sorted()
 		found[p] = mailindex.Packed{}
-		return l.keep(ctx, func(k *kept) { k.Ranges[missing[p]] = whole })
+		return l.keep(ctx, entry{Range: missing[p], Found: &whole})
 	})
 	if err != nil {
 		return err
 	}
+	l.paged = false
 	for i := range n {
-		if err := b.AddPacked(i, l.kept.Ranges[i]); err != nil {
+		l.paged = l.paged || l.kept.ranges[i].Len() >= gmail.PageSize
+		if err := b.AddPacked(i, l.kept.ranges[i]); err != nil {
 			return err
 		}
 	}
+	clear(l.kept.ranges) // of a large mailbox they are large, and they are the index now
 	return nil
 }
 
@@ -285,18 +289,18 @@ func whole(d dimension, dims []dimension, found map[string]*mailindex.Found) *ma
 func (l *listing) sets(ctx context.Context, ix *mailindex.Index, dims []dimension) error {
 	var missing []dimension
 	for _, d := range dims {
-		if l.kept.Dimensions[d.name] == nil {
+		if l.kept.dimensions[d.name] == nil {
 			missing = append(missing, d)
 		}
 	}
 	err := l.listSets(ctx, ix, missing, ix.Begins(), func(name string, found *mailindex.Found) error {
-		return l.keep(ctx, func(k *kept) { k.Dimensions[name] = found })
+		return l.keep(ctx, entry{Name: name, Set: found})
 	})
 	if err != nil {
 		return err
 	}
 	for _, d := range dims {
-		ix.SetFound(d.name, whole(d, dims, l.kept.Dimensions))
+		ix.SetFound(d.name, whole(d, dims, l.kept.dimensions))
 	}
 	return nil
 }

@@ -14,9 +14,15 @@ import (
 // message that leaves a result lets the listing pass over another. What loses messages all the time stays in doubt.
 func (l *listing) settled(ctx context.Context, messages int, labels []gmail.Label) (*mailindex.Index, error) {
 	since, gone := l.kept.HistoryID, []mailindex.Change(nil)
+	var ix *mailindex.Index
 	for try := 1; ; try++ {
-		ix, err := l.index(ctx, messages, labels)
-		if err != nil {
+		if ix == nil {
+			var err error
+			if ix, err = l.index(ctx, messages); err != nil {
+				return nil, err
+			}
+		}
+		if err := l.label(ctx, ix, labels); err != nil {
 			return nil, err
 		}
 		lost, end, err := l.lost(ctx, since)
@@ -33,7 +39,9 @@ func (l *listing) settled(ctx context.Context, messages int, labels []gmail.Labe
 			ix.Doubt(torn)
 			return ix, nil
 		}
-		since = end
+		if since = end; slices.Contains(torn, allMail) {
+			ix = nil
+		}
 	}
 }
 
@@ -70,20 +78,19 @@ func (lost losses) of(name string) bool {
 	return isLabel && lost.labels[label]
 }
 
-// forget drops from what is kept the listings of more than a page that may have passed over messages, and names the sets among them; nil
-// when there are none.
+// allMail is torn when a date range is: then all of them are listed again.
+const allMail = ""
+
+// forget drops from what is kept the listings of more than a page that may have passed over messages, and names them; nil when there are none.
 func (l *listing) forget(lost losses) (torn []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i, found := range l.kept.Ranges {
-		if lost.all && found.Len() >= gmail.PageSize {
-			delete(l.kept.Ranges, i)
-			torn = append(torn, "")
-		}
+	if lost.all && l.paged {
+		torn = append(torn, allMail)
 	}
-	for name, found := range l.kept.Dimensions {
+	for name, found := range l.kept.dimensions {
 		if lost.of(name) && found.Listed() >= gmail.PageSize {
-			delete(l.kept.Dimensions, name)
+			delete(l.kept.dimensions, name)
 			torn = append(torn, name)
 		}
 	}

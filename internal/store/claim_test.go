@@ -124,7 +124,9 @@ func TestADeadClaimIsReplacedAndFenced(t *testing.T) {
 	t.Parallel()
 	w := newWorkshop(t)
 	ctx, old := t.Context(), w.c
-	require.NoError(t, w.worker.Checkpoint(ctx, old, []byte("here")))
+	for size, sealed := range []string{"here", "ere twice", "ere"} { // again from the same place, as after a lost answer
+		require.NoError(t, w.worker.Checkpoint(ctx, old, min(size, 1), []byte(sealed)))
+	}
 	w.begin(0)
 	orders, err := w.worker.Renew(ctx, old, store.Beat{Phase: "cleaning", Done: 1, Total: 2})
 	require.NoError(t, err)
@@ -142,7 +144,7 @@ func TestADeadClaimIsReplacedAndFenced(t *testing.T) {
 		"renew":      func() error { _, err := w.worker.Renew(ctx, old, store.Beat{Phase: "late"}); return err },
 		"begin":      func() error { return w.worker.BeginBatch(ctx, old, 1, []byte("late"), 1, time.Now()) },
 		"settle":     func() error { return w.worker.SettleBatch(ctx, old, 0, 7, time.Now()) },
-		"checkpoint": func() error { return w.worker.Checkpoint(ctx, old, []byte("late")) },
+		"checkpoint": func() error { return w.worker.Checkpoint(ctx, old, 4, []byte("late")) },
 		"park":       func() error { return w.worker.Park(ctx, old, store.Parking{Event: sweep.Wait, For: time.Hour}) },
 		"fenced":     func() error { return w.worker.Fenced(ctx, old, func(*store.Tx) error { reached = true; return nil }) },
 	}

@@ -217,17 +217,20 @@ func (db *DB) Stumble(ctx context.Context, c *Claim, trouble string) (poison boo
 	return poison && err == nil, err
 }
 
-// Checkpoint saves where the job is, sealed; what a later claim begins with. A job that gets on is no poison.
-func (db *DB) Checkpoint(ctx context.Context, c *Claim, sealed []byte) error {
-	return db.Fenced(ctx, c, func(tx *Tx) error { return tx.gotOn(c, sealed) })
+// Checkpoint saves where the job is, sealed; what a later claim begins with: it takes the place of all but the first size bytes of what was
+// saved. A job that gets on is no poison.
+func (db *DB) Checkpoint(ctx context.Context, c *Claim, size int, sealed []byte) error {
+	return db.Fenced(ctx, c, func(tx *Tx) error {
+		err := tx.Exec("UPDATE jobs SET checkpoint = coalesce(substring(checkpoint FOR ?), '') || ?, barren = 0 WHERE customer_id = ? AND id = ?",
+			size, sealed, dbID(c.CustomerID), dbID(c.ID)).Error
+		return doing(err, "save checkpoint")
+	})
 }
 
 // GotOn says, inside a Fenced transaction, that what the claim did is written where a later one finds it without a checkpoint.
-func (tx *Tx) GotOn(c *Claim) error { return tx.gotOn(c, nil) }
-
-func (tx *Tx) gotOn(c *Claim, checkpoint []byte) error {
-	err := tx.Exec("UPDATE jobs SET checkpoint = ?, barren = 0 WHERE customer_id = ? AND id = ?", dbBytes(checkpoint), dbID(c.CustomerID), dbID(c.ID)).Error
-	return doing(err, "save checkpoint")
+func (tx *Tx) GotOn(c *Claim) error {
+	err := tx.Exec("UPDATE jobs SET checkpoint = NULL, barren = 0 WHERE customer_id = ? AND id = ?", dbID(c.CustomerID), dbID(c.ID)).Error
+	return doing(err, "drop checkpoint")
 }
 
 // Show writes, inside a Fenced transaction, what a job that goes on has found so far: callers see it as its result until a later one
