@@ -14,7 +14,7 @@ type evidence struct {
 	remove  []string
 	asked   map[sweep.MessageID]group
 	changed map[sweep.MessageID]group           // what really changed on each
-	after   map[sweep.MessageID]map[string]bool // of those, labels as they are by what came later
+	after   map[sweep.MessageID]map[string]bool // of those, the labels that came or went later, as they are
 	late    map[sweep.MessageID]bool            // protected before our change
 	stuck   []group                             // late, and not put back
 }
@@ -43,11 +43,11 @@ func within(labels, all []string) bool {
 	return !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(all, l) })
 }
 
-// note takes a change that is ours.
+// note takes a change that is ours. What follows is kept from the second on: the first leaves a message as it says itself.
 func (e *evidence) note(c mailindex.Change) {
+	e.follow(c)
 	g := e.changed[c.ID]
 	e.changed[c.ID] = group{Added: union(g.Added, c.Added), Removed: union(g.Removed, c.Removed)}
-	e.follow(c)
 }
 
 // follow keeps what becomes of a message that the run has changed.
@@ -78,8 +78,12 @@ func common(a, b []string) (both []string) {
 	return both
 }
 
+// union is one of the two where it holds the other: nobody writes into it.
 func union(a, b []string) []string {
-	out := slices.Clone(a)
+	if len(a) == 0 && len(b) < 2 {
+		return b
+	}
+	out := slices.Clip(a)
 	for _, v := range b {
 		if !slices.Contains(out, v) {
 			out = append(out, v)

@@ -44,21 +44,16 @@ func (r *Reader) Next(ctx context.Context) (changes []mailindex.Change, last boo
 		return nil, false, err
 	}
 	if r.token == "" {
-		r.seen = max(r.at, page.HistoryId)
+		r.seen = max(r.at, page.at)
 	}
-	if changes, err = changesOf(page.History); err != nil {
-		return nil, false, fmt.Errorf("%s: %w", HistoryList, err)
-	}
-	if n := len(page.History); n > 0 {
-		r.seen = max(r.seen, page.History[n-1].Id) // records come in order: none before it is left
-	}
-	if page.NextPageToken != "" && page.NextPageToken == r.token {
+	r.seen = max(r.seen, page.last) // records come in order: none before it is left
+	if page.next != "" && page.next == r.token {
 		return nil, false, fmt.Errorf("%s: Gmail gave the same page token twice", HistoryList)
 	}
-	if r.token = page.NextPageToken; r.token == "" {
+	if r.token = page.next; r.token == "" {
 		r.at = r.seen
 	}
-	return changes, r.token == "", nil
+	return page.changes, r.token == "", nil
 }
 
 // History hands all changes since start to yield, as one round of a Reader. end is where the next begins.
@@ -76,16 +71,6 @@ func (m *Mailbox) History(ctx context.Context, start uint64, yield func([]mailin
 		}
 	}
 	return r.At(), nil
-}
-
-func (m *Mailbox) historyPage(ctx context.Context, start uint64, token string) (*api.ListHistoryResponse, error) {
-	return call(ctx, m, HistoryList, func(ctx context.Context) (*api.ListHistoryResponse, error) {
-		c := m.service.Users.History.List(me).StartHistoryId(start).MaxResults(PageSize).Fields(historyFields).Context(ctx)
-		if token != "" {
-			c = c.PageToken(token)
-		}
-		return c.Do()
-	})
 }
 
 // changesOf takes the records apart. Labels that a record adds to and removes from a message are one change: it was one act.
@@ -120,9 +105,20 @@ func joined(record []mailindex.Change) (acts []mailindex.Change) {
 			acts = append(acts, c)
 			continue
 		}
-		acts[i].Added, acts[i].Removed = slices.Concat(acts[i].Added, c.Added), slices.Concat(acts[i].Removed, c.Removed)
+		acts[i].Added, acts[i].Removed = both(acts[i].Added, c.Added), both(acts[i].Removed, c.Removed)
 	}
 	return acts
+}
+
+// both is a and b; it is one of them where the other is empty, and not to be written into.
+func both(a, b []string) []string {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	}
+	return slices.Concat(a, b)
 }
 
 // appendChange keeps the first error.

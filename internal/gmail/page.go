@@ -16,30 +16,34 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// page is one answer of messages.list. Listings are most of what we read, and reading them by reflection most of what that costs.
+// page is one answer of messages.list. Listings and history are most of what we read, and reading them by reflection most of what that costs.
 type page struct {
 	refs []mailindex.Ref
 	next string
 }
 
-// listPage makes the call as the official client does, and reads the answer itself.
-func (m *Mailbox) listPage(ctx context.Context, q url.Values) (p page, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, googleapi.ResolveRelative(m.service.BasePath, "gmail/v1/users/"+me+"/messages")+"?"+q.Encode(), nil)
+// fetch makes a call as the official client does, and leaves the answer unread.
+func (m *Mailbox) fetch(ctx context.Context, path string, q url.Values) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, googleapi.ResolveRelative(m.service.BasePath, "gmail/v1/users/"+me+"/"+path)+"?"+q.Encode(), nil)
 	if err != nil {
-		return p, fmt.Errorf("%s: %w", MessagesList, err)
+		return nil, fmt.Errorf("make the request for %s: %w", path, err)
 	}
 	r.Header.Set("User-Agent", googleapi.UserAgent+" "+userAgent)
 	answer, err := m.http.Do(r)
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	defer answer.Body.Close()
 	if err := googleapi.CheckResponse(answer); err != nil {
-		return p, err
+		return nil, err
 	}
-	body, err := io.ReadAll(answer.Body)
+	return io.ReadAll(answer.Body)
+}
+
+func (m *Mailbox) listPage(ctx context.Context, q url.Values) (page, error) {
+	body, err := m.fetch(ctx, "messages", q)
 	if err != nil {
-		return p, err
+		return page{}, err
 	}
 	return readPage(body)
 }
@@ -65,9 +69,12 @@ func readPage(body []byte) (page, error) {
 	return p, nil
 }
 
-// scanner reads JSON of the shape {"messages":[{"id":"…","threadId":"…"},…],"nextPageToken":"…"}, in any order and with any space. It gives
-// up at the first byte that does not belong there.
-type scanner struct{ rest []byte }
+// scanner reads JSON of the shape {"messages":[{"id":"…","threadId":"…"},…],"nextPageToken":"…"}, and of history's, in any order and with any
+// space. It gives up at the first byte that does not belong there.
+type scanner struct {
+	rest   []byte
+	labels map[string][]string // as they were written: most messages carry the same few sets of labels
+}
 
 func (s *scanner) page() (p page, ok bool) {
 	p.refs = make([]mailindex.Ref, 0, PageSize)
