@@ -19,6 +19,7 @@ import (
 
 // RunWorker does jobs and sends mail until ctx ends; then what runs is handed back to PostgreSQL within the shutdown time.
 func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	collectSparingly()
 	p, err := open(ctx, cfg, log)
 	if err != nil {
 		return err
