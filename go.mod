@@ -40,6 +40,7 @@ require (
 	golang.org/x/net v0.62.0 // charsets, public suffixes
 	golang.org/x/oauth2 v0.37.0 // Google consent, PKCE
 	golang.org/x/sync v0.24.0 // errgroup
+	golang.org/x/sys v0.49.0 // scheduling of the threads that hash
 	golang.org/x/text v0.43.0 // NFKC of addresses and passwords
 	google.golang.org/api v0.311.0 // Gmail
 	google.golang.org/protobuf v1.36.12 // what a collector of traces hears, in tests
@@ -101,7 +102,6 @@ require (
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.yaml.in/yaml/v4 v4.0.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261026165753-2ffab32bce7e // indirect
