@@ -36,8 +36,7 @@ type mailboxRig struct {
 	email   string
 	mailbox string // mbx_…
 	scale   float64
-	looked  time.Duration // CPU of the first analysis, its senders not counted
-	idle    float64       // CPU that the worker uses a second without a job: it looks for tasks
+	idle    float64 // CPU that the worker uses a second without a job: it looks for tasks
 }
 
 // settings say what stack to start for the Gmail figures.
