@@ -2,7 +2,6 @@ package mailindex
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -103,25 +102,6 @@ func bigSpec() (sweep.CleanupSpec, SelectOptions) {
 		sweep.Criteria{Op: sweep.Not, Kids: []sweep.Criteria{{Op: sweep.ByFrom, Text: "@mail0.example"}}}, sweep.Criteria{Op: sweep.LargerThan, Number: 20_000})
 	spec := sweep.CleanupSpec{Action: sweep.Trash, Criteria: c, Protect: sweep.ProtectAll(), KeepNewestPerSender: 2}
 	return spec, SelectOptions{Now: modelNow, KeepList: []string{"sender3@mail1.example", "bank.example", "@mail7.example"}}
-}
-
-// The target is 50 ms for 100,000 messages; the test allows a slow and busy machine some more, the log says what it was.
-func TestSelectIsQuick(t *testing.T) {
-	ix := bigIndex(100_000, 3_000)
-	spec, o := bigSpec()
-	best := time.Duration(math.MaxInt64)
-	for range 5 {
-		began := time.Now()
-		s := ix.Select(spec, o)
-		best = min(best, time.Since(began))
-		if s.Matched == 0 {
-			t.Fatal("nothing matched")
-		}
-	}
-	t.Logf("Select over 100,000 messages: %s", best)
-	if best > 250*time.Millisecond {
-		t.Errorf("Select took %s", best)
-	}
 }
 
 func BenchmarkSelect(b *testing.B) {

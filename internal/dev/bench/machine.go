@@ -61,10 +61,11 @@ func busy(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * tick, nil
 }
 
-// What /proc tells of a process's memory: what is resident, and the most that ever was.
+// What /proc tells of a process's memory: what is resident, the most that ever was, and what of it is no file's.
 const (
-	resident = "VmRSS"
-	peak     = "VmHWM"
+	resident  = "VmRSS"
+	peak      = "VmHWM"
+	ownMemory = "RssAnon"
 )
 
 // memoryOf is a process's memory in bytes.

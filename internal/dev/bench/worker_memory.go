@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -16,7 +17,8 @@ const (
 	manyMessages  = 30_000
 )
 
-// giant measures the most memory that the worker needs for one giant mailbox.
+// giant measures the most memory that the worker needs for one giant mailbox: what is its own. The pages of its program's file, which it shares
+// with the other workers and the kernel may drop, are told beside.
 func giant(ctx context.Context, b *bench) ([]line, error) {
 	m, err := b.startGmail(ctx, settings{scale: timeScale, plan: "free", first: google.Generate{Messages: giantMessages, Seed: gmailSeed, Now: time.Now()}})
 	if err != nil {
@@ -28,12 +30,36 @@ func giant(ctx context.Context, b *bench) ([]line, error) {
 		return nil, err
 	}
 	var a analyzed
-	if _, _, err := m.job(ctx, "/api/v1/gmail/analyze", struct{}{}, &a); err != nil {
+	own, err := mostOf(m.Children["worker"].Pid(), func() error {
+		_, _, err := m.job(ctx, "/api/v1/gmail/analyze", struct{}{}, &a)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	most, err := memoryOf(m.Children["worker"].Pid(), peak)
-	return []line{goal(line{what: fmt.Sprintf("worker's memory, analysis of %d messages", a.Messages), ours: fmt.Sprintf("%d MiB at most", most>>20),
-		limit: fmt.Sprintf("%d MiB before", idle>>20), ratio: times(float64(most) / float64(idle)), goal: "≤ 64 MiB"}, most <= 64<<20)}, err
+	return []line{goal(line{what: fmt.Sprintf("worker's memory, analysis of %d messages", a.Messages), ours: fmt.Sprintf("%d MiB of its own at most; %d MiB with its program's file", own>>20, most>>20),
+		limit: fmt.Sprintf("%d MiB with the file before", idle>>20), ratio: times(float64(most) / float64(idle)), goal: "≤ 64 MiB of its own"}, own <= 64<<20)}, err
+}
+
+// mostOf is the most memory of its own that a process has while f runs, in bytes.
+func mostOf(pid int, f func() error) (most int64, err error) {
+	over, seen := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			now, err := memoryOf(pid, ownMemory)
+			most = max(most, now)
+			select {
+			case <-over:
+				seen <- err
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+		}
+	}()
+	err = f()
+	close(over)
+	return most, errors.Join(err, <-seen)
 }
 
 // many measures the memory that the analyses of many mailboxes at the same time need.
