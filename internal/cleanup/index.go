@@ -153,6 +153,24 @@ func (s *Service) Senders(ctx context.Context, customer, mailbox sweep.ID, q Sen
 	return senders, next, err
 }
 
+// Domains pages through all domains of a mailbox's senders.
+func (s *Service) Domains(ctx context.Context, customer, mailbox sweep.ID, cursor string, limit int) (page sweep.DomainPage, err error) {
+	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, ix *mailindex.Index) (err error) {
+		page, err = ix.Domains(cursor, limit)
+		return err
+	})
+	return page, err
+}
+
+// Lists pages through all mailing lists that a mailbox's mail names.
+func (s *Service) Lists(ctx context.Context, customer, mailbox sweep.ID, cursor string, limit int) (page sweep.MailingListPage, err error) {
+	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, ix *mailindex.Index) (err error) {
+		page, err = ix.Lists(cursor, limit)
+		return err
+	})
+	return page, err
+}
+
 // Largest lists the mailbox's n largest messages as far as sizes are known.
 func (s *Service) Largest(ctx context.Context, customer, mailbox sweep.ID, n int) (list []sweep.LargeMessage, err error) {
 	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, ix *mailindex.Index) error {

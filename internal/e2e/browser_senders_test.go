@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -14,6 +16,15 @@ func TestSendersAreLookedThroughAndKept(t *testing.T) {
 	u, b, mailbox := r.analyzed(t, "ada", 2000)
 	b.open(mailbox + "/senders")
 	b.look("senders")
+	b.open(mailbox + "/senders?sort=bytes&filter=e")
+	b.press("form.card .stick button:not([formaction])")
+	b.sees("Choose at least one sender.")
+	require.Equal(t, []string{"bytes", "e"}, []string{b.value("#sort"), b.value("#filter")})
+	b.pardon()
+	b.look("senders-none-picked")
+	b.press("form[role=search] button")
+	b.at(mailbox + "/senders.filter=e&sort=bytes")
+	b.open(mailbox + "/senders")
 	first := b.value("tbody tr:nth-child(1) input[name=from]")
 	b.press("tbody tr:nth-child(1) button[name=keep]")
 	b.eventually("see the sender kept", func() bool { return b.holds("!document.querySelector('tbody tr:nth-child(1) button[name=keep]')") })
@@ -30,6 +41,13 @@ func TestSendersAreLookedThroughAndKept(t *testing.T) {
 
 	b.open(mailbox + "/domains")
 	b.look("senders-domains")
+	b.press("form.card .stick button:not([formaction])")
+	b.sees("Choose at least one domain.")
+	b.pardon()
+	b.open(mailbox + "/domains")
+	total := u.groups(mailbox + "/domains")
+	b.sees(fmt.Sprintf("%d domains in all", total))
+	require.True(t, b.holds(fmt.Sprintf("document.querySelectorAll('tbody th').length === %d", min(total, 100))))
 	domain := b.value("tbody tr:nth-child(1) input[name=from]")
 	require.True(t, strings.HasPrefix(domain, "@"), domain)
 	b.press("tbody tr:nth-child(1) input[name=from]")
@@ -42,4 +60,23 @@ func TestSendersAreLookedThroughAndKept(t *testing.T) {
 	b.look("senders-largest")
 	b.open(mailbox + "/lists")
 	b.look("senders-lists")
+	b.sees(fmt.Sprintf("%d mailing lists", u.groups(mailbox+"/lists")))
+}
+
+// groups pages through what the API tells of a mailbox's senders together, and gives how many there are.
+func (u *user) groups(path string) (seen int) {
+	u.t.Helper()
+	var page struct {
+		Items []struct{ Domain, ID string }
+		Total int
+		Next  string `json:"next_cursor"`
+	}
+	for cursor := ""; seen == 0 || cursor != ""; cursor = page.Next {
+		page.Items, page.Next = nil, ""
+		u.get("/api/v1"+path+"?limit=7&cursor="+url.QueryEscape(cursor), &page)
+		require.NotEmpty(u.t, page.Items)
+		seen += len(page.Items)
+	}
+	require.Equal(u.t, page.Total, seen)
+	return seen
 }

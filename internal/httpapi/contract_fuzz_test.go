@@ -89,7 +89,7 @@ func (r *rig) fuzz(t *testing.T, c contract, method, path string, op *openapi3.O
 // unreached are operations that need what no fuzzer guesses: tokens out of mails, codes, what a worker made, a colleague, a cookie, a minute's wait. The tests of their flows hold
 // their successes against the document.
 var unreached = []string{"verify-email", "reset-password", "complete-connect", "confirm-second-factor", "verify-second-factor", "renew-recovery-codes", "disable-second-factor",
-	"complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "count", "undo-job"}
+	"complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "list-domains", "list-mailing-lists", "count", "undo-job"}
 
 var asked atomic.Uint32
 

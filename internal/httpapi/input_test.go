@@ -112,7 +112,8 @@ func TestUnknownAndForeignObjectsLookTheSame(t *testing.T) { // ERR-3
 	job := r.submit(t, ada, "/api/v1/gmail/analyze", "").ID
 	for _, c := range []struct{ method, path, id string }{
 		{"GET", "/api/v1/jobs/%s", job}, {"GET", "/api/v1/jobs/%s/events", job}, {"POST", "/api/v1/jobs/%s/cancel", job}, {"POST", "/api/v1/jobs/%s/undo", job},
-		{"GET", "/api/v1/mailboxes/%s/analysis", mailbox}, {"GET", "/api/v1/mailboxes/%s/senders", mailbox}, {"DELETE", "/api/v1/mailboxes/%s", mailbox},
+		{"GET", "/api/v1/mailboxes/%s/analysis", mailbox}, {"GET", "/api/v1/mailboxes/%s/senders", mailbox},
+		{"GET", "/api/v1/mailboxes/%s/domains", mailbox}, {"GET", "/api/v1/mailboxes/%s/lists", mailbox}, {"DELETE", "/api/v1/mailboxes/%s", mailbox},
 	} {
 		missing := c.id[:4] + strings.Repeat("0", 32)
 		foreign := problem(t, r.call(t, c.method, fmt.Sprintf(c.path, c.id), bob, ""), 404, "not_found")

@@ -73,6 +73,17 @@ type sendersOutput struct {
 	} `nameHint:"Senders"`
 }
 
+// groupsInput asks for a page of what senders have in common.
+type groupsInput struct {
+	MailboxPath
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Cursor string `query:"cursor" maxLength:"500"`
+}
+
+type domainsOutput struct{ Body sweep.DomainPage }
+
+type listsOutput struct{ Body sweep.MailingListPage }
+
 func (s *server) mailboxRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes", name: "list-mailboxes", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "The connected mailboxes, oldest first"}, s.mailboxes)
 	add(s, api, operation{method: http.MethodPost, path: "/api/v1/mailboxes/connect", name: "connect-mailbox", role: sweep.Operator, tag: "mailboxes", errors: []int{402, 404},
@@ -83,6 +94,8 @@ func (s *server) mailboxRoutes(api huma.API) {
 		summary: "Disconnect: disabled now, revoked at Google within a minute"}, s.disconnect)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/analysis", name: "get-analysis", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "The latest analysis"}, s.analysis)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/senders", name: "list-senders", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All senders of a mailbox"}, s.senders)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/domains", name: "list-domains", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All domains of a mailbox's senders, those of most messages first"}, s.domains)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/lists", name: "list-mailing-lists", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All mailing lists that a mailbox's mail names, those of most senders first"}, s.lists)
 	add(s, api, operation{method: http.MethodGet, path: "/oauth/google/callback", name: "google-callback", tag: "mailboxes", status: 302, open: true, errors: []int{422},
 		summary: "Where Google sends the browser after consent"}, s.callback)
 }
@@ -138,6 +151,26 @@ func (s *server) senders(ctx context.Context, in *sendersInput) (*sendersOutput,
 	out := &sendersOutput{}
 	out.Body.Items, out.Body.NextCursor = listed(items), next
 	return out, err
+}
+
+func (s *server) domains(ctx context.Context, in *groupsInput) (*domainsOutput, error) {
+	id, err := sweep.MailboxID.Parse(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Cleanup.Domains(ctx, actorOf(ctx).Customer, id, in.Cursor, in.Limit)
+	page.Items = listed(page.Items)
+	return &domainsOutput{Body: page}, err
+}
+
+func (s *server) lists(ctx context.Context, in *groupsInput) (*listsOutput, error) {
+	id, err := sweep.MailboxID.Parse(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Cleanup.Lists(ctx, actorOf(ctx).Customer, id, in.Cursor, in.Limit)
+	page.Items = listed(page.Items)
+	return &listsOutput{Body: page}, err
 }
 
 // callback takes Google's answer. With a dashboard the browser goes on there; without one it ends on a page that says how to go on.

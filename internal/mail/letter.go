@@ -132,8 +132,16 @@ func (s *Sender) Render(m Message) (Letter, error) {
 	data := m.Data
 	data.Name, data.Mailbox, data.Plan, data.Device = oneLine(data.Name), oneLine(data.Mailbox), oneLine(data.Plan), oneLine(data.Device)
 	data.By = oneLine(data.By)
-	return compose(m.Kind, data, strings.TrimRight(s.BaseURL, "/")+spec.link(data))
+	base := strings.TrimRight(s.BaseURL, "/")
+	choose := ""
+	if m.Kind.Optional() {
+		choose = base + choicePath
+	}
+	return compose(m.Kind, data, base+spec.link(data), choose)
 }
+
+// choicePath is the page on which people choose what mails they get.
+const choicePath = "/settings/notifications"
 
 func missing(d Data, needs []string) []string {
 	given := map[string]bool{
@@ -166,9 +174,10 @@ type body struct {
 	Label   string   // of the link
 	Link    string
 	After   []string
+	Choose  string // where to turn mails like this one off; "": nobody can
 }
 
-func compose(kind Kind, data Data, link string) (Letter, error) {
+func compose(kind Kind, data Data, link, choose string) (Letter, error) {
 	t, err := template.New("").Funcs(template.FuncMap{"count": count, "day": day, "instant": instant, "plural": plural}).
 		ParseFS(templates, "templates/"+string(kind)+".tmpl")
 	if err != nil {
@@ -181,7 +190,7 @@ func compose(kind Kind, data Data, link string) (Letter, error) {
 		}
 		return strings.TrimSpace(b.String())
 	}
-	b := body{Subject: oneLine(part("subject")), Before: paragraphs(part("before")), Label: oneLine(part("label")), Link: link, After: paragraphs(part("after"))}
+	b := body{Subject: oneLine(part("subject")), Before: paragraphs(part("before")), Label: oneLine(part("label")), Link: link, After: paragraphs(part("after")), Choose: choose}
 	if err != nil {
 		return Letter{}, fmt.Errorf("fill template: %w", err)
 	}
@@ -189,7 +198,11 @@ func compose(kind Kind, data Data, link string) (Letter, error) {
 }
 
 func (b body) letter() (Letter, error) {
-	plain := slices.Concat(b.Before, []string{b.Label + ":\n" + b.Link}, b.After, []string{"-- \nMailsweep"})
+	plain := slices.Concat(b.Before, []string{b.Label + ":\n" + b.Link}, b.After)
+	if b.Choose != "" {
+		plain = append(plain, "You can turn mails like this one off:\n"+b.Choose)
+	}
+	plain = append(plain, "-- \nMailsweep")
 	layout, err := htmltemplate.ParseFS(templates, "templates/layout.html")
 	if err != nil {
 		return Letter{}, fmt.Errorf("read layout: %w", err)

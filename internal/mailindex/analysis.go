@@ -12,7 +12,7 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// topSenders is how many senders and domains an analysis shows.
+// topSenders is how many senders, domains and lists an analysis shows.
 const topSenders = 200
 
 // Analysis is the picture of the mailbox at o.Now, spam and trash left out. Exact has a key per block (messages, threads, unread, bytes,
@@ -22,7 +22,7 @@ const topSenders = 200
 func (ix *Index) Analysis(o SelectOptions) sweep.Analysis {
 	r := ix.report(ix.counted(), o.Now)
 	senders := r.e.senderList(r.size)
-	domains := domainList(senders)
+	domains, lists := domainList(senders), listsOf(senders)
 	a := sweep.Analysis{
 		AsOf: ix.AsOf, Messages: r.messages, Threads: ix.threadCount(r.rows), Unread: r.unreadCount(r.rows), Bytes: r.size.sum(r.rows),
 		SendersTotal: len(senders), Exact: map[string]bool{"threads": true},
@@ -31,7 +31,7 @@ func (ix *Index) Analysis(o SelectOptions) sweep.Analysis {
 	a.ByAge, a.Exact["by_age"] = r.byAge()
 	a.BySize, a.Exact["by_size"] = r.size.blocks(r.rows)
 	a.Senders, a.Domains = senders[:min(len(senders), topSenders)], domains[:min(len(domains), topSenders)]
-	a.Lists = listsOf(senders)
+	a.Lists = lists[:min(len(lists), topSenders)]
 	a.Exact["senders"] = !slices.ContainsFunc(senders, func(s sweep.Sender) bool { return !s.Exact }) && r.allAttributed()
 	a.Exact["domains"] = a.Exact["senders"]
 	a.AttributedPercent = r.attributed()
@@ -70,7 +70,8 @@ func (r report) sure(dimension string) bool {
 }
 
 func (r report) block(rows *roaring.Bitmap) sweep.Block {
-	return sweep.Block{Messages: int(rows.GetCardinality()), Unread: r.unreadCount(rows), Bytes: r.size.sum(rows).Estimate}
+	b := r.size.sum(rows)
+	return sweep.Block{Messages: int(rows.GetCardinality()), Unread: r.unreadCount(rows), Bytes: b.Estimate, BytesLow: b.Low, BytesHigh: b.High}
 }
 
 // inCategory is the report's messages of one tab.
@@ -100,7 +101,8 @@ func (r report) byAge() (map[string]sweep.Block, bool) {
 		k, sure := r.age.of(row)
 		exact = exact && sure
 		counts[k].Messages++
-		counts[k].Bytes += r.size.of(row)
+		low, high := r.size.bounds(row)
+		counts[k].Bytes, counts[k].BytesLow, counts[k].BytesHigh = counts[k].Bytes+r.size.of(row), counts[k].BytesLow+low, counts[k].BytesHigh+high
 		if unread.has(row) {
 			counts[k].Unread++
 		}

@@ -81,15 +81,30 @@ func TestAnalysisIsHonest(t *testing.T) {
 		b.meet(t, ix)
 		a := ix.Analysis(SelectOptions{Now: modelNow})
 		var bytes int64
+		tabs := map[sweep.Category]int64{}
 		for _, l := range b.letters {
 			bytes += l.size
+			for _, c := range sweep.Categories() {
+				if l.inTab(c) {
+					tabs[c] += l.size
+				}
+			}
 		}
 		if a.Bytes.Low > bytes || a.Bytes.High < bytes || a.Bytes.Estimate < a.Bytes.Low || a.Bytes.Estimate > a.Bytes.High {
 			t.Fatalf("%d bytes, told %+v", bytes, a.Bytes)
 		}
-		sum := 0
+		sum, of := 0, sweep.Block{}
 		for _, block := range a.ByAge {
 			sum += block.Messages
+			of.Bytes, of.BytesLow, of.BytesHigh = of.Bytes+block.Bytes, of.BytesLow+block.BytesLow, of.BytesHigh+block.BytesHigh
+		}
+		if whole := (sweep.Block{Bytes: a.Bytes.Estimate, BytesLow: a.Bytes.Low, BytesHigh: a.Bytes.High}); of != whole {
+			t.Fatalf("ages weigh %+v of %+v", of, whole)
+		}
+		for c, block := range a.ByCategory {
+			if a.Exact["by_category"] && (block.BytesLow > tabs[c] || block.BytesHigh < tabs[c]) || block.Bytes < block.BytesLow || block.Bytes > block.BytesHigh {
+				t.Fatalf("%s weighs %d, told %+v", c, tabs[c], block)
+			}
 		}
 		if sum != a.Messages || a.Health.Score < 0 || a.Health.Score > 100 {
 			t.Fatalf("ages sum to %d of %d, health %d", sum, a.Messages, a.Health.Score)
@@ -211,6 +226,45 @@ func TestSenderPagesGiveEverySenderOnce(t *testing.T) {
 		if _, _, err := ix.Senders(q); sweep.CodeOf(err) != sweep.Invalid {
 			t.Errorf("%+v: %v", q, err)
 		}
+	}
+}
+
+// What an analysis shows the first of is there to the last, page by page, in one order.
+func TestDomainAndListPagesGiveEachOnce(t *testing.T) {
+	t.Parallel()
+	const many = 2*topSenders + 7
+	ix := bigIndex(5_000, many)
+	for n := range ix.people[1:] {
+		ix.people[n+1].address = fmt.Sprintf("news@shop%d.example", n)
+		ix.people[n+1].describeList(fmt.Sprintf("list%d.example", n%(topSenders+50)), sweep.Link)
+	}
+	senders := ix.AllSenders()
+	domains, lists, cursor := []sweep.Domain(nil), []sweep.MailingListGroup(nil), ""
+	for len(domains) == 0 || cursor != "" {
+		page, err := ix.Domains(cursor, 90)
+		if err != nil || page.Total != len(domainList(senders)) || len(page.Items) == 0 {
+			t.Fatalf("%d of %d, %v", len(page.Items), page.Total, err)
+		}
+		domains, cursor = append(domains, page.Items...), page.Next
+	}
+	for len(lists) == 0 || cursor != "" {
+		page, err := ix.Lists(cursor, 90)
+		if err != nil || page.Total != topSenders+50 || len(page.Items) == 0 {
+			t.Fatalf("%d of %d, %v", len(page.Items), page.Total, err)
+		}
+		lists, cursor = append(lists, page.Items...), page.Next
+	}
+	if !slices.Equal(domains, domainList(senders)) || len(domains) <= topSenders {
+		t.Errorf("%d of %d domains", len(domains), len(domainList(senders)))
+	}
+	if !slices.Equal(lists, listsOf(senders)) {
+		t.Errorf("%d of %d lists", len(lists), topSenders+50)
+	}
+	if _, err := ix.Domains("!", 0); sweep.CodeOf(err) != sweep.Invalid {
+		t.Error(err)
+	}
+	if _, err := ix.Lists("AAAA", 0); sweep.CodeOf(err) != sweep.Invalid {
+		t.Error(err)
 	}
 }
 

@@ -75,5 +75,5 @@ func listsOf(senders []sweep.Sender) []sweep.MailingListGroup {
 	slices.SortFunc(out, func(a, b sweep.MailingListGroup) int {
 		return cmp.Or(cmp.Compare(b.Senders, a.Senders), cmp.Compare(a.ID, b.ID))
 	})
-	return out[:min(len(out), topSenders)]
+	return out
 }

@@ -2,9 +2,7 @@ package mailindex
 
 import (
 	"cmp"
-	"encoding/base64"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -133,22 +131,12 @@ func (ix *Index) Senders(q SenderQuery) (page []sweep.Sender, next string, err e
 	}
 	all := ix.evaluator(nil).senderList(ix.sizing())
 	slices.SortFunc(all, o.less)
-	limit, filter := q.Limit, strings.ToLower(q.Filter)
-	if limit <= 0 {
-		limit = 50
-	}
-	limit = min(limit, 500)
-	for _, s := range all {
-		if !strings.Contains(s.Address, filter) && !strings.Contains(strings.ToLower(s.Name), filter) || !after.before(o, s) {
-			continue
-		}
-		if len(page) == limit {
-			last := page[limit-1]
-			return page, cursor{o.rank(last), last.Address, true}.String(), nil
-		}
-		page = append(page, s)
-	}
-	return page, "", nil
+	filter := strings.ToLower(q.Filter)
+	all = slices.DeleteFunc(all, func(s sweep.Sender) bool {
+		return !strings.Contains(s.Address, filter) && !strings.Contains(strings.ToLower(s.Name), filter)
+	})
+	page, next = pageAfter(after, all, q.Limit, o.rank, func(s sweep.Sender) string { return s.Address })
+	return page, next, nil
 }
 
 // AllSenders lists every sender, by address.
@@ -156,33 +144,4 @@ func (ix *Index) AllSenders() []sweep.Sender {
 	all := ix.evaluator(nil).senderList(ix.sizing())
 	slices.SortFunc(all, orders()["address"].less)
 	return all
-}
-
-// cursor is the place in an order after which the next page begins; it stays good when counts change in between.
-type cursor struct {
-	rank    int64
-	address string
-	set     bool
-}
-
-func (c cursor) String() string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strconv.FormatInt(c.rank, 36) + " " + c.address))
-}
-
-func (c cursor) before(o order, s sweep.Sender) bool {
-	r := o.rank(s)
-	return !c.set || r < c.rank || r == c.rank && s.Address > c.address
-}
-
-func parseCursor(s string) (cursor, error) {
-	if s == "" {
-		return cursor{}, nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(s)
-	rank, address, ok := strings.Cut(string(b), " ")
-	n, numErr := strconv.ParseInt(rank, 36, 64)
-	if err != nil || !ok || numErr != nil {
-		return cursor{}, sweep.Errorf(sweep.Invalid, "the cursor is not valid").At("cursor", "must be one that a page gave")
-	}
-	return cursor{n, address, true}, nil
 }

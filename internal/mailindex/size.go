@@ -105,20 +105,25 @@ func (s sizing) of(row uint32) int64 {
 	return int64(s.estimate[s.class[row]])
 }
 
+// bounds are those between which one row's size must lie.
+func (s sizing) bounds(row uint32) (low, high int64) {
+	if size := int64(s.ix.sizes.at(row)); size != 0 {
+		return size, size
+	}
+	k := s.class[row]
+	low, high = s.low[k], s.high[k]
+	if s.edge.Contains(row) {
+		high++
+	}
+	return low, high
+}
+
 // sum is the size of a set with the bounds between which it must lie.
 func (s sizing) sum(rows *roaring.Bitmap) (b sweep.Bytes) {
 	for it := rows.Iterator(); it.HasNext(); {
 		row := it.Next()
-		b.Estimate += s.of(row)
-		if size := int64(s.ix.sizes.at(row)); size != 0 {
-			b.Low, b.High = b.Low+size, b.High+size
-			continue
-		}
-		k := s.class[row]
-		b.Low, b.High = b.Low+s.low[k], b.High+s.high[k]
-		if s.edge.Contains(row) {
-			b.High++
-		}
+		low, high := s.bounds(row)
+		b.Estimate, b.Low, b.High = b.Estimate+s.of(row), b.Low+low, b.High+high
 	}
 	b.Exact = b.Low == b.High
 	return b

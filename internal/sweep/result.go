@@ -2,11 +2,14 @@ package sweep
 
 import "time"
 
-// Block is a count of messages with their unread share and size.
+// Block is a count of messages with their unread share and size. Bytes is an estimate: what these messages weigh lies between BytesLow and
+// BytesHigh. An analysis that was stored before it knew these has them as 0.
 type Block struct {
-	Messages int   `json:"messages"`
-	Unread   int   `json:"unread"`
-	Bytes    int64 `json:"bytes"`
+	Messages  int   `json:"messages"`
+	Unread    int   `json:"unread"`
+	Bytes     int64 `json:"bytes" doc:"About how large they are together"`
+	BytesLow  int64 `json:"bytes_low" doc:"At least; equal to bytes_high when the size is exact"`
+	BytesHigh int64 `json:"bytes_high" doc:"At most"`
 }
 
 // Bytes is a size with the bounds between which the truth lies; Exact when Low = High.
@@ -73,6 +76,23 @@ type Domain struct {
 	Unread   int    `json:"unread"`
 	Bytes    int64  `json:"bytes"`
 	Exact    bool   `json:"exact"`
+}
+
+// DomainPage is some of a mailbox's domains, those of most messages first.
+type DomainPage struct {
+	Items []Domain  `json:"items"`
+	Total int       `json:"total" doc:"How many domains there are on all pages"`
+	Exact bool      `json:"exact" doc:"Whether every count of every domain is"`
+	AsOf  time.Time `json:"as_of"`
+	Next  string    `json:"next_cursor,omitempty"`
+}
+
+// MailingListPage is some of the lists that a mailbox's mail names, those of most senders first.
+type MailingListPage struct {
+	Items []MailingListGroup `json:"items"`
+	Total int                `json:"total" doc:"How many lists there are on all pages"`
+	AsOf  time.Time          `json:"as_of"`
+	Next  string             `json:"next_cursor,omitempty"`
 }
 
 // Suggestion is a cleanup worth previewing; Messages is what its plan would hold.

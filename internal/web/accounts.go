@@ -1,7 +1,10 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -23,10 +26,25 @@ type accountsPage struct {
 	Accounts []account.CustomerView
 }
 
+// Apart tells an account from another of the same name, or without one as well: by what its person knows of it, and the end of its id, which
+// the other's is not. "" where the name does. It says nothing that is not the person's own: who else works there is told there.
+func (p accountsPage) Apart(view account.CustomerView) string { return apart(p.Accounts, view) }
+
+func apart(list []account.CustomerView, view account.CustomerView) string {
+	same := slices.ContainsFunc(list, func(other account.CustomerView) bool {
+		return other.ID != view.ID && strings.EqualFold(strings.TrimSpace(other.Name), strings.TrimSpace(view.Name))
+	})
+	if !same {
+		return ""
+	}
+	return fmt.Sprintf("yours since %s, …%s", instant(view.Since), view.ID[max(0, len(view.ID)-4):])
+}
+
 // accountCodePage asks for the second factor that a person has in another account.
 type accountCodePage struct {
 	refusal
 	Account account.CustomerView
+	Apart   string // from those of the same name
 }
 
 // here is the account that one works in.
@@ -84,7 +102,7 @@ func (p *Pages) notThere(c echo.Context, a sweep.Actor, id sweep.ID, err error) 
 	page := accountCodePage{refusal: why}
 	for _, view := range list {
 		if view.ID == sweep.CustomerID.Show(id) {
-			page.Account = view
+			page.Account, page.Apart = view, apart(list, view)
 		}
 	}
 	return p.show(c, status, "account-code", "One more step", page)

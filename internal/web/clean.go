@@ -100,6 +100,9 @@ func (p *Pages) preview(c echo.Context, a sweep.Actor) error {
 	if err != nil {
 		return err
 	}
+	if unpicked(form) {
+		return p.nothingPicked(c, a, form)
+	}
 	request, err := wanted(form)
 	var job sweep.JobView
 	if err == nil {

@@ -23,7 +23,7 @@ func (p *Pages) jobRoutes(e *echo.Echo) {
 	e.GET("/history/:job", p.signed(sweep.Viewer, func(c echo.Context, _ sweep.Actor) error { return p.go_(c, "/jobs/"+c.Param("job")) }))
 }
 
-// jobPage is a job and, of its kind, what came of it.
+// jobPage is a job and, of its kind, what came of it. What can be pressed while the job goes on stands outside of what moves.
 type jobPage struct {
 	Job     sweep.JobView
 	Token   string
@@ -35,6 +35,7 @@ type jobPage struct {
 	UndoJob string // that has undone this run
 	Undoing string // the job that is at undoing it
 	Receipt bool   // there is a run to tell of
+	Moved   bool   // it takes the place of what a page shows, where what was for an open job is still there
 }
 
 func (j jobPage) reload() int {
@@ -157,6 +158,7 @@ func (p *Pages) follow(c echo.Context, a sweep.Actor) error {
 		if err := p.runOf(c, a, &page); err != nil {
 			return nil, err
 		}
+		page.Moved = true
 		return p.render("job", "progress", fragmentOf(page.Token, page))
 	})
 }

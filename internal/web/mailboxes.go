@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -32,6 +33,11 @@ type mailboxesPage struct {
 
 // Room says whether the plan carries one more.
 func (m mailboxesPage) Room() bool { return len(m.Mailboxes) < m.Limit }
+
+// Twin says whether another mailbox has the same address: Google gives one anew after its account is gone.
+func (m mailboxesPage) Twin(box account.MailboxView) bool {
+	return slices.ContainsFunc(m.Mailboxes, func(other account.MailboxView) bool { return other.ID != box.ID && other.Email == box.Email })
+}
 
 // fromConsent takes a browser in which nobody is signed in and that comes back from Google's consent: whoever began did so elsewhere, with a
 // program perhaps, and takes the code there.

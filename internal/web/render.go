@@ -109,7 +109,7 @@ func words() template.FuncMap {
 		"category": categoryName, "age": ageName, "reason": reasonName, "verb": verb, "price": func(n any) string { return priced(n) }, "cents": cents, "yearly": func(monthly int) string { return price(10 * monthly) }, "feature": sweep.Feature.Name,
 		"state": stateName, "span": span, "json": criteriaJSON, "says": describe, "bar": bar, "sentence": sentence, "many": many[int],
 		"title": titled, "categories": sweep.Categories, "ages": ageKeys, "arc": arc, "open": openInGmail,
-		"order": inOrder, "calmFirst": calmFirst, "settings": settingsPages, "roles": roles, "keystate": keyState, "act": actName, "mark": mark, "band": band, "trend": trendOf,
+		"order": inOrder, "calmFirst": calmFirst, "settings": settingsPages, "roles": roles, "keystate": keyState, "act": actName, "mark": mark, "band": band, "trend": trendOf, "space": spaceOf,
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -15,8 +14,11 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// bySize is how many of the largest messages are shown.
-const bySize = 50
+// bySize is how many of the largest messages are shown, perPage how many of what is looked through page by page.
+const (
+	bySize  = 50
+	perPage = 100
+)
 
 func (p *Pages) senderRoutes(e *echo.Echo) {
 	e.GET("/mailboxes/:mailbox/senders", p.signed(sweep.Viewer, p.senders))
@@ -74,13 +76,19 @@ func (sendersPage) Sorts() [][2]string {
 }
 
 func (p *Pages) senders(c echo.Context, a sweep.Actor) error {
+	return p.sendersBut(c, a, http.StatusOK, refusal{}, c.QueryParams())
+}
+
+// sendersBut shows the senders that a query asks for, with why a form of theirs was refused.
+func (p *Pages) sendersBut(c echo.Context, a sweep.Actor, status int, why refusal, asked url.Values) error {
 	bench, id, err := p.bench(c, a, "senders")
 	if err != nil {
 		return err
 	}
-	page := sendersPage{workbench: bench, Sort: cmp.Or(c.QueryParam("sort"), "messages"), Filter: c.QueryParam("filter"), First: c.QueryParam("cursor") == ""}
+	bench.refusal = why
+	page := sendersPage{workbench: bench, Sort: cmp.Or(asked.Get("sort"), "messages"), Filter: asked.Get("filter"), First: asked.Get("cursor") == ""}
 	var next string
-	q := cleanup.SenderQuery{Sort: page.Sort, Filter: page.Filter, Limit: 100, Cursor: c.QueryParam("cursor")}
+	q := cleanup.SenderQuery{Sort: page.Sort, Filter: page.Filter, Limit: perPage, Cursor: asked.Get("cursor")}
 	if page.Senders, next, err = p.Cleanup.Senders(c.Request().Context(), a.Customer, id, q); err != nil {
 		return err
 	}
@@ -90,32 +98,26 @@ func (p *Pages) senders(c echo.Context, a sweep.Actor) error {
 	if c.Request().Header.Get("HX-Request") != "" {
 		return p.fragment(c, "senders", "rows", page)
 	}
-	return p.show(c, http.StatusOK, "senders", "Senders of "+page.Mailbox.Email, page)
+	return p.show(c, status, "senders", "Senders of "+page.Mailbox.Email, page)
 }
 
-// groupsPage is the senders of the latest analysis by domain or by list: the largest of each.
-type groupsPage struct {
-	workbench
-	Domains []sweep.Domain
-	Lists   []sweep.MailingListGroup
-	AsOf    time.Time
-	Exact   bool
-}
-
-func (p *Pages) domains(c echo.Context, a sweep.Actor) error { return p.grouped(c, a, "domains") }
-func (p *Pages) lists(c echo.Context, a sweep.Actor) error   { return p.grouped(c, a, "lists") }
-
-func (p *Pages) grouped(c echo.Context, a sweep.Actor, view string) error {
-	bench, id, err := p.bench(c, a, view)
+// nothingPicked shows a view of the senders again from which a preview of nothing was asked for, as it was looked at.
+func (p *Pages) nothingPicked(c echo.Context, a sweep.Actor, form url.Values) error {
+	what := map[string]string{"senders": "sender", "domains": "domain", "lists": "list"}[form.Get("view")]
+	why, status, err := p.refused(c, sweep.Errorf(sweep.Invalid, "choose at least one %s", what))
 	if err != nil {
 		return err
 	}
-	analysis, err := p.Cleanup.Analysis(c.Request().Context(), a.Customer, id)
-	if err != nil {
-		return err
+	if form.Get("view") == "senders" {
+		form.Del("cursor")
+		return p.sendersBut(c, a, status, why, form)
 	}
-	page := groupsPage{workbench: bench, Domains: analysis.Domains, Lists: analysis.Lists, AsOf: analysis.AsOf, Exact: analysis.Exact["domains"]}
-	return p.show(c, http.StatusOK, view, "Senders of "+bench.Mailbox.Email, page)
+	return p.groupsBut(c, a, form.Get("view"), status, why, "")
+}
+
+// unpicked says whether a form is one of a view of the senders with nothing picked in it.
+func unpicked(form url.Values) bool {
+	return slices.Contains([]string{"senders", "domains", "lists"}, form.Get("view")) && !form.Has("from") && !form.Has("list")
 }
 
 // largestPage is a mailbox's largest messages, as far as sizes are known.
@@ -154,7 +156,7 @@ func (p *Pages) keepSender(c echo.Context, a sweep.Actor) error {
 		return p.fragment(c, "senders", "kept", nil)
 	}
 	back := "/mailboxes/" + sweep.MailboxID.Show(id) + "/senders?" + url.Values{"sort": {c.FormValue("sort")}, "filter": {c.FormValue("filter")}}.Encode()
-	if c.FormValue("view") == "domains" {
+	if c.FormValue("view") == "domains" { // lists have nobody to keep
 		back = "/mailboxes/" + sweep.MailboxID.Show(id) + "/domains"
 	}
 	return p.go_(c, back)

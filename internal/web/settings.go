@@ -70,6 +70,9 @@ func (s settingsPage) NoEntries() (bad []string) {
 // Here is the account that one works in now.
 func (s settingsPage) Here() account.CustomerView { return here(s.Accounts) }
 
+// Apart tells it from those of the same name.
+func (s settingsPage) Apart() string { return apart(s.Accounts, s.Here()) }
+
 func (p *Pages) settingsOf(c echo.Context, a sweep.Actor) (page settingsPage, err error) {
 	ctx := c.Request().Context()
 	page = settingsPage{Token: p.edge.Token(c), CanRun: a.MayAs(sweep.Operator) == nil, Owner: a.MayAs(sweep.Owner) == nil}

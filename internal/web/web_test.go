@@ -20,7 +20,7 @@ func TestEveryMailLeadsToAPage(t *testing.T) {
 	for _, r := range e.Routes() {
 		served[r.Method+" "+r.Path] = true
 	}
-	for _, path := range []string{"/verify-email", "/login", "/reset-password", "/mailboxes", "/billing", "/history/:job", "/settings/security", "/accept-invitation", "/support", "/settings/export", "/confirm-email", "/undo-email"} {
+	for _, path := range []string{"/verify-email", "/login", "/reset-password", "/mailboxes", "/billing", "/history/:job", "/settings/security", "/accept-invitation", "/support", "/settings/export", "/confirm-email", "/undo-email", notificationsPath} {
 		require.True(t, served["GET "+path], path)
 	}
 }
