@@ -108,7 +108,7 @@ var requirements = []Requirement{
 	{ID: "TEN-6", Text: "every route with an id answers another customer's id with 404, changes nothing and says so in the audit log"},
 	{ID: "TEN-7", Text: "200,000 operations of 50 customers with cancels, kills and panics: no foreign row, no empty answer"},
 	{ID: "TEN-8", Text: "without the setting, the force or the fence the tests fail"},
-	{ID: "TEN-9", Text: "keys in Redis carry the customer"},
+	{ID: "TEN-9", Text: "what is counted in Redis carries the customer, by an id or a keyed hash, unless it is a network's or everybody's"},
 	{ID: "TEN-10", Text: "a task whose customer is not its job's is refused"},
 	{ID: "TEN-11", Text: "two customers may have the same account and the same message ids"},
 	{ID: "TEN-12", Text: "no header, query or body says who the customer is: 20 places"},

@@ -39,7 +39,7 @@ func Run(ctx context.Context, o Options) int {
 		return len(o.Only) > 0 && !slices.Contains(o.Only, r.ID)
 	})
 	outcomes := map[Test]string{}
-	code := gotest.Run(ctx, gotest.Options{Dir: o.Dir, Args: arguments(wanted, tests), Out: o.Out, Plain: true, Full: true,
+	code := gotest.Run(ctx, gotest.Options{Dir: o.Dir, Args: arguments(wanted, tests), Out: o.Out, Plain: true, Full: true, Long: 3, // whole counts, most of the suite
 		Heard: func(pkg, test, outcome string) { outcomes[Test{Package: pkg, Name: test}] = outcome }})
 	t := table{tests: tests, outcomes: outcomes, met: map[string]bool{}, bench: readBench(o.Root)}
 	fmt.Fprintln(o.Out, "\nid | requirement | test | met")
