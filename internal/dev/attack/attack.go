@@ -168,7 +168,7 @@ func (r *ground) belongings(ctx context.Context) error {
 	}
 	var exported made
 	analyzed, e1 := r.api.Run(ctx, "/api/v1/gmail/analyze", struct{}{}, quietly)
-	cleanup := map[string]any{"action": "mark_read", "criteria": map[string]any{"category": "social"}, "max_messages": 1}
+	cleanup := map[string]any{"action": "mark_read", "criteria": map[string]any{"category": "social"}, "max_messages": 2_000}
 	_, e3 := r.api.Run(ctx, "/api/v1/gmail/cleanup/execute", cleanup, quietly)
 	_, e4 := r.api.Run(ctx, "/api/v1/gmail/cleanup/execute", cleanup, quietly) // of one the history has no second page
 	previewed, e2 := r.api.Run(ctx, "/api/v1/gmail/cleanup/dry-run", map[string]any{"action": "archive", "criteria": map[string]any{"category": "promotions"}}, quietly)

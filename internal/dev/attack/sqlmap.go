@@ -22,7 +22,9 @@ var (
 )
 
 // elsewhere is run by sqlmap before each request: it comes from another address, so that what is counted by address does not keep it out.
-const elsewhere = `import random
+const elsewhere = `import inspect, random
+
+inspect.getargspec = inspect.getfullargspec # which sqlmap 1.7 asks for, and Python 3.11 has no more
 
 def preprocess(req):
     req.add_header("X-Forwarded-For", "11.%d.%d.%d" % (random.randrange(256), random.randrange(256), random.randrange(1, 255)))
