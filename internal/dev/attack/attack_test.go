@@ -54,6 +54,9 @@ func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
 		t.Errorf("%d operations are attacked of %d that take something", len(marks), takes)
 	}
 	for _, x := range targets {
+		if strings.Contains(x.request, `"cookie"`) {
+			t.Errorf("%s asks for a cookie, which only a page may", x.name())
+		}
 		if key := strings.Contains(x.request, onceKey); key != (x.variant == "-key") || key && x.marks != 1 {
 			t.Errorf("%s: beside a key every other value is another request under it", x.name())
 		}
@@ -65,6 +68,7 @@ func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
 		"get-job":         {"GET /api/v1/jobs/job_1*?wait=0* HTTP/1.1\r\n", "\r\nIf-None-Match: x*\r\n", "\r\nAuthorization: Bearer {token}\r\n"},
 		"list-senders":    {"/senders?sort=messages*&filter=x*&limit=1*&cursor=next* HTTP"},
 		"list-audit":      {"/audit?limit=1*&cursor=x* HTTP"},
+		"link-google":     {`"ticket":"x*"`},
 		"signup-2":        {`"invitation":"x*"`},
 		"dry-run":         {"POST /api/v1/gmail/cleanup/dry-run HTTP/1.1\r\n", `"mailbox_id":"mbx_1*"`, `{"from":"a@shop.example*"}`},
 		"forgot-password": {`"email":"eve@example.com*"`},

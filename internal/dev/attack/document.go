@@ -223,7 +223,7 @@ func (r *ground) example(d document, name string, s schema, description string) 
 		return password
 	case name == "email":
 		return "eve@example.com"
-	case name == "$schema":
+	case name == "$schema", name == "cookie": // which only a page may ask for
 		return nil
 	case r.ids[kind] != "":
 		return r.ids[kind]
