@@ -119,7 +119,11 @@ func (d drawer) body(t *rapid.T) string {
 		return rapid.SampledFrom([]string{"", "", "", "{}", "[]", `{"a":1}`, "x"}).Draw(t, "body")
 	}
 	value := d.value(t, "", d.op.RequestBody.Value.Content["application/json"].Schema, 0)
-	if right, ok := rightBodies[d.op.OperationID]; ok && rapid.Bool().Draw(t, "a right body") {
+	right, ok := rightBodies[d.op.OperationID]
+	if d.op.OperationID == "delete-account" {
+		right, ok = map[string]any{"confirm": d.words["confirm"][0], "password": good}, true
+	}
+	if ok && rapid.Bool().Draw(t, "a right body") {
 		value = maps.Clone(right)
 	}
 	switch rapid.IntRange(0, 7).Draw(t, "kind of body") {

@@ -86,10 +86,10 @@ func (r *rig) fuzz(t *testing.T, c contract, method, path string, op *openapi3.O
 	}
 }
 
-// unreached are operations that need what no fuzzer guesses: tokens out of mails, codes, what a worker made, a colleague, a cookie, a minute's wait. The tests of their flows hold
+// unreached are operations that need what no fuzzer guesses: tokens out of mails, codes, what a worker made, what Stripe was paid for, a colleague, a cookie, a minute's wait. The tests of their flows hold
 // their successes against the document.
 var unreached = []string{"verify-email", "reset-password", "complete-connect", "confirm-second-factor", "verify-second-factor", "renew-recovery-codes", "disable-second-factor",
-	"complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "list-domains", "list-mailing-lists", "count", "undo-job"}
+	"confirm-email", "undo-email", "complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "list-domains", "list-mailing-lists", "count", "undo-job", "open-portal", "resume-subscription"}
 
 var asked atomic.Uint32
 
@@ -121,7 +121,7 @@ type world struct {
 
 type tenant struct {
 	email, token, keyID, key, mailbox, job string
-	customer, person, invitation           string
+	customer, person, invitation, export   string
 	browser                                []string // headers: the cookie of a session, and what a page of ours adds
 	worn                                   bool     // something happened that may have ended its credentials
 }
@@ -160,7 +160,8 @@ func (r *rig) newTenant(t *testing.T, name string, idle bool) *tenant {
 	u.customer, u.person = first("/api/v1/auth/customers"), first("/api/v1/people")
 	u.invitation = r.call(t, "POST", "/api/v1/people/invitations", u.token, `{"email":"guest+`+u.email+`","role":"viewer","password":"`+good+`"}`).object(t)["id"].(string)
 	u.browser = r.browser(t, u.email, "").headers()
-	r.deliverAll(t) // a letter to somebody who has left cannot be delivered
+	u.export = r.call(t, "POST", "/api/v1/account/export", u.token, `{"password":"`+good+`"}`).object(t)["id"].(string)
+	r.deliverAll(t) // makes the export; a letter to somebody who has left cannot be delivered
 	if name == "viewer" {
 		r.exec(t, `UPDATE members SET role = 'viewer' FROM users WHERE users.id = members.user_id AND users.email = $1`, u.email)
 	}
@@ -206,12 +207,13 @@ func (w *world) words(path string) map[string][]string {
 	owner, other := w.tenants["owner"], w.tenants["stranger"]
 	ids := []string{owner.job, owner.mailbox, other.job, other.mailbox}
 	for prefix, own := range map[string][]string{"/api-keys/": {owner.keyID, owner.keyID, other.keyID}, "/people/{id}": {owner.person, owner.person, other.person},
-		"/people/invitations/": {owner.invitation, owner.invitation, other.invitation}, "/mailboxes/": {owner.mailbox, owner.mailbox, other.mailbox}, "/jobs/": {owner.job, owner.job, other.job}} {
+		"/people/invitations/": {owner.invitation, owner.invitation, other.invitation}, "/mailboxes/": {owner.mailbox, owner.mailbox, other.mailbox}, "/jobs/": {owner.job, owner.job, other.job},
+		"/exports/": {owner.export, owner.export, other.export}} {
 		if strings.Contains(path, prefix) {
 			ids = own
 		}
 	}
-	return map[string][]string{"id": ids, "mailbox_id": {owner.mailbox, other.mailbox}, "customer_id": {owner.customer, other.customer}, "password": {good, "another fine phrase"}, "current_password": {good}, "email": {owner.email, "new@example.com"},
+	return map[string][]string{"id": ids, "mailbox_id": {owner.mailbox, other.mailbox}, "customer_id": {owner.customer, other.customer}, "password": {good, "another fine phrase"}, "current_password": {good}, "email": {owner.email, "new@example.com"}, "confirm": {owner.email},
 		"networks": {"10.0.0.0/8", "192.0.2.0/24"}, "entries": {"boss@work.example", "@bank.example"}, "name": {"Ada"}, "code": {"123456"}, "Idempotency-Key": {"k1", "k2"}, "wait": {"0", "1"}}
 }
 
@@ -219,7 +221,7 @@ func (w *world) words(path string) map[string][]string {
 func (w *world) foreign(u *tenant) (ids []string) {
 	for _, other := range w.tenants {
 		if other != u {
-			ids = append(ids, other.mailbox, other.job, other.keyID, other.email, other.customer, other.person, other.invitation)
+			ids = append(ids, other.mailbox, other.job, other.keyID, other.email, other.customer, other.person, other.invitation, other.export)
 		}
 	}
 	return ids

@@ -14,6 +14,42 @@ import (
 	"mailsweep/internal/testkit"
 )
 
+// JWT-5: what was signed in before a suspension stays out after it.
+func TestASuspensionSignsTheCustomersPeopleOut(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	id, shown := customer(t, s, true)
+	people := make([]sweep.ID, 2)
+	versions := func() (all []int) {
+		require.NoError(t, s.DB.Tenant(t.Context(), id, func(tx *store.Tx) error {
+			for _, user := range people {
+				version, err := tx.LockUser(user)
+				require.NoError(t, err)
+				all = append(all, version)
+			}
+			return nil
+		}))
+		return all
+	}
+	require.NoError(t, s.DB.Tenant(t.Context(), id, func(tx *store.Tx) error {
+		for i := range people {
+			people[i] = tx.NewID()
+			require.NoError(t, tx.InsertMember(people[i], sweep.Owner))
+			_, err := tx.InsertUser(store.User{ID: people[i], Email: sweep.UserID.Show(people[i]) + "@example.com", Password: "x"})
+			require.NoError(t, err)
+		}
+		return nil
+	}))
+	before := versions()
+	for _, verb := range []string{"suspend", "reactivate"} {
+		_, err := run(t, s, "ada", verb, shown, "--reason", "a ticket")
+		require.NoError(t, err)
+		for i, version := range versions() {
+			require.Equal(t, before[i]+1, version, verb)
+		}
+	}
+}
+
 // customer adds one whose trial ends in a day, or who never had one.
 func customer(t *testing.T, s *ops.Service, trial bool) (id sweep.ID, shown string) {
 	t.Helper()

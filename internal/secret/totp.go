@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"image/png"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,21 +103,25 @@ func IsTOTP(code string) bool {
 
 const (
 	recoveryCodes = 10
-	recoveryBytes = 10 // 80 bits
+	recoveryBytes = 17 // 136 bits, in whole groups
 )
 
-// NewRecoveryCodes makes ten codes of 80 bits, in groups of four characters, with the hashes to store and their salt.
+// NewRecoveryCodes makes ten codes of 136 bits, in groups of four characters, with the hashes to store and their salt.
 func NewRecoveryCodes() (codes []string, hashes [][]byte, salt []byte) {
 	salt = random(16)
 	for range recoveryCodes {
 		text := base32Plain.EncodeToString(random(recoveryBytes))
 		hashes = append(hashes, RecoveryHash(salt, text))
-		codes = append(codes, text[:4]+"-"+text[4:8]+"-"+text[8:12]+"-"+text[12:])
+		var groups []string
+		for group := range slices.Chunk([]byte(text), 4) {
+			groups = append(groups, string(group))
+		}
+		codes = append(codes, strings.Join(groups, "-"))
 	}
 	return codes, hashes, salt
 }
 
-// RecoveryHash is the form in which a code is stored, however a person wrote it. 80 random bits need no slow hash.
+// RecoveryHash is the form in which a code is stored, however a person wrote it. So many random bits need no slow hash.
 func RecoveryHash(salt []byte, code string) []byte {
 	plain := strings.ToUpper(strings.Map(func(r rune) rune {
 		if r == '-' || r == ' ' {

@@ -58,13 +58,14 @@ func TestAnAppReadsTheURLAndThePicture(t *testing.T) {
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v %s %x", app, app, app, app, app), app.Text())
 }
 
-func TestRecoveryCodesHave80BitsAndASaltOfTheirOwn(t *testing.T) { // MFA-4
+func TestRecoveryCodesHave128BitsAndASaltOfTheirOwn(t *testing.T) { // MFA-4
 	t.Parallel()
 	codes, hashes, salt := secret.NewRecoveryCodes()
 	require.Len(t, codes, 10)
 	seen := map[string]bool{}
 	for i, code := range codes {
-		require.Regexp(t, `^([A-Z2-7]{4}-){3}[A-Z2-7]{4}$`, code)
+		require.Regexp(t, `^([A-Z2-7]{4}-){6}[A-Z2-7]{4}$`, code)
+		require.GreaterOrEqual(t, 5*(len(strings.ReplaceAll(code, "-", ""))-1), 128, "bits, without the last character, which has some of them only")
 		require.Equal(t, hashes[i], secret.RecoveryHash(salt, " "+strings.ToLower(code)))
 		require.False(t, seen[code])
 		seen[code] = true

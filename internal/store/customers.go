@@ -86,9 +86,28 @@ func (tx *Tx) SetTrialEnd(at time.Time) error {
 	return tx.setCustomer("move the trial's end", "UPDATE customers SET trial_ends_at = ?, plan_version = plan_version + 1 WHERE id = ?", at, dbID(tx.Customer))
 }
 
-// SetSuspended suspends from a time on; zero ends it.
+// SetSuspended suspends from a time on, and signs the customer's people out, so that no session comes to life again with the customer;
+// zero ends it.
 func (tx *Tx) SetSuspended(at time.Time) error {
-	return tx.setCustomer("suspend", "UPDATE customers SET suspended_at = ?, plan_version = plan_version + 1 WHERE id = ?", orNull(at), dbID(tx.Customer))
+	err := tx.setCustomer("suspend", "UPDATE customers SET suspended_at = ?, plan_version = plan_version + 1 WHERE id = ?", orNull(at), dbID(tx.Customer))
+	if err != nil || at.IsZero() {
+		return err
+	}
+	return tx.signOutEverybody()
+}
+
+// signOutEverybody ends all tokens and sessions of the customer's people, at their other customers too.
+func (tx *Tx) signOutEverybody() error {
+	people, err := tx.Members()
+	if err != nil {
+		return err
+	}
+	for _, m := range people {
+		if err := tx.EndTokens(m.User); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (tx *Tx) setCustomer(what, statement string, args ...any) error {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -40,16 +39,10 @@ func (tx *Tx) RestoreCustomer() error {
 		}
 		return sweep.Errorf(sweep.Conflict, "%s", why)
 	}
-	people, err := tx.Members()
-	if err = errors.Join(doing(done.Error, "restore customer"), err); err != nil {
-		return err
+	if done.Error != nil {
+		return fmt.Errorf("restore customer: %w", done.Error)
 	}
-	for _, m := range people {
-		if err := tx.EndTokens(m.User); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.signOutEverybody()
 }
 
 // DropSignUp frees the address of the transaction's customer, at once, if nobody has ever proven one there; false when somebody has, or it is

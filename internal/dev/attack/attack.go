@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,9 +115,12 @@ func prepare(ctx context.Context, o Options, chosen []attacker) (*ground, error)
 }
 
 func (r *ground) start(ctx context.Context) (err error) {
-	// thousands of passwords are tried: cheap ones, and no limit that would keep attackers from what is behind it
+	// thousands of passwords are tried: cheap ones, and no limit that would keep attackers from what is behind it; who says to come from
+	// elsewhere is believed
+	const much = `{"requests_per_minute":10000000,"emails_per_period":10000000,"people":100000}`
 	r.Stack, err = stack.Start(ctx, stack.Options{Dir: r.Dir, Root: r.Root, Seed: 1, TimeScale: 20, Say: r.say, Services: local.Options{Fresh: true, Private: true},
-		Env: map[string]string{"LOG_LEVEL": "info", "BCRYPT_COST": "4", "PLAN_LIMITS": `{"basic":{"requests_per_minute":10000000},"pro":{"requests_per_minute":10000000}}`}})
+		Env: map[string]string{"LOG_LEVEL": "info", "BCRYPT_COST": "4", "PLAN_LIMITS": `{"basic":` + much + `,"pro":` + much + `,"enterprise":` + much + `}`,
+			"TRUSTED_PROXIES": "127.0.0.0/8", "SIGNUPS_PER_HOUR": "10000000", "SIGNUPS_PER_HOUR_PER_IP": "10000000"}})
 	if err != nil {
 		return err
 	}
@@ -128,10 +132,28 @@ func (r *ground) start(ctx context.Context) (err error) {
 	if err := r.api.SignUp(ctx, r.Sink, password); err != nil {
 		return err
 	}
+	if said, err := r.Command(ctx, "api", "ops", "grant", r.api.ID, "enterprise", "--reason", "an attack", "--operator", "attack").CombinedOutput(); err != nil {
+		return fmt.Errorf("grant a plan: %w: %s", err, said)
+	}
 	if err := r.api.Connect(ctx, address); err != nil {
 		return err
 	}
 	return r.belongings(ctx)
+}
+
+// stayIn signs in again where what was attacked before has ended the token.
+func (r *ground) stayIn(ctx context.Context) error {
+	if r.api.Do(ctx, "GET", "/api/v1/auth/me", nil, nil) != nil {
+		var session struct {
+			Token string `json:"access_token"`
+		}
+		if err := r.api.Do(ctx, "POST", "/api/v1/auth/login", map[string]string{"email": r.api.Email, "password": password}, &session); err != nil {
+			return fmt.Errorf("sign in again: %w", err)
+		}
+		r.api.Token = session.Token
+	}
+	r.ids["token"] = r.api.Token
+	return nil
 }
 
 // belongings gives the customer one of everything that has an id.
@@ -146,8 +168,11 @@ func (r *ground) belongings(ctx context.Context) error {
 	}
 	var exported made
 	analyzed, e1 := r.api.Run(ctx, "/api/v1/gmail/analyze", struct{}{}, quietly)
+	cleanup := map[string]any{"action": "mark_read", "criteria": map[string]any{"category": "social"}, "max_messages": 2_000}
+	_, e3 := r.api.Run(ctx, "/api/v1/gmail/cleanup/execute", cleanup, quietly)
+	_, e4 := r.api.Run(ctx, "/api/v1/gmail/cleanup/execute", cleanup, quietly) // of one the history has no second page
 	previewed, e2 := r.api.Run(ctx, "/api/v1/gmail/cleanup/dry-run", map[string]any{"action": "archive", "criteria": map[string]any{"category": "promotions"}}, quietly)
-	err := errors.Join(e1, e2,
+	err := errors.Join(e1, e2, e3, e4,
 		r.api.Do(ctx, "GET", "/api/v1/mailboxes", nil, &boxes),
 		r.api.Do(ctx, "GET", "/api/v1/auth/me", nil, &me),
 		r.api.Do(ctx, "POST", "/api/v1/api-keys", map[string]any{"name": "mine", "scopes": []string{"read"}, "password": password}, &key),
@@ -163,6 +188,40 @@ func (r *ground) belongings(ctx context.Context) error {
 		return fmt.Errorf("read the preview: %w", err)
 	}
 	r.ids = map[string]string{"mbx": boxes.Items[0].ID, "job": analyzed.ID, "pln": plan.ID, "key": key.ID, "inv": invited.ID, "exp": exported.ID, "cus": r.api.ID, "usr": me.ID}
+	return r.lists(ctx)
+}
+
+// lists finds what only an answer names: where lists go on, a sender, a kind of mail.
+func (r *ground) lists(ctx context.Context) error {
+	var senders struct{ Items []struct{ Address string } }
+	var notices struct {
+		Items []struct{ Kind, Always string }
+	}
+	err := errors.Join(r.api.Do(ctx, "GET", "/api/v1/mailboxes/"+r.ids["mbx"]+"/senders?limit=1", nil, &senders), r.api.Do(ctx, "GET", "/api/v1/auth/notifications", nil, &notices))
+	if err != nil || len(senders.Items) == 0 {
+		return fmt.Errorf("find a sender and a kind of mail: %w", err)
+	}
+	r.ids["sender"] = senders.Items[0].Address
+	for _, n := range notices.Items {
+		if n.Always == "" { // that can be turned off
+			r.ids["notice"] = n.Kind
+		}
+	}
+	for _, value := range given {
+		path, is := strings.CutPrefix(strings.TrimSuffix(value, "}"), "{cursor:")
+		if !is {
+			continue
+		}
+		var list struct {
+			Next string `json:"next_cursor"`
+		}
+		if err := r.api.Do(ctx, "GET", r.filled(path), nil, &list); err != nil {
+			return fmt.Errorf("find where a list goes on: %w", err)
+		}
+		if list.Next != "" {
+			r.ids[r.filled("cursor:"+path)] = url.QueryEscape(list.Next)
+		}
+	}
 	return nil
 }
 

@@ -28,29 +28,48 @@ func ours(t *testing.T) (d document) {
 func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
 	t.Parallel()
 	d := ours(t)
-	r := &ground{Stack: &stack.Stack{API: "http://127.0.0.1:1"}, api: customer.Client{Token: "t"}, ids: map[string]string{"job": "job_1", "mbx": "mbx_1"}}
+	r := &ground{Stack: &stack.Stack{API: "http://127.0.0.1:1"}, api: customer.Client{Token: "t"}, ids: map[string]string{"job": "job_1", "mbx": "mbx_1", "pln": "pln_1", "notice": "trial_ending", "sender": "a@shop.example", "cursor:/api/v1/mailboxes/mbx_1/senders?limit=1": "next"}}
 	targets := r.targets(d)
-	byName := map[string]target{}
+	byName, marks := map[string]target{}, map[string]int{}
 	for _, x := range targets {
-		byName[x.operation] = x
+		byName[x.name()], marks[x.operation] = x, marks[x.operation]+x.marks
 	}
 	takes := 0
 	for _, methods := range d.Paths {
 		for _, op := range methods {
 			if (len(op.Parameters) > 0 || op.RequestBody.Content != nil) && op.OperationID != "put-demands" { // it takes a truth value alone
 				takes++
-				x := byName[op.OperationID]
-				if x.marks < len(op.Parameters) || x.marks == 0 {
-					t.Errorf("%s has %d marks for %d parameters", op.OperationID, x.marks, len(op.Parameters))
+				if n := marks[op.OperationID]; n < len(op.Parameters) || n == 0 {
+					t.Errorf("%s has %d marks for %d parameters", op.OperationID, n, len(op.Parameters))
+				}
+				for _, p := range op.Parameters {
+					if p.Name == onceKey && !strings.Contains(byName[op.OperationID+"-key"].request, "\r\nIdempotency-Key: "+op.OperationID+"*\r\n") {
+						t.Errorf("%s is not tried with a key", op.OperationID)
+					}
 				}
 			}
 		}
 	}
-	if takes < 40 || len(targets) != takes {
-		t.Errorf("%d targets of %d operations that take something", len(targets), takes)
+	if takes < 40 || len(marks) != takes {
+		t.Errorf("%d operations are attacked of %d that take something", len(marks), takes)
+	}
+	for _, x := range targets {
+		if strings.Contains(x.request, `"cookie"`) {
+			t.Errorf("%s asks for a cookie, which only a page may", x.name())
+		}
+		if key := strings.Contains(x.request, onceKey); key != (x.variant == "-key") || key && x.marks != 1 {
+			t.Errorf("%s: beside a key every other value is another request under it", x.name())
+		}
+		if strings.Contains(x.request, "{") && strings.Contains(strings.NewReplacer("{token}", "", "{\"", "", "[{", "", "{}", "").Replace(x.request), "{") {
+			t.Errorf("%s has a place that nothing fills:\n%s", x.name(), x.request)
+		}
 	}
 	for operation, parts := range map[string][]string{
-		"get-job":         {"GET /api/v1/jobs/job_1*?wait=1* HTTP/1.1\r\n", "\r\nIf-None-Match: x*\r\n", "\r\nAuthorization: Bearer t\r\n"},
+		"get-job":         {"GET /api/v1/jobs/job_1*?wait=0* HTTP/1.1\r\n", "\r\nIf-None-Match: x*\r\n", "\r\nAuthorization: Bearer {token}\r\n"},
+		"list-senders":    {"/senders?sort=messages*&filter=x*&limit=1*&cursor=next* HTTP"},
+		"list-audit":      {"/audit?limit=1*&cursor=x* HTTP"},
+		"link-google":     {`"ticket":"x*"`},
+		"signup-2":        {`"invitation":"x*"`},
 		"dry-run":         {"POST /api/v1/gmail/cleanup/dry-run HTTP/1.1\r\n", `"mailbox_id":"mbx_1*"`, `{"from":"a@shop.example*"}`},
 		"forgot-password": {`"email":"eve@example.com*"`},
 	} {
@@ -142,6 +161,12 @@ func TestWhatTheToolsSayIsRead(t *testing.T) {
 	}
 	if m := endedAt.FindStringSubmatch("Test ended on 7th second\nExit status: No open connections left"); m == nil || m[1] != "7" {
 		t.Error(m)
+	}
+	all := answers{}
+	all.add(answers{200: 1, 422: 2}.since(answers{422: 1}))
+	all.add(answers{200: 11, 304: 1}.since(nil))
+	if all.String() != "12 x 200, 1 x 304, 1 x 422" || all.sum() != 14 || all.taken() != 13 {
+		t.Error(all)
 	}
 	if m := counted.FindStringSubmatch(`mailsweep_http_seconds_count{method="GET",route="/x",status="503"} 7`); m == nil || m[1] != "5" || m[2] != "7" {
 		t.Error(m)

@@ -171,7 +171,7 @@ func (r *ground) exemplify(d document, op described, of map[string]any, who stri
 	}
 	if content, has := op.RequestBody.Content["application/json"]; has {
 		body, _ := of["requestBody"].(map[string]any)["content"].(map[string]any)["application/json"].(map[string]any)
-		body["example"] = json.RawMessage(strings.ReplaceAll(r.body(d, op.OperationID, content.Schema), mark, ""))
+		body["example"] = json.RawMessage(strings.ReplaceAll(r.bodies(d, op.OperationID, content.Schema)[0], mark, ""))
 	}
 	return true
 }

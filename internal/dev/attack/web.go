@@ -10,69 +10,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// perTarget bounds sqlmap on one operation. What it cut off is told.
-const perTarget = 3 * time.Minute
-
-var (
-	// its last word; what "appears to be injectable" on the way there it takes back itself when it looks again
-	injectable = regexp.MustCompile(`(?m)^Parameter: .*|.* is vulnerable`)
-	sound      = "do not appear to be injectable"
-	refused    = regexp.MustCompile(`(\d+) \(Too Many Requests\) - (\d+) times`)
-)
-
-// sqlmap tries level 3 and risk 2 on every parameter of the document: in paths, queries, headers and bodies.
-func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err error) {
-	d, err := r.document(ctx)
-	if err != nil {
-		return "", nil, err
-	}
-	targets, marks, limited, cut := r.targets(d), 0, 0, []string{}
-	if len(targets) < 20 {
-		return "", nil, fmt.Errorf("only %d operations in the document", len(targets))
-	}
-	for i, t := range targets {
-		file := r.log("sqlmap-" + t.operation + ".http")
-		if err := os.WriteFile(file, []byte(t.request), 0o600); err != nil {
-			return "", nil, fmt.Errorf("write request: %w", err)
-		}
-		began, one := time.Now(), ctx
-		one, cancel := context.WithTimeout(ctx, perTarget)
-		said, _, err := r.run(one, "sqlmap-"+t.operation+".txt", "sqlmap", "-r", file, "--ignore-stdin", "--batch", "--level", "3", "--risk", "2", "--dbms", "postgresql", "--threads", "4",
-			"--flush-session", "--disable-coloring", "--skip", "user-agent,referer,host", "--ignore-code", "400,401,402,403,404,409,410,413,415,422,429", "--output-dir", r.log("sqlmap"))
-		late := one.Err() != nil && ctx.Err() == nil
-		cancel()
-		marks += t.marks
-		switch hits := injectable.FindAllString(said, -1); {
-		case len(hits) > 0:
-			found = append(found, t.operation+": "+hits[len(hits)-1])
-		case late:
-			cut = append(cut, t.operation)
-		case err != nil:
-			return "", nil, err
-		case !strings.Contains(said, sound):
-			found = append(found, t.operation+": sqlmap came to no end, see "+filepath.Base(file))
-		}
-		before := limited
-		for _, m := range refused.FindAllStringSubmatch(said, -1) {
-			n, _ := strconv.Atoi(m[2]) // of digits
-			limited += n
-		}
-		r.say("sqlmap %d of %d: %s, %d places, %s, %d times refused for rate", i+1, len(targets), t.operation, t.marks, time.Since(began).Round(time.Second), limited-before)
-	}
-	tried = fmt.Sprintf("%d places of %d operations, %d requests refused for rate,", marks, len(targets), limited)
-	if len(cut) > 0 {
-		tried += fmt.Sprintf(", cut off after %s: %s;", perTarget, strings.Join(cut, ", "))
-	}
-	return tried, found, nil
-}
 
 // words are lists that come with Debian's wfuzz, and names that services like this one forget.
 var words = []string{"/usr/share/wfuzz/wordlist/general/common.txt", "/usr/share/wfuzz/wordlist/general/admin-panels.txt"}

@@ -30,19 +30,21 @@ type Options struct {
 	Plain bool
 	// Full asks tests that count for their whole counts, by FULL=1.
 	Full bool
+	// Long is how often the usual time tests may take.
+	Long int
 	// Heard, if set, is told of each test and subtest that ended: "pass", "fail" or "skip".
 	Heard func(pkg, test, outcome string)
 }
 
 const (
-	binaryLimit = "18m"            // for one package's tests
+	binaryLimit = 18 * time.Minute // for one package's tests
 	totalLimit  = 30 * time.Minute // with compiling from nothing on two cores
 )
 
 // Run returns the exit code: 0 only when something passed, nothing failed and `go test` agrees.
 func Run(ctx context.Context, o Options) int {
 	out := &screen{w: o.Out, last: time.Now()}
-	ctx, cancel := context.WithTimeout(ctx, totalLimit)
+	ctx, cancel := context.WithTimeout(ctx, totalLimit*time.Duration(max(1, o.Long)))
 	defer cancel()
 	env, stop, err := services(ctx, o, out)
 	if err != nil {
@@ -53,7 +55,7 @@ func Run(ctx context.Context, o Options) int {
 	defer stop()
 	t := newTally(out)
 	// -count=1: the scenarios build programs that the test cache does not see
-	args := append([]string{"test", "-json", "-count=1", "-timeout", binaryLimit}, race(ctx, o, out)...)
+	args := append([]string{"test", "-json", "-count=1", "-timeout", (binaryLimit * time.Duration(max(1, o.Long))).String()}, race(ctx, o, out)...)
 	t.heard = o.Heard
 	args = append(args, withPackages(o.Args)...)
 	out.line("go %s", strings.Join(args, " "))

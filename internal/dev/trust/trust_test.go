@@ -3,6 +3,8 @@ package trust
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,18 +22,74 @@ func TestEveryStandardIsMappedToWhatIsOnTheList(t *testing.T) {
 	for _, s := range standards {
 		require.False(t, seen[s.Number], "%s twice", s.Number)
 		seen[s.Number] = true
-		ways := 0
-		for _, way := range []bool{len(s.By) > 0, s.Page != "", s.Not != ""} {
-			if way {
-				ways++
-			}
-		}
-		require.Equal(t, 1, ways, "%s is met in one way", s.Number)
+		require.True(t, len(s.By) > 0 || s.Page != "" || s.Not != "", "%s has no answer", s.Number)
+		require.False(t, s.Not != "" && (s.Page != "" || s.Lacks != ""), "%s is met, or does not apply", s.Number)
 		for _, id := range s.By {
 			require.True(t, known[id], "%s names %s", s.Number, id)
 		}
 	}
-	require.Len(t, standards, 121)
+}
+
+// asvs is OWASP's own list: the level of each number.
+func asvs(t *testing.T) map[string]int {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", "asvs-5.0.0.txt"))
+	require.NoError(t, err)
+	levels := map[string]int{}
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		level, numbers, is := strings.Cut(strings.TrimPrefix(line, "level "), ":")
+		require.True(t, is, line)
+		for _, number := range strings.Fields(numbers) {
+			require.Zero(t, levels[number], "%s twice", number)
+			levels[number] = int(level[0] - '0')
+		}
+	}
+	require.Len(t, levels, 345)
+	return levels
+}
+
+// Level 1 is answered whole, and level 2 in authentication, sessions, authorization, self-contained tokens and cryptography; nothing else.
+func TestEveryRequirementOfASVSIsAnswered(t *testing.T) {
+	wanted, answered, count := map[string]int{}, map[string]int{}, map[int]int{}
+	for number, level := range asvs(t) {
+		chapter, _, _ := strings.Cut(number, ".")
+		if count[level]++; level == 1 || level == 2 && slices.Contains([]string{"6", "7", "8", "9", "11"}, chapter) {
+			wanted[number] = level
+		}
+	}
+	require.Equal(t, map[int]int{1: 70, 2: 183, 3: 92}, count)
+	for _, s := range standards {
+		answered[s.Number] = s.Level
+	}
+	require.Equal(t, wanted, answered)
+}
+
+// A standard is met by all that it names: requirements that are met and a page that is there, if nothing is said to lack.
+func TestAStandardIsMetByAllThatItNames(t *testing.T) {
+	root := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(root, "internal"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "internal", "TRUST.md"), []byte("# x\n\n## Keys\n\ny\n"), 0o644))
+	for want, s := range map[string]Standard{
+		"ASVS 1.1.1 | level 1 | A | yes":                                                  {By: []string{"A"}},
+		"ASVS 1.1.1 | level 1 | A, B (not met: B) | no":                                   {By: []string{"A", "B"}},
+		"ASVS 1.1.1 | level 1, documentation | internal/TRUST.md: Keys | yes":             {Page: "Keys"},
+		"ASVS 1.1.1 | level 1, documentation | internal/TRUST.md: Key (not written) | no": {Page: "Key"},
+		"ASVS 1.1.1 | level 1 | internal/TRUST.md: Keys, A | yes":                         {Page: "Keys", By: []string{"A"}},
+		"ASVS 1.1.1 | level 1 | internal/TRUST.md: Keys, B (not met: B) | no":             {Page: "Keys", By: []string{"B"}},
+		"ASVS 1.1.1 | level 1 | internal/TRUST.md: Key, A (not written) | no":             {Page: "Key", By: []string{"A"}},
+		"ASVS 1.1.1 | level 1, not applicable | no files | yes":                           {Not: "no files"},
+		"ASVS 1.1.1 | level 1, not applicable | no files, A | yes":                        {Not: "no files", By: []string{"A"}},
+		"ASVS 1.1.1 | level 1, not applicable | no files, B (not met: B) | no":            {Not: "no files", By: []string{"B"}},
+		"ASVS 1.1.1 | level 1 | A (half) | no":                                            {By: []string{"A"}, Lacks: "half"},
+	} {
+		s.Number, s.Level = "1.1.1", 1
+		tab := table{met: map[string]bool{"A": true, "B": false}}
+		require.Equal(t, want, tab.standard(root, s))
+		require.Equal(t, 1, tab.yes+tab.no)
+	}
 }
 
 func TestScanReadsWhatATestNames(t *testing.T) {
