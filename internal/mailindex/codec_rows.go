@@ -10,7 +10,9 @@ import (
 // rowsBlock is how many messages are one record.
 const rowsBlock = 1 << 15
 
-func (ix *Index) idRecords() iter.Seq[func(*writer)] { return blocks(len(ix.ids), rowsBlock, ix.writeIDs) }
+func (ix *Index) idRecords() iter.Seq[func(*writer)] {
+	return blocks(len(ix.ids), rowsBlock, ix.writeIDs)
+}
 
 // writeIDs stores the steps from id to id: their low bytes, which are chance, as they are, and the small rest.
 func (ix *Index) writeIDs(w *writer, from, to int) {
@@ -96,7 +98,9 @@ func (ix *Index) indexTail(from int) bool {
 	return true
 }
 
-func (ix *Index) rowRecords() iter.Seq[func(*writer)] { return blocks(len(ix.ids), rowsBlock, ix.writeRows) }
+func (ix *Index) rowRecords() iter.Seq[func(*writer)] {
+	return blocks(len(ix.ids), rowsBlock, ix.writeRows)
+}
 
 func (ix *Index) writeRows(w *writer, from, to int) {
 	for row := from; row < to; row++ {

@@ -37,7 +37,7 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 		return "", nil, err
 	}
 	script := filepath.Join(r.log("elsewhere"), "elsewhere.py")
-	if err := os.MkdirAll(filepath.Dir(script), 0o755); err == nil {
+	if err = os.MkdirAll(filepath.Dir(script), 0o755); err == nil {
 		err = os.WriteFile(filepath.Join(filepath.Dir(script), "__init__.py"), nil, 0o600) // it takes no script without
 	}
 	if err == nil {
