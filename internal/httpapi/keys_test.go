@@ -68,7 +68,7 @@ func TestAKeyDoesWhatItsScopesAllowAndNothingElse(t *testing.T) {
 		}
 	}
 	require.Greater(t, people, 15)
-	require.Equal(t, 26, machines)
+	require.Equal(t, 28, machines)
 }
 
 func TestARequestShowsOneCredentialAndNoneInItsAddress(t *testing.T) { // KEY-5

@@ -33,7 +33,7 @@ func TestADayOfQuotaEndsAtMidnightPacific(t *testing.T) {
 
 func TestTheDayIsTheSumOfWhatAllProcessesBookedAndSurvivesAnEmptiedRedis(t *testing.T) {
 	t.Parallel()
-	url := testkit.Redis(t)
+	url := testkit.OwnRedis(t).URL // it is emptied
 	fast := Rate{Refill: 1e7, Capacity: 1e7}
 	var processes []*Governor
 	for range 3 {
