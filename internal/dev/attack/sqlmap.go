@@ -36,15 +36,9 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 	if err != nil {
 		return "", nil, err
 	}
-	script := filepath.Join(r.log("elsewhere"), "elsewhere.py")
-	if err = os.MkdirAll(filepath.Dir(script), 0o755); err == nil {
-		err = os.WriteFile(filepath.Join(filepath.Dir(script), "__init__.py"), nil, 0o600) // it takes no script without
-	}
-	if err == nil {
-		err = os.WriteFile(script, []byte(elsewhere), 0o600)
-	}
+	script, err := r.script()
 	if err != nil {
-		return "", nil, fmt.Errorf("write sqlmap's script: %w", err)
+		return "", nil, err
 	}
 	targets, marks, all, operations := r.targets(d), 0, answers{}, map[string]answers{}
 	var cut []string
@@ -92,18 +86,38 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 		operations[t.operation].add(of)
 		r.say("sqlmap %d of %d: %s, %d places, %s: %s", i+1, len(targets), t.name(), t.marks, time.Since(began).Round(time.Second), of)
 	}
-	var never []string
+	never := untaken(operations)
+	tried = fmt.Sprintf("%d places of %d operations in %d requests; %d answers: %s; of %d operations nothing was taken (%s)", marks, len(operations), len(targets), all.sum(), all, len(never), strings.Join(never, ", "))
+	if len(cut) > 0 {
+		tried += fmt.Sprintf("; cut off after %s: %s;", perTarget, strings.Join(cut, ", "))
+	}
+	return tried, found, nil
+}
+
+// script writes what makes each request come from another address, and tells where.
+func (r *ground) script() (file string, err error) {
+	file = filepath.Join(r.log("elsewhere"), "elsewhere.py")
+	if err = os.MkdirAll(filepath.Dir(file), 0o755); err == nil {
+		err = os.WriteFile(filepath.Join(filepath.Dir(file), "__init__.py"), nil, 0o600) // it takes no script without
+	}
+	if err == nil {
+		err = os.WriteFile(file, []byte(elsewhere), 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("write sqlmap's script: %w", err)
+	}
+	return file, nil
+}
+
+// untaken are the operations of which no request was taken.
+func untaken(operations map[string]answers) (never []string) {
 	for operation, of := range operations {
 		if of.taken() == 0 {
 			never = append(never, operation)
 		}
 	}
 	slices.Sort(never)
-	tried = fmt.Sprintf("%d places of %d operations in %d requests; %d answers: %s; of %d operations nothing was taken (%s)", marks, len(operations), len(targets), all.sum(), all, len(never), strings.Join(never, ", "))
-	if len(cut) > 0 {
-		tried += fmt.Sprintf("; cut off after %s: %s;", perTarget, strings.Join(cut, ", "))
-	}
-	return tried, found, nil
+	return never
 }
 
 // answers are how many there were of each status.
