@@ -15,7 +15,7 @@ func TestABrokenOrSilentDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)
 	p := y.place("a")
-	db, err := store.Open(t.Context(), store.Options{URL: y.d.URL("mailsweep_app", password), Process: "test", Patience: 300 * time.Millisecond})
+	db, err := store.Open(t.Context(), store.Options{URL: y.d.URL("mailsweep_app", password), Process: "test", Patience: time.Second})
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	run := func(ctx context.Context, sql string) error {
