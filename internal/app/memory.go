@@ -19,11 +19,14 @@ func collectSparingly() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	live, set := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}, 0
 	var cycle func(*[16]byte)
 	cycle = func(*[16]byte) {
 		metrics.Read(live)
-		debug.SetGCPercent(growth(live[0].Value.Uint64()))
+		if percent := growth(live[0].Value.Uint64()); percent != set { // setting it stops the world
+			debug.SetGCPercent(percent)
+			set = percent
+		}
 		runtime.SetFinalizer(new([16]byte), cycle)
 	}
 	cycle(nil)

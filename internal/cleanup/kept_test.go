@@ -90,6 +90,24 @@ func TestALostWorkersListingIsNotListedAgain(t *testing.T) {
 	}
 }
 
+func TestAListingOfWhichPartIsUnreadableBeginsAnew(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]string{"its end is gone": "substring(checkpoint FOR length(checkpoint) - 1)", "its beginning is": "substring(checkpoint FROM 2)",
+		"an entry stands twice": "checkpoint || checkpoint", "another build wrote it": "'{}'"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, _, v := listed(t, 203)
+			c.wire.at(stop{path: "/messages", n: 50, before: func() { panic("lost") }})
+			c.run(t, c.take(t)[0])
+			c.exec(t, "UPDATE jobs SET checkpoint = "+damage+" WHERE customer_id = $1", c.Customer.String())
+			c.due(t)
+			var res sweep.Analysis
+			c.succeeded(t, v, &res)
+			c.equalsFacts(t, res)
+		})
+	}
+}
+
 func TestAListingThatGoesOnFollowsWhatChangedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for name, expired := range map[string]bool{"by history": false, "or lists anew": true} {

@@ -58,7 +58,7 @@ func (c *customer) box(t *testing.T) *secret.Box {
 func (c *customer) saveListing(t *testing.T) {
 	t.Helper()
 	c.each(t, "SELECT id::text FROM jobs WHERE customer_id = $1", func(id string) {
-		sealed, err := c.box(t).Seal([]byte("{}"), cleanup.JobPlace(parsed(t, id), "listing"))
+		sealed, err := c.box(t).Seal([]byte("{}"), cleanup.JobPlace(parsed(t, id), "listing|0"))
 		require.NoError(t, err)
 		c.exec(t, "UPDATE jobs SET checkpoint = $1 WHERE customer_id = $2 AND id = $3", sealed, c.Customer.String(), id)
 	})
@@ -109,7 +109,7 @@ func (c *customer) sealed(t *testing.T) (values []testkit.SealedValue) {
 	})
 	c.each(t, "SELECT id::text FROM jobs WHERE customer_id = $1", func(job string) {
 		boxed("jobs", "params", cleanup.JobPlace(parsed(t, job), "params"), map[string]any{"id": job})
-		boxed("jobs", "checkpoint", cleanup.JobPlace(parsed(t, job), "listing"), map[string]any{"id": job})
+		boxed("jobs", "checkpoint", cleanup.JobPlace(parsed(t, job), "listing|0"), map[string]any{"id": job})
 		boxed("jobs", "result", cleanup.JobPlace(parsed(t, job), "result"), map[string]any{"id": job})
 	})
 	c.each(t, "SELECT job_id::text FROM batches WHERE customer_id = $1 AND n = 0", func(job string) {

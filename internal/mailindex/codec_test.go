@@ -70,6 +70,19 @@ func stored(ix *Index) (segments []Segment, err error) {
 	return segments, nil
 }
 
+// restored is the index as it comes back when it was stored, and in what it was.
+func restored(t interface{ Fatal(args ...any) }, ix *Index) (*Index, []Segment) {
+	segments, err := stored(ix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := decode(segments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back, segments
+}
+
 func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,14 +90,7 @@ func TestDecodeGivesBackWhatWasEncoded(t *testing.T) {
 		ix := b.index(t)
 		b.meet(t, ix)
 		ix.Apply(b.drawChanges(t))
-		segments, err := stored(ix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := decode(segments)
-		if err != nil {
-			t.Fatal(err)
-		}
+		back, segments := restored(t, ix)
 		if d := differences(ix, back); len(d) > 0 {
 			t.Fatalf("differs in %v", d)
 		}

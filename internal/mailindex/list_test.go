@@ -32,14 +32,7 @@ func TestASendersListsKeepTheirOwnWays(t *testing.T) {
 		ix.Learn(b.letters[0].id, h)
 	}
 	ix.Learn(b.letters[1].id, Header{Address: "other@b.example", ListID: "a.list.example", Unsubscribe: sweep.NoWay})
-	segments, err := stored(ix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored, err := decode(segments)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stored, _ := restored(t, ix)
 	anew := b.known()
 	anew.Inherit(stored)
 	lists := []sweep.MailingList{{ID: "a.list.example", Unsubscribe: sweep.OneClick}, {ID: "b.list.example", Unsubscribe: sweep.Mailto}}

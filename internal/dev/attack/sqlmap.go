@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,11 +59,7 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 			return "", nil, err
 		}
 		began := time.Now()
-		one, cancel := context.WithTimeout(ctx, perTarget)
-		said, _, err := r.run(one, "sqlmap-"+t.name()+".txt", "sqlmap", "-r", file, "--ignore-stdin", "--batch", "--level", "3", "--risk", "2", "--dbms", "postgresql", "--threads", "4",
-			"--flush-session", "--disable-coloring", "--skip", "user-agent,referer,host", "--ignore-code", "400,401,402,403,404,409,410,413,415,422,429", "--preprocess", script, "--output-dir", r.log("sqlmap"))
-		late := one.Err() != nil && ctx.Err() == nil
-		cancel()
+		said, late, err := r.runSQLMap(ctx, t, file, script)
 		marks += t.marks
 		switch hits := injectable.FindAllString(said, -1); {
 		case len(hits) > 0:
@@ -93,6 +90,18 @@ func sqlmap(ctx context.Context, r *ground) (tried string, found []string, err e
 	}
 	return tried, found, nil
 }
+
+// runSQLMap tries one request; late says that it was cut off.
+func (r *ground) runSQLMap(ctx context.Context, t target, file, script string) (said string, late bool, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, perTarget, errLate)
+	defer cancel()
+	said, _, err = r.run(ctx, "sqlmap-"+t.name()+".txt", "sqlmap", "-r", file, "--ignore-stdin", "--batch", "--level", "3", "--risk", "2", "--dbms", "postgresql", "--threads", "4",
+		"--flush-session", "--disable-coloring", "--skip", "user-agent,referer,host", "--ignore-code", "400,401,402,403,404,409,410,413,415,422,429", "--preprocess", script, "--output-dir", r.log("sqlmap"))
+	return said, errors.Is(context.Cause(ctx), errLate), err
+}
+
+// errLate cuts off who takes too long for one request.
+var errLate = errors.New("too long for one request")
 
 // script writes what makes each request come from another address, and tells where.
 func (r *ground) script() (file string, err error) {

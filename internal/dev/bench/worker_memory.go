@@ -59,7 +59,8 @@ func mostOf(pid int, f func() error) (most int64, err error) {
 	}()
 	err = f()
 	close(over)
-	return most, errors.Join(err, <-seen)
+	err = errors.Join(err, <-seen)
+	return most, err
 }
 
 // many measures the memory that the analyses of many mailboxes at the same time need.
