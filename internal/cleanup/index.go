@@ -146,8 +146,12 @@ func (s *Service) Analysis(ctx context.Context, customer, mailbox sweep.ID) (a s
 
 // Senders pages through all senders of a mailbox.
 func (s *Service) Senders(ctx context.Context, customer, mailbox sweep.ID, q SenderQuery) (senders []sweep.Sender, next string, err error) {
-	err = s.withIndex(ctx, customer, mailbox, func(_ *store.Tx, _ store.Target, ix *mailindex.Index) (err error) {
-		senders, next, err = ix.Senders(mailindex.SenderQuery{Sort: q.Sort, Filter: q.Filter, Limit: q.Limit, Cursor: q.Cursor})
+	err = s.withIndex(ctx, customer, mailbox, func(tx *store.Tx, t store.Target, ix *mailindex.Index) error {
+		keep, err := tx.Keep()
+		if err != nil {
+			return err
+		}
+		senders, next, err = ix.Senders(q, mailindex.SelectOptions{KeepList: keep, OurLabels: t.LabelsMade})
 		return err
 	})
 	return senders, next, err

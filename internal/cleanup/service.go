@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mailsweep/internal/mailindex"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -68,12 +69,7 @@ type JobFilter struct {
 }
 
 // SenderQuery pages through all senders of a mailbox.
-type SenderQuery struct {
-	Sort   string // messages, unread, bytes, last, address
-	Filter string // substring of address or name
-	Limit  int
-	Cursor string
-}
+type SenderQuery = mailindex.SenderQuery
 
 // CountResult is a live count. Undetermined messages would need a listing at Gmail.
 type CountResult struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"mailsweep/internal/mailindex"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -81,7 +82,11 @@ func EachSender(tx *store.Tx, box *secret.Box, mailbox sweep.ID, f func(sweep.Se
 	if err != nil || ix == nil {
 		return err
 	}
-	for _, s := range ix.AllSenders() {
+	keep, err := tx.Keep()
+	if err != nil {
+		return err
+	}
+	for _, s := range ix.AllSenders(mailindex.SelectOptions{KeepList: keep}) {
 		if err := f(s); err != nil {
 			return err
 		}

@@ -167,7 +167,7 @@ func (a *archive) csv(name string, title []any, each func(write func(...any) err
 
 // senders writes what each mailbox's index knows of them, those of disconnected ones too.
 func (a *archive) senders() error {
-	title := []any{"address", "name", "domain", "messages", "unread", "bytes", "first", "last", "unsubscribe", "lists", "verified", "exact"}
+	title := []any{"address", "name", "domain", "messages", "unread", "bytes", "first", "last", "unsubscribe", "lists", "verified", "exact", "safety"}
 	for _, box := range a.mailboxes {
 		err := a.csv("senders/"+sweep.MailboxID.Show(box)+".csv", title, func(write func(...any) error) error {
 			return a.Senders(a.tx, a.box, box, func(s sweep.Sender) error {
@@ -175,7 +175,7 @@ func (a *archive) senders() error {
 				if err != nil {
 					return err
 				}
-				return write(s.Address, s.Name, s.Domain, s.Messages, s.Unread, s.Bytes, s.First, s.Last, string(s.Unsubscribe), string(lists), s.Verified, s.Exact)
+				return write(s.Address, s.Name, s.Domain, s.Messages, s.Unread, s.Bytes, s.First, s.Last, string(s.Unsubscribe), string(lists), s.Verified, s.Exact, string(s.Safety.Grade))
 			})
 		})
 		if err != nil {

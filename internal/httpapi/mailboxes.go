@@ -62,6 +62,7 @@ type sendersInput struct {
 	MailboxPath
 	Sort   string `query:"sort" enum:"messages,unread,bytes,last,address" default:"messages"`
 	Filter string `query:"filter" maxLength:"200" doc:"Part of an address or a name"`
+	Safety string `query:"safety" enum:"safe,careful,keep" doc:"Only senders of this grade"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor" maxLength:"500"`
 }
@@ -146,7 +147,7 @@ func (s *server) senders(ctx context.Context, in *sendersInput) (*sendersOutput,
 	if err != nil {
 		return nil, err
 	}
-	q := cleanup.SenderQuery{Sort: in.Sort, Filter: in.Filter, Limit: in.Limit, Cursor: in.Cursor}
+	q := cleanup.SenderQuery{Sort: in.Sort, Filter: in.Filter, Safety: sweep.Grade(in.Safety), Limit: in.Limit, Cursor: in.Cursor}
 	items, next, err := s.Cleanup.Senders(ctx, actorOf(ctx).Customer, id, q)
 	out := &sendersOutput{}
 	out.Body.Items, out.Body.NextCursor = listed(items), next

@@ -18,7 +18,7 @@ const topSenders = 200
 // Analysis is the picture of the mailbox at o.Now, spam and trash left out. Exact has a key per block (messages, threads, unread, bytes,
 // by_category, by_age, by_size, senders, domains, suggestions, health); byte counts within blocks are as exact as bytes says. Ages are
 // exact when now − 7, 30, 90 and 365 days are ends of date slices. The suggestions count what Select gives with every protection on, so
-// o.KeepList and o.OurLabels belong here too. UnitsSpent is the caller's to fill.
+// o.KeepList and o.OurLabels belong here too; they count for how safe a sender is. UnitsSpent is the caller's to fill.
 func (ix *Index) Analysis(o SelectOptions) sweep.Analysis {
 	r := ix.report(ix.counted(), o.Now)
 	senders := r.e.senderList(r.size)
@@ -31,6 +31,7 @@ func (ix *Index) Analysis(o SelectOptions) sweep.Analysis {
 	a.ByAge, a.Exact["by_age"] = r.byAge()
 	a.BySize, a.Exact["by_size"] = r.size.blocks(r.rows)
 	a.Senders, a.Domains = senders[:min(len(senders), topSenders)], domains[:min(len(domains), topSenders)]
+	r.e.grade(a.Senders, o)
 	a.Lists = lists[:min(len(lists), topSenders)]
 	a.Exact["senders"] = !slices.ContainsFunc(senders, func(s sweep.Sender) bool { return !s.Exact }) && r.allAttributed()
 	a.Exact["domains"] = a.Exact["senders"]

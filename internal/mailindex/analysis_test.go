@@ -198,10 +198,10 @@ func TestSenderPagesGiveEverySenderOnce(t *testing.T) {
 	t.Parallel()
 	ix := bigIndex(5_000, 200)
 	total := ix.Analysis(SelectOptions{Now: modelNow}).SendersTotal
-	for sort := range orders() {
+	for sort := range ix.evaluator(nil).rankings(ix.sizing()) {
 		seen, cursor := map[string]bool{}, ""
 		for range 100 {
-			page, next, err := ix.Senders(SenderQuery{Sort: sort, Cursor: cursor, Limit: 7})
+			page, next, err := ix.Senders(SenderQuery{Sort: sort, Cursor: cursor, Limit: 7}, SelectOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,11 +219,11 @@ func TestSenderPagesGiveEverySenderOnce(t *testing.T) {
 			t.Errorf("%s: %d of %d senders", sort, len(seen), total)
 		}
 	}
-	if page, _, err := ix.Senders(SenderQuery{Filter: "SENDER7@"}); err != nil || len(page) == 0 || len(page) > 2 {
+	if page, _, err := ix.Senders(SenderQuery{Filter: "SENDER7@"}, SelectOptions{}); err != nil || len(page) == 0 || len(page) > 2 {
 		t.Errorf("filter: %d, %v", len(page), err)
 	}
-	for _, q := range []SenderQuery{{Sort: "colour"}, {Cursor: "!"}, {Cursor: "AAAA"}} {
-		if _, _, err := ix.Senders(q); sweep.CodeOf(err) != sweep.Invalid {
+	for _, q := range []SenderQuery{{Sort: "colour"}, {Safety: "harmless"}, {Cursor: "!"}, {Cursor: "AAAA"}} {
+		if _, _, err := ix.Senders(q, SelectOptions{}); sweep.CodeOf(err) != sweep.Invalid {
 			t.Errorf("%+v: %v", q, err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestDomainAndListPagesGiveEachOnce(t *testing.T) {
 		ix.people[n+1].address = fmt.Sprintf("news@shop%d.example", n)
 		ix.people[n+1].describeList(fmt.Sprintf("list%d.example", n%(topSenders+50)), sweep.Link)
 	}
-	senders := ix.AllSenders()
+	senders := ix.AllSenders(SelectOptions{})
 	domains, lists, cursor := []sweep.Domain(nil), []sweep.MailingListGroup(nil), ""
 	for len(domains) == 0 || cursor != "" {
 		page, err := ix.Domains(cursor, 90)

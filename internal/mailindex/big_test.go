@@ -119,6 +119,30 @@ func BenchmarkAnalysis(b *testing.B) {
 	}
 }
 
+// BenchmarkSenders opens a page of a mailbox of 50,000 senders as the product does, from what is stored, sorted and filtered in each way.
+func BenchmarkSenders(b *testing.B) {
+	ix := bigIndex(500_000, 60_000)
+	segments, err := stored(ix)
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := SelectOptions{Now: modelNow, KeepList: []string{"sender3@mail1.example", "@mail7.example"}}
+	for name, q := range map[string]SenderQuery{"messages": {}, "bytes": {Sort: "bytes"}, "address": {Sort: "address"}, "filtered": {Filter: "er77"}, "safe": {Safety: sweep.GradeSafe}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				ix, err := decode(segments)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if page, _, err := ix.Senders(q, o); err != nil || len(page) == 0 {
+					b.Fatal(len(page), err)
+				}
+			}
+			b.ReportMetric(float64(len(ix.people)-1), "senders")
+		})
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	ix := bigIndex(100_000, 3_000)
 	for b.Loop() {

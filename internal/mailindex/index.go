@@ -40,7 +40,7 @@ type Index struct {
 	labeled  bool // SetLabels was called: a label that is not in the table is newer than it
 	people   []person
 	byAddr   map[string]uint32
-	byWords  map[string][]uint32 // by the words of the address, as Gmail's search cuts them
+	byWords  map[string][]uint32 // by the words of the address, as Gmail's search cuts them; nil until asked for
 }
 
 const (
@@ -68,7 +68,7 @@ func newIndex(bounds []time.Time, rows int) *Index {
 		Categories: true, learned: true, bounds: bounds, sorted: rows,
 		ids: make([]sweep.MessageID, 0, rows), roots: make([]uint32, 0, rows), slices: make([]uint16, 0, rows), senders: make([]uint32, rows),
 		tail: map[sweep.MessageID]uint32{}, live: roaring.New(), read: roaring.New(), fresh: roaring.New(), bare: roaring.New(), disputed: roaring.New(),
-		dims: map[string]*dimension{}, people: make([]person, 1), byAddr: map[string]uint32{}, byWords: map[string][]uint32{},
+		dims: map[string]*dimension{}, people: make([]person, 1), byAddr: map[string]uint32{},
 	}
 	ix.dims[LabelDimension(sweep.LabelSpam)] = newDimension()
 	ix.dims[LabelDimension(sweep.LabelTrash)] = newDimension()

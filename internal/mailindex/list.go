@@ -44,6 +44,9 @@ func packLists(lists []sweep.MailingList) string {
 // unpackLists reads it. Before there was a line for each there was one id, left in the sender's way.
 func unpackLists(text string, way sweep.UnsubscribeMethod) []sweep.MailingList {
 	var p person
+	if text == "" {
+		return nil
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		id, own, found := strings.Cut(line, " ")
 		if !found || !slices.Contains(methods[:], sweep.UnsubscribeMethod(own)) {

@@ -76,6 +76,12 @@ func (ix *Index) meet(n uint32) {
 
 // finders are the senders the search for whom must list all mail of an address.
 func (ix *Index) finders(address string) (list []uint32) {
+	if ix.byWords == nil {
+		ix.byWords = map[string][]uint32{}
+		for n := range ix.people[1:] {
+			ix.nameByWords(uint32(n + 1))
+		}
+	}
 	words := tokens(address)
 	for i := range words {
 		for j := i + 1; j <= len(words); j++ {
@@ -90,10 +96,16 @@ func (ix *Index) name(p person) (n uint32) {
 	n = uint32(len(ix.people))
 	ix.people = append(ix.people, p)
 	ix.byAddr[p.address] = n
-	if words := strings.Join(tokens(p.address), " "); words != "" {
-		ix.byWords[words] = append(ix.byWords[words], n)
+	if ix.byWords != nil {
+		ix.nameByWords(n)
 	}
 	return n
+}
+
+func (ix *Index) nameByWords(n uint32) {
+	if words := strings.Join(tokens(ix.people[n].address), " "); words != "" {
+		ix.byWords[words] = append(ix.byWords[words], n)
+	}
 }
 
 // finds says whether the search for sender a must list all mail of sender b.

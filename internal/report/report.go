@@ -41,7 +41,7 @@ func (s *Service) usage(c sweep.Customer, plan sweep.Plan, q sweep.Quota, now ti
 		Plan: plan.Tier, Period: q.Period.Start.Format("2006-01"), Limit: q.Limit, Used: q.Used, Reserved: q.Reserved,
 		Remaining: q.Remaining(), ResetsAt: q.Period.End, Warning: s.warning(q),
 	}
-	if c.InTrial(now) {
+	if s.Plans.TrialCounts(c, now) {
 		left := c.TrialEndsAt.Sub(now)
 		v.Trial = &struct {
 			EndsAt   time.Time `json:"ends_at"`

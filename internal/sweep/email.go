@@ -64,3 +64,30 @@ func CanonicalKeep(s string) (entry string, ok bool) {
 	hidden := strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) })
 	return s, valid && !hidden && len(s) <= maxAddress && senderPattern(s)
 }
+
+// KeepList is the entries of a keep list, as CanonicalKeep gives them.
+type KeepList map[string]bool
+
+// NewKeepList makes a keep list of its entries.
+func NewKeepList(entries []string) KeepList {
+	k := KeepList{}
+	for _, e := range entries {
+		k[e] = true
+	}
+	return k
+}
+
+// Holds says whether an address is on the list: itself, its domain or a domain above that. So it is for a domain with its @.
+func (k KeepList) Holds(address string) bool {
+	if k[address] {
+		return true
+	}
+	_, domain, _ := strings.Cut(address, "@")
+	for domain != "" {
+		if k["@"+domain] {
+			return true
+		}
+		_, domain, _ = strings.Cut(domain, ".")
+	}
+	return false
+}

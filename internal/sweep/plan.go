@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"reflect"
 	"slices"
 	"time"
 )
@@ -156,6 +157,13 @@ func (p Plans) PlanAt(c Customer, now time.Time) Plan {
 		return plan
 	}
 	return better(plan, p.trial())
+}
+
+// TrialCounts says whether the trial gives more at now than what is bought or granted.
+func (p Plans) TrialCounts(c Customer, now time.Time) bool {
+	without := c
+	without.TrialEndsAt = time.Time{}
+	return !reflect.DeepEqual(p.PlanAt(c, now), p.PlanAt(without, now))
 }
 
 func (p Plans) trial() Plan {

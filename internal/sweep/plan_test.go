@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
@@ -137,4 +138,18 @@ func TestRemainingIsNeverNegativeAndNothingMoreFits(t *testing.T) {
 			t.Fatalf("%+v: warning %v", q, q.Warn())
 		}
 	})
+}
+
+// Who has bought what the trial gives, and more, is told of no trial.
+func TestATrialCountsWhileItGivesMore(t *testing.T) {
+	t.Parallel()
+	plans, now := DefaultPlans(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for tier, counts := range map[Tier]bool{Free: true, Basic: true, Pro: false, Enterprise: false} {
+		bought := Customer{Subscription: Subscription{Tier: tier}, TrialEndsAt: now.Add(time.Hour)}
+		granted := Customer{Granted: Subscription{Tier: tier}, TrialEndsAt: now.Add(time.Hour)}
+		require.Equal(t, counts, plans.TrialCounts(bought, now), "%s bought", tier)
+		require.Equal(t, counts, plans.TrialCounts(granted, now), "%s granted", tier)
+		require.False(t, plans.TrialCounts(bought, now.Add(time.Hour)), "%s, when it is over", tier)
+	}
+	require.False(t, plans.TrialCounts(Customer{Subscription: Subscription{Tier: Basic}}, now), "never had one")
 }

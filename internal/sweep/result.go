@@ -53,6 +53,7 @@ type Sender struct {
 	Lists       []MailingList     `json:"lists,omitempty"`
 	Verified    int               `json:"verified"`
 	Exact       bool              `json:"exact"`
+	Safety      Safety            `json:"safety"`
 }
 
 // MailingList is a list (List-Id) that mail of a sender names, and how that mail lets one off it.

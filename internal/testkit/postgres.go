@@ -77,7 +77,8 @@ const limit = time.Minute
 func create(t testing.TB, cluster, template string) Database {
 	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
-	if err := exec(t.Context(), cluster, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(template)); err != nil {
+	// Copied file by file: written page by page through the log, as is usual, takes three times as long.
+	if err := exec(t.Context(), cluster, "CREATE DATABASE "+quote(name)+" TEMPLATE "+quote(template)+" STRATEGY FILE_COPY"); err != nil {
 		t.Fatalf("testkit: create a database: %v", err)
 	}
 	t.Cleanup(func() {

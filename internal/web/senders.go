@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,7 +34,7 @@ type workbench struct {
 	Token, Once string
 	CanRun      bool
 	View        string // senders, domains, lists or largest
-	kept        []string
+	kept        sweep.KeepList
 }
 
 // Views are the ways to look at a mailbox's mail, each with its address's last part.
@@ -43,21 +42,17 @@ func (workbench) Views() [][2]string {
 	return [][2]string{{"senders", "By address"}, {"domains", "By domain"}, {"lists", "By mailing list"}, {"largest", "Largest messages"}}
 }
 
-// Kept says whether an address, or a domain with its @, is on the keep list, by itself or by its domain.
-func (w workbench) Kept(sender string) bool {
-	_, domain, _ := strings.Cut(sender, "@")
-	return slices.ContainsFunc(w.kept, func(entry string) bool {
-		whole, isDomain := strings.CutPrefix(entry, "@")
-		return entry == sender || isDomain && (domain == whole || strings.HasSuffix(domain, "."+whole))
-	})
-}
+// Kept says whether an address, or a domain with its @, is on the keep list.
+func (w workbench) Kept(sender string) bool { return w.kept.Holds(sender) }
 
 // bench opens a view of the mailbox that the address names.
 func (p *Pages) bench(c echo.Context, a sweep.Actor, view string) (w workbench, id sweep.ID, err error) {
 	w = workbench{Token: p.edge.Token(c), Once: once(), CanRun: a.MayAs(sweep.Operator) == nil, View: view}
-	if id, w.Mailbox, err = p.named(c, a); err == nil {
-		w.kept, err = p.Account.KeepList(c.Request().Context(), a.Customer)
+	if id, w.Mailbox, err = p.named(c, a); err != nil {
+		return w, id, err
 	}
+	kept, err := p.Account.KeepList(c.Request().Context(), a.Customer)
+	w.kept = sweep.NewKeepList(kept)
 	return w, id, err
 }
 
@@ -66,8 +61,14 @@ type sendersPage struct {
 	workbench
 	Senders      []sweep.Sender
 	Sort, Filter string
-	Next         string // address of the next page; "": there is none
+	Safety       sweep.Grade // only senders of it; "": all
+	Next         string      // address of the next page; "": there is none
 	First        bool
+}
+
+// Grades are how safe a sender can be to clean up, with what to call it.
+func (sendersPage) Grades() [][2]string {
+	return [][2]string{{"", "Any"}, {string(sweep.GradeSafe), gradeName(sweep.GradeSafe)}, {string(sweep.GradeCareful), gradeName(sweep.GradeCareful)}, {string(sweep.GradeKeep), gradeName(sweep.GradeKeep)}}
 }
 
 // Sorts are the orders that a person can choose, with what to call them.
@@ -86,14 +87,14 @@ func (p *Pages) sendersBut(c echo.Context, a sweep.Actor, status int, why refusa
 		return err
 	}
 	bench.refusal = why
-	page := sendersPage{workbench: bench, Sort: cmp.Or(asked.Get("sort"), "messages"), Filter: asked.Get("filter"), First: asked.Get("cursor") == ""}
+	page := sendersPage{workbench: bench, Sort: cmp.Or(asked.Get("sort"), "messages"), Filter: asked.Get("filter"), Safety: sweep.Grade(asked.Get("safety")), First: asked.Get("cursor") == ""}
 	var next string
-	q := cleanup.SenderQuery{Sort: page.Sort, Filter: page.Filter, Limit: perPage, Cursor: asked.Get("cursor")}
+	q := cleanup.SenderQuery{Sort: page.Sort, Filter: page.Filter, Safety: page.Safety, Limit: perPage, Cursor: asked.Get("cursor")}
 	if page.Senders, next, err = p.Cleanup.Senders(c.Request().Context(), a.Customer, id, q); err != nil {
 		return err
 	}
 	if next != "" {
-		page.Next = "/mailboxes/" + page.Mailbox.ID + "/senders?" + url.Values{"sort": {page.Sort}, "filter": {page.Filter}, "cursor": {next}}.Encode()
+		page.Next = "/mailboxes/" + page.Mailbox.ID + "/senders?" + url.Values{"sort": {page.Sort}, "filter": {page.Filter}, "safety": {string(page.Safety)}, "cursor": {next}}.Encode()
 	}
 	if c.Request().Header.Get("HX-Request") != "" {
 		return p.fragment(c, "senders", "rows", page)
@@ -155,7 +156,7 @@ func (p *Pages) keepSender(c echo.Context, a sweep.Actor) error {
 	if c.Request().Header.Get("HX-Request") != "" {
 		return p.fragment(c, "senders", "kept", nil)
 	}
-	back := "/mailboxes/" + sweep.MailboxID.Show(id) + "/senders?" + url.Values{"sort": {c.FormValue("sort")}, "filter": {c.FormValue("filter")}}.Encode()
+	back := "/mailboxes/" + sweep.MailboxID.Show(id) + "/senders?" + url.Values{"sort": {c.FormValue("sort")}, "filter": {c.FormValue("filter")}, "safety": {c.FormValue("safety")}}.Encode()
 	if c.FormValue("view") == "domains" { // lists have nobody to keep
 		back = "/mailboxes/" + sweep.MailboxID.Show(id) + "/domains"
 	}

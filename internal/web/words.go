@@ -54,6 +54,53 @@ func reasonName(r sweep.Reason) string {
 	return strings.ReplaceAll(string(r), "_", " ")
 }
 
+// gradeName is how safe a sender is to clean up.
+func gradeName(g sweep.Grade) string {
+	switch g {
+	case sweep.GradeSafe:
+		return "Safe to clean"
+	case sweep.GradeCareful:
+		return "Look first"
+	case sweep.GradeKeep:
+		return "Better keep"
+	}
+	return string(g)
+}
+
+// gradeWhy says what a sender's grade rests on, as people read it.
+func gradeWhy(t sweep.Sender) string {
+	var said []string
+	for _, r := range t.Safety.Reasons {
+		said = append(said, signName(r, t.Messages))
+	}
+	return strings.Join(said, ", ")
+}
+
+func signName(r sweep.SafetyReason, of int) string {
+	n := grouped(r.Messages)
+	switch r.Sign {
+	case sweep.SignKeepList:
+		return "on your keep list"
+	case sweep.SignReplied:
+		return n + " where you wrote too"
+	case sweep.SignStarred:
+		return n + " starred"
+	case sweep.SignUserLabelled:
+		return n + " with a label of yours"
+	case sweep.SignImportant:
+		return n + " important"
+	case sweep.SignPersonal:
+		return "no bulk mail"
+	case sweep.SignMailingList:
+		return "mailing list"
+	case sweep.SignBulkTab:
+		return fmt.Sprintf("%d %% in Promotions, Social or Forums", percent(r.Messages, of))
+	case sweep.SignUnread:
+		return fmt.Sprintf("%d %% unread", percent(r.Messages, of))
+	}
+	return strings.ReplaceAll(string(r.Sign), "_", " ")
+}
+
 // verb is an action as a button says it.
 func verb(a sweep.Action) string {
 	switch a {

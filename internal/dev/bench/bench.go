@@ -37,7 +37,7 @@ func rows() []row {
 	return []row{
 		{"submit", submit}, {"status", status}, {"poll", poll}, {"logins", logins}, {"neighbour", neighbour}, {"start", start}, {"drain", drain},
 		{"kill", kill}, {"flush", flush}, {"cancel", cancel}, {"flood", flood}, {"growth", growth}, {"memory", memory}, {"streams", streams},
-		{"engine", engine}, {"senders", smallerMailboxes}, {"truth", truth}, {"work", work}, {"giant", giant}, {"mailboxes", many},
+		{"engine", engine}, {"senders", smallerMailboxes}, {"workbench", workbench}, {"truth", truth}, {"work", work}, {"giant", giant}, {"mailboxes", many},
 		{"reserve", reserve}, {"usage", usage}, {"webhooks", webhooks}, {"silence", silence},
 	}
 }

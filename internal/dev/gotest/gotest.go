@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) int {
 // services starts one PostgreSQL for all packages. Redis is one per test process (package testkit starts it), but its
 // program must be here before several processes look for it at once.
 func services(ctx context.Context, o Options, out *screen) (env []string, stop func(), err error) {
-	l := local.Options{Dir: o.Dir, Private: true, Fresh: true, Log: func(line string) { out.line("%s", line) }}
+	l := local.Options{Dir: o.Dir, Private: true, Fresh: true, InMemory: true, Log: func(line string) { out.line("%s", line) }}
 	if os.Getenv("TEST_DATABASE_URL") != "" && os.Getenv("TEST_REDIS_URL") != "" {
 		out.line("using TEST_DATABASE_URL and TEST_REDIS_URL")
 		return nil, func() {}, nil

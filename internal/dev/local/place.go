@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -152,16 +153,47 @@ func (p *place) close() {
 	_ = p.lock.Close()
 }
 
-// baseDir is o.Dir, or for root with a closed home a private folder in /var/tmp, the same one at each run.
+// baseDir is o.Dir, or for root with a closed home a private folder in /var/tmp, or in memory one in memory; each is the same at each run.
 func baseDir(o Options, as *account) (string, error) {
 	base := o.Dir
+	if o.InMemory && o.Fresh && roomy(memory) {
+		open, err := privateDir(memory, base)
+		if err == nil && as.canEnter(open) {
+			return open, nil
+		}
+		o.log("data are not kept in memory: %v", cmp.Or(err, fmt.Errorf("user %s cannot enter %s", as.name, open)))
+	}
 	if err := makeDir(base); err != nil {
 		return "", err
 	}
 	if as.canEnter(base) {
 		return base, nil
 	}
-	open := fmt.Sprintf("/var/tmp/mailsweep-%x", sha256.Sum256([]byte(base)))[:30]
+	open, err := privateDir("/var/tmp", base)
+	if err != nil {
+		return "", err
+	}
+	if !as.canEnter(open) {
+		return "", fmt.Errorf("user %s can enter neither %s nor %s", as.name, base, open)
+	}
+	o.log("user %s cannot enter %s: data lie in %s", as.name, base, open)
+	return open, nil
+}
+
+// memory is where Linux keeps files in memory, and room how many bytes must be free there.
+const (
+	memory = "/dev/shm"
+	room   = 4 << 30
+)
+
+func roomy(dir string) bool {
+	var fs syscall.Statfs_t
+	return syscall.Statfs(dir, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= room
+}
+
+// privateDir is a folder of this user's in one that everybody may write to; its name tells whose data it stands for.
+func privateDir(parent, base string) (string, error) {
+	open := filepath.Join(parent, fmt.Sprintf("mailsweep-%x", sha256.Sum256(fmt.Appendf(nil, "%d %s", os.Geteuid(), base)))[:20])
 	if err := makeDir(open); err != nil {
 		return "", err
 	}
@@ -171,13 +203,9 @@ func baseDir(o Options, as *account) (string, error) {
 		return "", err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.IsDir() || st.Uid != 0 || info.Mode().Perm()&0o022 != 0 {
+	if !ok || !info.IsDir() || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return "", fmt.Errorf("%s belongs to somebody else: remove it", open)
 	}
-	if !as.canEnter(open) {
-		return "", fmt.Errorf("user %s can enter neither %s nor %s", as.name, base, open)
-	}
-	o.log("user %s cannot enter %s: data lie in %s", as.name, base, open)
 	return open, nil
 }
 
