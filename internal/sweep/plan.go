@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"reflect"
 	"slices"
 	"time"
 )
@@ -161,9 +160,10 @@ func (p Plans) PlanAt(c Customer, now time.Time) Plan {
 
 // TrialCounts says whether the trial gives more at now than what is bought or granted.
 func (p Plans) TrialCounts(c Customer, now time.Time) bool {
-	without := c
-	without.TrialEndsAt = time.Time{}
-	return !reflect.DeepEqual(p.PlanAt(c, now), p.PlanAt(without, now))
+	with := p.PlanAt(c, now)
+	c.TrialEndsAt = time.Time{}
+	without := p.PlanAt(c, now)
+	return with.Tier != without.Tier || with.Emails != without.Emails || len(with.Features) != len(without.Features)
 }
 
 func (p Plans) trial() Plan {
