@@ -145,7 +145,7 @@ func TestStrangersNamesAreText(t *testing.T) {
 	b.look("hostile-overview")
 	mailbox := b.where()
 	b.open(mailbox + "/senders?filter=%22%3E%3Cimg%20src%3Dx%3E")
-	b.sees("No sender has")
+	b.sees("No sender with")
 	b.look("hostile-filter")
 	b.open(mailbox + "/senders?filter=" + url.QueryEscape("evil"))
 	b.sees("<script>")

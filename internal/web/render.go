@@ -106,7 +106,7 @@ func nav(path string) string {
 func words() template.FuncMap {
 	return template.FuncMap{
 		"count": grouped, "size": size, "day": day, "date": func(t time.Time) string { return t.UTC().Format("2 Jan 2006") }, "instant": instant, "ago": ago, "percent": percent, "plural": plural[int],
-		"category": categoryName, "age": ageName, "reason": reasonName, "grade": gradeName, "why": gradeWhy, "verb": verb, "price": func(n any) string { return priced(n) }, "cents": cents, "yearly": func(monthly int) string { return price(10 * monthly) }, "feature": sweep.Feature.Name,
+		"category": categoryName, "age": ageName, "reason": reasonName, "grade": gradeName, "why": gradeWhy, "whyshort": gradeShort, "verb": verb, "price": func(n any) string { return priced(n) }, "cents": cents, "yearly": func(monthly int) string { return price(10 * monthly) }, "feature": sweep.Feature.Name,
 		"state": stateName, "span": span, "json": criteriaJSON, "says": describe, "bar": bar, "sentence": sentence, "many": many[int],
 		"title": titled, "categories": sweep.Categories, "ages": ageKeys, "arc": arc, "open": openInGmail,
 		"order": inOrder, "calmFirst": calmFirst, "settings": settingsPages, "roles": roles, "keystate": keyState, "act": actName, "mark": mark, "band": band, "trend": trendOf, "space": spaceOf,

@@ -32,3 +32,19 @@ func TestAFormOfSendersWithNothingPickedIsKnown(t *testing.T) {
 		require.Equal(t, want, unpicked(form), text)
 	}
 }
+
+// Every sign is said in words of its own, in full and in short; what the columns beside it say is left out in short.
+func TestAGradeIsSaidWithItsReasons(t *testing.T) {
+	t.Parallel()
+	full := sweep.Signs{Messages: 1200, Unread: 700, Replied: 1, Starred: 2, UserLabelled: 3, Important: 1100, Protected: 1104, BulkTab: 1000, OnKeepList: true}
+	sender := sweep.Sender{Messages: full.Messages, Safety: full.Safety()}
+	require.Equal(t, "on your keep list, 1 in your conversations, 2 starred, 3 labelled, 1,100 important, not bulk mail, 83 % in bulk tabs", gradeShort(sender))
+	require.Equal(t, "on your keep list, 1 in conversations that you wrote in, 2 starred, or in a thread with a star, 3 with a label of yours, 1,100 marked important, "+
+		"neither a mailing list nor mostly in Promotions, Social or Forums, 83 % in Promotions, Social or Forums, 58 % unread", gradeWhy(sender))
+	list := sweep.Sender{Messages: 10, Safety: sweep.Signs{Messages: 10, Unread: 10, BulkTab: 10, MailingList: true}.Safety()}
+	require.Equal(t, "mailing list", gradeShort(list))
+	require.Equal(t, "names a mailing list, or a way off it, 100 % in Promotions, Social or Forums, 100 % unread", gradeWhy(list))
+	for _, g := range []sweep.Grade{sweep.GradeSafe, sweep.GradeCareful, sweep.GradeKeep} {
+		require.NotEqual(t, string(g), gradeName(g))
+	}
+}

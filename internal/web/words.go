@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"mailsweep/internal/sweep"
@@ -76,23 +77,52 @@ func gradeWhy(t sweep.Sender) string {
 	return strings.Join(said, ", ")
 }
 
+// gradeShort says it in a few words, and leaves out what stands in the columns beside it: that a list's mail is bulk, and what is unread.
+func gradeShort(t sweep.Sender) string {
+	var said []string
+	for _, r := range t.Safety.Reasons {
+		n := grouped(r.Messages)
+		switch r.Sign {
+		case sweep.SignKeepList:
+			said = append(said, "on your keep list")
+		case sweep.SignReplied:
+			said = append(said, n+" in your conversations")
+		case sweep.SignStarred:
+			said = append(said, n+" starred")
+		case sweep.SignUserLabelled:
+			said = append(said, n+" labelled")
+		case sweep.SignImportant:
+			said = append(said, n+" important")
+		case sweep.SignPersonal:
+			said = append(said, "not bulk mail")
+		case sweep.SignMailingList:
+			said = append(said, "mailing list")
+		case sweep.SignBulkTab:
+			if !slices.Contains(said, "mailing list") {
+				said = append(said, fmt.Sprintf("%d %% in bulk tabs", percent(r.Messages, t.Messages)))
+			}
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
 func signName(r sweep.SafetyReason, of int) string {
 	n := grouped(r.Messages)
 	switch r.Sign {
 	case sweep.SignKeepList:
 		return "on your keep list"
 	case sweep.SignReplied:
-		return n + " where you wrote too"
+		return n + " in conversations that you wrote in"
 	case sweep.SignStarred:
-		return n + " starred"
+		return n + " starred, or in a thread with a star"
 	case sweep.SignUserLabelled:
 		return n + " with a label of yours"
 	case sweep.SignImportant:
-		return n + " important"
+		return n + " marked important"
 	case sweep.SignPersonal:
-		return "no bulk mail"
+		return "neither a mailing list nor mostly in Promotions, Social or Forums"
 	case sweep.SignMailingList:
-		return "mailing list"
+		return "names a mailing list, or a way off it"
 	case sweep.SignBulkTab:
 		return fmt.Sprintf("%d %% in Promotions, Social or Forums", percent(r.Messages, of))
 	case sweep.SignUnread:
