@@ -33,7 +33,7 @@ func RunWorker(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	mailer := p.mailer()
 	exports := &export.Maker{DB: p.db, Vault: p.vault, Told: cleanup.Told, Senders: cleanup.EachSender, Post: mailer.Post}
 	mailer.Errands = map[mail.Kind]func(context.Context, sweep.ID, sweep.ID) error{account.MakeExport: exports.Make}
-	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log,
+	hands := &queue.Worker{Redis: p.redis, Concurrency: cfg.Jobs.Concurrency, LookEvery: cfg.Jobs.LookEvery, Shutdown: cfg.Shutdown, Trace: p.trace, Log: log,
 		Job:   func(ctx context.Context, t queue.Task) error { return runner.Run(ctx, t.Customer, t.Job, t.Epoch) },
 		Order: runner.Nudge,
 		Mail: func(ctx context.Context, post queue.Post) error {

@@ -57,6 +57,9 @@ func (c *Config) checkNumbers(found *problems) {
 		}
 	}
 	atLeast("WORKER_CONCURRENCY", c.Jobs.Concurrency, 1)
+	if d := c.Jobs.LookEvery; d < time.Millisecond || d > time.Second {
+		found.add("WORKER_LOOK_EVERY", "must be between 1ms and 1s")
+	}
 	atLeast("RETENTION_MONTHS", c.DB.RetentionMonths, 2) // the database itself refuses less
 	if n := c.DB.DeletionGraceDays; n < 1 || n > 29 {
 		found.add("DELETION_GRACE_DAYS", "must be between 1 and 29")

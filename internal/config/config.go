@@ -196,7 +196,8 @@ type Mail struct {
 
 // Jobs is the size of one worker.
 type Jobs struct {
-	Concurrency int `env:"WORKER_CONCURRENCY" envDefault:"32" desc:"jobs that one worker process runs at a time"`
+	Concurrency int           `env:"WORKER_CONCURRENCY" envDefault:"32" desc:"jobs that one worker process runs at a time"`
+	LookEvery   time.Duration `env:"WORKER_LOOK_EVERY" envDefault:"5ms" desc:"how often an idle worker looks for jobs; seldom spares a core a tenth, and a job starts that much later"`
 }
 
 // Limits is what can be tuned without a release.

@@ -49,9 +49,9 @@ func start(t *testing.T, o stack.Options, env map[string]string) *rig {
 	bin, err := built()
 	require.NoError(t, err)
 	o.Dir, o.Root, o.Bin, o.Seed, o.Say = t.TempDir(), root, bin, 1, t.Logf
-	o.Services = local.Options{Dir: filepath.Join(root, ".dev"), Fresh: true, Private: true}
+	o.Services = local.Options{Dir: filepath.Join(root, ".dev"), Fresh: true, InMemory: true, Private: true}
 	o.Env = map[string]string{"ENV": "test", "BCRYPT_COST": "4", "SIGNUPS_PER_HOUR_PER_IP": "1000", "OPEN_JOBS_PER_CUSTOMER": "1000", "EXECUTES_PER_DAY": "1000",
-		"WORKER_CONCURRENCY": "8", "PLAN_LIMITS": limits(100_000)}
+		"WORKER_CONCURRENCY": "8", "WORKER_LOOK_EVERY": "25ms", "PLAN_LIMITS": limits(100_000)}
 	maps.Copy(o.Env, env)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a machine without the servers installs them first
 	defer cancel()

@@ -96,7 +96,7 @@ func (s *server) mailboxRoutes(api huma.API) {
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/analysis", name: "get-analysis", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", summary: "The latest analysis"}, s.analysis)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/senders", name: "list-senders", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All senders of a mailbox"}, s.senders)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/domains", name: "list-domains", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All domains of a mailbox's senders, those of most messages first"}, s.domains)
-	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/lists", name: "list-mailing-lists", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All mailing lists that a mailbox's mail names, those of most senders first"}, s.lists)
+	add(s, api, operation{method: http.MethodGet, path: "/api/v1/mailboxes/{id}/lists", name: "list-mailing-lists", role: sweep.Viewer, scope: sweep.ScopeRead, tag: "mailboxes", errors: []int{422}, summary: "All mailing lists that a mailbox's mail names, those whose senders have most mail first"}, s.lists)
 	add(s, api, operation{method: http.MethodGet, path: "/oauth/google/callback", name: "google-callback", tag: "mailboxes", status: 302, open: true, errors: []int{422},
 		summary: "Where Google sends the browser after consent"}, s.callback)
 }

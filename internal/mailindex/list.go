@@ -57,7 +57,7 @@ func unpackLists(text string, way sweep.UnsubscribeMethod) []sweep.MailingList {
 	return p.lists
 }
 
-// listsOf groups senders by the lists that their mail names, those of most senders first.
+// listsOf groups senders by the lists that their mail names, those whose senders have most mail first.
 func listsOf(senders []sweep.Sender) []sweep.MailingListGroup {
 	byID := map[string]*sweep.MailingListGroup{}
 	for _, s := range senders {
@@ -68,6 +68,7 @@ func listsOf(senders []sweep.Sender) []sweep.MailingListGroup {
 				byID[l.ID] = g
 			}
 			g.Senders++
+			g.SenderMessages += s.Messages
 			g.Unsubscribe = easier(g.Unsubscribe, l.Unsubscribe)
 		}
 	}
@@ -76,7 +77,7 @@ func listsOf(senders []sweep.Sender) []sweep.MailingListGroup {
 		out = append(out, *g)
 	}
 	slices.SortFunc(out, func(a, b sweep.MailingListGroup) int {
-		return cmp.Or(cmp.Compare(b.Senders, a.Senders), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(b.SenderMessages, a.SenderMessages), cmp.Compare(a.ID, b.ID))
 	})
 	return out
 }

@@ -36,7 +36,7 @@ func TestASendersListsKeepTheirOwnWays(t *testing.T) {
 	anew := b.known()
 	anew.Inherit(stored)
 	lists := []sweep.MailingList{{ID: "a.list.example", Unsubscribe: sweep.OneClick}, {ID: "b.list.example", Unsubscribe: sweep.Mailto}}
-	groups := []sweep.MailingListGroup{{ID: "a.list.example", Senders: 2, Unsubscribe: sweep.OneClick}, {ID: "b.list.example", Senders: 1, Unsubscribe: sweep.Mailto}}
+	groups := []sweep.MailingListGroup{{ID: "a.list.example", Senders: 2, SenderMessages: 2, Unsubscribe: sweep.OneClick}, {ID: "b.list.example", Senders: 1, SenderMessages: 1, Unsubscribe: sweep.Mailto}}
 	for _, ix := range []*Index{ix, stored, anew} {
 		a := ix.Analysis(SelectOptions{Now: modelNow})
 		i := slices.IndexFunc(a.Senders, func(s sweep.Sender) bool { return s.Address == "news@b.example" })

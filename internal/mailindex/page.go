@@ -29,7 +29,7 @@ func (ix *Index) Domains(cursor string, limit int) (p sweep.DomainPage, err erro
 	return p, nil
 }
 
-// Lists gives one page of the lists that mail names, those of most senders first. An unknown cursor is Invalid.
+// Lists gives one page of the lists that mail names, those whose senders have most mail first. An unknown cursor is Invalid.
 func (ix *Index) Lists(cursor string, limit int) (p sweep.MailingListPage, err error) {
 	after, err := parseCursor(cursor)
 	if err != nil {
@@ -37,7 +37,7 @@ func (ix *Index) Lists(cursor string, limit int) (p sweep.MailingListPage, err e
 	}
 	all := listsOf(ix.evaluator(nil).senderList(ix.sizing()))
 	p.AsOf, p.Total = ix.AsOf, len(all)
-	p.Items, p.Next = pageAfter(after, all, limit, func(l sweep.MailingListGroup) int64 { return int64(l.Senders) }, func(l sweep.MailingListGroup) string { return l.ID })
+	p.Items, p.Next = pageAfter(after, all, limit, func(l sweep.MailingListGroup) int64 { return int64(l.SenderMessages) }, func(l sweep.MailingListGroup) string { return l.ID })
 	return p, nil
 }
 

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 type Worker struct {
 	Redis       redis.UniversalClient
 	Concurrency int           // handlers of jobs at once: a quarter for what customers wait for, the rest for what writes
+	LookEvery   time.Duration // how often it looks for jobs when idle; 0: 5 ms
 	Shutdown    time.Duration // how long handlers may take to end; 0: 25 s
 	Job         func(context.Context, Task) error
 	Mail        func(context.Context, Post) error
@@ -78,9 +80,9 @@ func shutdown(servers []*asynq.Server) {
 // servers are several, because the queues of one asynq server share all its slots.
 func (w *Worker) servers() (servers []*asynq.Server) {
 	if w.Job != nil {
-		quick := max(1, w.Concurrency/4)
-		servers = append(servers, w.server(quick, 5*time.Millisecond, map[string]int{interactiveLine: 1}),
-			w.server(max(1, w.Concurrency-quick), 5*time.Millisecond, map[string]int{bulkLine: 1}))
+		quick, look := max(1, w.Concurrency/4), cmp.Or(w.LookEvery, 5*time.Millisecond)
+		servers = append(servers, w.server(quick, look, map[string]int{interactiveLine: 1}),
+			w.server(max(1, w.Concurrency-quick), look, map[string]int{bulkLine: 1}))
 	}
 	rest := map[string]int{}
 	if w.Mail != nil {

@@ -64,9 +64,10 @@ type MailingList struct {
 
 // MailingListGroup is the senders together whose mail, as far as it was read, names a list.
 type MailingListGroup struct {
-	ID          string            `json:"id"`
-	Senders     int               `json:"senders"`
-	Unsubscribe UnsubscribeMethod `json:"unsubscribe"`
+	ID             string            `json:"id"`
+	Senders        int               `json:"senders"`
+	SenderMessages int               `json:"sender_messages" doc:"All mail of these senders; how much of it names the list a preview finds out"`
+	Unsubscribe    UnsubscribeMethod `json:"unsubscribe"`
 }
 
 // Domain is the senders of one registrable domain together.
@@ -88,7 +89,7 @@ type DomainPage struct {
 	Next  string    `json:"next_cursor,omitempty"`
 }
 
-// MailingListPage is some of the lists that a mailbox's mail names, those of most senders first.
+// MailingListPage is some of the lists that a mailbox's mail names, those whose senders have most mail first.
 type MailingListPage struct {
 	Items []MailingListGroup `json:"items"`
 	Total int                `json:"total" doc:"How many lists there are on all pages"`

@@ -66,7 +66,7 @@ func TestEveryPlaceOfTheDocumentIsMarked(t *testing.T) {
 	}
 	for operation, parts := range map[string][]string{
 		"get-job":         {"GET /api/v1/jobs/job_1*?wait=0* HTTP/1.1\r\n", "\r\nIf-None-Match: x*\r\n", "\r\nAuthorization: Bearer {token}\r\n"},
-		"list-senders":    {"/senders?sort=messages*&filter=x*&limit=1*&cursor=next* HTTP"},
+		"list-senders":    {"/senders?sort=messages*&filter=x*&safety=safe*&limit=1*&cursor=next* HTTP"},
 		"list-audit":      {"/audit?limit=1*&cursor=x* HTTP"},
 		"link-google":     {`"ticket":"x*"`},
 		"signup-2":        {`"invitation":"x*"`},
