@@ -34,6 +34,6 @@ func TestAnAnalysisShowsTheListsOfASender(t *testing.T) {
 	require.ElementsMatch(t, lists, a.Senders[0].Lists)
 	require.Equal(t, 3, a.Senders[0].Messages)
 	require.True(t, slices.ContainsFunc(a.Lists, func(l sweep.MailingListGroup) bool {
-		return l == sweep.MailingListGroup{ID: "tips.shop.example", Senders: 1, Unsubscribe: sweep.Mailto}
+		return l == sweep.MailingListGroup{ID: "tips.shop.example", Senders: 1, SenderMessages: 3, Unsubscribe: sweep.Mailto}
 	}), "%+v", a.Lists)
 }
