@@ -18,7 +18,7 @@ progress = awk '/^go: downloading / { print; fflush(); next } \
 help: ## Show what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo '  settings of demo: ONCE=1 MBOX=file MESSAGES=30000 REPORT=out.json CRITERIA={...} ACTION=trash TIMESCALE=60'
-	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n FULL=1 (every switch and storm of Gmail)'
+	@echo '  settings of test: ARGS="-run Name ./internal/store" SEED=n RACE=1 (-race everywhere) FULL=1 (every switch and storm of Gmail)'
 	@echo '  settings of faults: ONLY=F-01,F-09 FULL=1 COUNT=n SEED=n'
 
 demo: dev ## Run the main job end to end, then stay up (ONCE=1 ends after the walk)
@@ -27,7 +27,7 @@ demo: dev ## Run the main job end to end, then stay up (ONCE=1 ends after the wa
 run: dev ## Start the whole stack without the walk
 	@exec $(DEV) run
 
-test: dev ## Run every test with -race against PostgreSQL and Redis of its own
+test: dev ## Run every test against PostgreSQL and Redis of its own, with -race but in the slow packages
 	@exec $(DEV) test $(ARGS)
 
 fuzz: dev ## Let each native fuzz target run for a while (FUZZTIME=10m or 30000x each, ONLY=FuzzSearch)

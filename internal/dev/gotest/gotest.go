@@ -5,11 +5,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,13 +23,15 @@ import (
 type Options struct {
 	// Dir is the folder of the services, ".dev".
 	Dir string
-	// Args go to `go test`: flags and packages. Without a package it is ./...
+	// Args go to `go test`: flags and packages. Without a package it is ./..., the slow ones without -race.
 	Args []string
 	// Out gets a line per package, everything about a failure, each skip with its reason, and at the end the count
 	// alone on a line: "N passed, N failed, N skipped", subtests counted as tests.
 	Out io.Writer
 	// Plain tests without -race: for what is measured.
 	Plain bool
+	// Race tests the slow packages with -race too.
+	Race bool
 	// Full asks tests that count for their whole counts, by FULL=1.
 	Full bool
 	// Long is how often the usual time tests may take.
@@ -54,18 +58,20 @@ func Run(ctx context.Context, o Options) int {
 	}
 	defer stop()
 	t := newTally(out)
-	// -count=1: the scenarios build programs that the test cache does not see
-	args := append([]string{"test", "-json", "-count=1", "-timeout", (binaryLimit * time.Duration(max(1, o.Long))).String()}, race(ctx, o, out)...)
 	t.heard = o.Heard
-	args = append(args, withPackages(o.Args)...)
-	out.line("go %s", strings.Join(args, " "))
 	if o.Full {
 		env = append(env, "FULL=1")
 	}
 	if os.Getenv("GOGC") == "" {
 		env = append(env, "GOGC=300") // under -race a seventh of the time goes into collecting garbage
 	}
-	err = t.run(ctx, out, args, append(os.Environ(), env...))
+	parts, err := o.parts(ctx, race(ctx, o, out))
+	for _, part := range parts {
+		// -count=1: the scenarios build programs that the test cache does not see
+		args := append([]string{"test", "-json", "-count=1", "-timeout", (binaryLimit * time.Duration(max(1, o.Long))).String()}, part...)
+		out.line("go %s", strings.Join(args, " "))
+		err = errors.Join(err, t.run(ctx, out, args, append(os.Environ(), env...)))
+	}
 	if err != nil && t.failed == 0 {
 		out.line("make test: %v", err)
 		t.failed++
@@ -124,14 +130,38 @@ func race(ctx context.Context, o Options, out *screen) []string {
 	return []string{"-race"}
 }
 
-// withPackages adds ./... when no argument names a package.
-func withPackages(args []string) []string {
-	for _, arg := range args {
-		if arg == "." || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "mailsweep/") {
-			return args
+// slow are the packages whose tests take most of the time, waiting for the most part: with -race they need several times the processor, and the
+// two cores of a small machine an hour.
+var slow = []string{"internal/account", "internal/app", "internal/billing", "internal/cleanup", "internal/e2e", "internal/httpapi"}
+
+// parts are the arguments of one `go test` after the other: what is named by an argument, all that are, with -race; of everything the slow
+// packages without it, unless it is asked for.
+func (o Options) parts(ctx context.Context, race []string) ([][]string, error) {
+	named := slices.ContainsFunc(o.Args, func(arg string) bool {
+		return arg == "." || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "mailsweep/")
+	})
+	if named {
+		return [][]string{slices.Concat(race, o.Args)}, nil
+	}
+	if len(race) == 0 || o.Race {
+		return [][]string{slices.Concat(race, o.Args, []string{"./..."})}, nil
+	}
+	raw, err := exec.CommandContext(ctx, "go", "list", "./...").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the packages: %w", err)
+	}
+	quick, long := slices.Concat(race, o.Args), slices.Concat([]string{"-parallel=4"}, o.Args)
+	for _, pkg := range strings.Fields(string(raw)) {
+		if slices.ContainsFunc(slow, func(s string) bool { return strings.HasSuffix(pkg, "/"+s) }) {
+			long = append(long, pkg)
+		} else {
+			quick = append(quick, pkg)
 		}
 	}
-	return append(append([]string{}, args...), "./...")
+	if len(long) == 1+len(o.Args) {
+		return [][]string{quick}, nil
+	}
+	return [][]string{quick, long}, nil
 }
 
 // run reads `go test`'s events to their end. Ctrl-C interrupts the tests and still counts what they did.

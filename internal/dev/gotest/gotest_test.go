@@ -81,3 +81,29 @@ func TestAWrongArgumentIsAFailure(t *testing.T) {
 		t.Errorf("code %d, last line %q", code, lastLine(out))
 	}
 }
+
+// Of everything, the slow packages are tested without -race, the others with it; what is named is tested with it.
+func TestTheSlowPackagesAreTestedWithoutRace(t *testing.T) {
+	raced := "//go:build race\n\npackage p\n\nimport \"testing\"\n\nfunc TestRaced(*testing.T) {}\n"
+	plain := "//go:build !race\n\npackage p\n\nimport \"testing\"\n\nfunc TestPlain(*testing.T) {}\n"
+	files := map[string]string{"internal/quick/raced_test.go": raced, "internal/quick/plain_test.go": plain, "internal/cleanup/raced_test.go": raced, "internal/cleanup/plain_test.go": plain}
+	for _, c := range []struct {
+		args []string
+		want map[string]int // how often each name is told of
+	}{
+		{[]string{"-v"}, map[string]int{"-race": 1, "internal/quick ": 1, "internal/cleanup ": 1}},
+		{[]string{"-run", "Raced"}, map[string]int{"1 passed, 0 failed": 1}},
+		{[]string{"-run", "Raced", "./..."}, map[string]int{"2 passed, 0 failed": 1}},
+		{[]string{"-run", "Plain"}, map[string]int{"1 passed, 0 failed": 1}},
+	} {
+		out, code := module(t, files, c.args...)
+		if code != 0 {
+			t.Errorf("%q: code %d", c.args, code)
+		}
+		for text, n := range c.want {
+			if got := strings.Count(out, text); got != n {
+				t.Errorf("%q: %q is there %d times, not %d", c.args, text, got, n)
+			}
+		}
+	}
+}
