@@ -236,7 +236,11 @@ func TestManyRightLoginsAtOnceAllSucceed(t *testing.T) {
 	var all sync.WaitGroup
 	for range 12 {
 		all.Go(func() {
-			if _, err := r.Login(t.Context(), ada, good, "", r.client); err != nil {
+			_, err := r.Login(t.Context(), ada, good, "", r.client)
+			for code(err) == sweep.Unavailable { // each has its turn: on a busy machine the last are told to come back
+				_, err = r.Login(t.Context(), ada, good, "", r.client)
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		})

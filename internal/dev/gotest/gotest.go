@@ -150,7 +150,7 @@ func (o Options) parts(ctx context.Context, race []string) ([][]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the packages: %w", err)
 	}
-	quick, long := slices.Concat(race, o.Args), slices.Concat([]string{"-parallel=4"}, o.Args)
+	quick, long := slices.Concat(race, o.Args), slices.Clone(o.Args)
 	for _, pkg := range strings.Fields(string(raw)) {
 		if slices.ContainsFunc(slow, func(s string) bool { return strings.HasSuffix(pkg, "/"+s) }) {
 			long = append(long, pkg)
@@ -158,7 +158,7 @@ func (o Options) parts(ctx context.Context, race []string) ([][]string, error) {
 			quick = append(quick, pkg)
 		}
 	}
-	if len(long) == 1+len(o.Args) {
+	if len(long) == len(o.Args) {
 		return [][]string{quick}, nil
 	}
 	return [][]string{quick, long}, nil
