@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -54,7 +55,11 @@ func TestEachProcessTellsWhatItDidAndOfWhomNothing(t *testing.T) {
 	} {
 		got := scrape(t, base)
 		for _, name := range want {
-			require.Contains(t, got, name)
+			require.Eventually(t, func() bool { // a round of the sweeper's is told when it is over
+				got = scrape(t, base)
+				_, told := got[name]
+				return told
+			}, patience, 200*time.Millisecond, name)
 		}
 		for name := range got {
 			require.NotRegexp(t, personal, name)
