@@ -75,7 +75,7 @@ func TestStoppedWorkerHandsItsJobBack(t *testing.T) {
 	before := u.digest()
 	p := u.plan("trash", old())
 	require.Greater(t, p.ToClean, 8000, "three in flight are answered before the worker stops: there must be more than two rounds")
-	r.slowly(time.Second)
+	r.slowly(3 * time.Second) // a busy machine sees late that it has begun
 
 	j := u.execute(p)
 	u.midway(p)
