@@ -40,7 +40,9 @@ func (s *Service) Authenticate(ctx context.Context, bearer string, c Client) (sw
 	if !m.Customer.DeletedAt.IsZero() {
 		return sweep.Actor{}, noToken()
 	}
-	return s.welcome(m, who.User, c)
+	a, err := s.welcome(m, who.User, c)
+	a.ProvenAt = who.ProvenAt
+	return a, err
 }
 
 // welcome is the actor that a member is, unless the customer is suspended or does not list the caller's address.

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -37,7 +38,7 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 		if _, err := s.byPassword(ctx, i.Email, r.Password, r.Code, c, known); err != nil {
 			return Session{}, err
 		}
-		return s.join(ctx, customer, r.Token, u.ID, c)
+		return s.join(ctx, customer, r.Token, u.ID, nil, c)
 	}
 	_, name, err := s.checkNewcomer(i.Email, r.Password, r.Name)
 	if err != nil {
@@ -152,11 +153,11 @@ func (s *Service) Join(ctx context.Context, a sweep.Actor, token string, c Clien
 	if u.Email != i.Email {
 		return Session{}, sweep.Errorf(sweep.Forbidden, "this invitation went to another address than yours")
 	}
-	return s.join(ctx, customer, token, u.ID, c)
+	return s.join(ctx, customer, token, u.ID, &a.ProvenAt, c)
 }
 
-// join lets a person in who has just proven who they are.
-func (s *Service) join(ctx context.Context, customer sweep.ID, token string, person sweep.ID, c Client) (session Session, err error) {
+// join lets a person in who has proven who they are: at proven, or just now.
+func (s *Service) join(ctx context.Context, customer sweep.ID, token string, person sweep.ID, proven *time.Time, c Client) (session Session, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if err := s.admitPerson(tx, token, person, c); err != nil {
 			return err
@@ -164,7 +165,7 @@ func (s *Service) join(ctx context.Context, customer sweep.ID, token string, per
 		if _, err := tx.LockUser(person); err != nil { // from here on the fence shows them; who was forgotten meanwhile is not there
 			return orBadInvitation(err)
 		}
-		session, err = s.begin(tx, person, c, "user.signed_in")
+		session, err = s.beginSince(tx, person, *cmp.Or(proven, &tx.Now), c, "user.signed_in")
 		return err
 	})
 	return session, err
@@ -232,7 +233,7 @@ func (s *Service) Switch(ctx context.Context, a sweep.Actor, customer sweep.ID, 
 			if owes, err = s.second(tx, u, code, c); err != nil || owes != nil {
 				return err
 			}
-			session, err = s.begin(tx, u.ID, c, "user.signed_in")
+			session, err = s.beginSince(tx, u.ID, a.ProvenAt, c, "user.signed_in")
 			return err
 		})
 		return session, owes, err

@@ -85,6 +85,7 @@ func usable(k Key, others []Key) error {
 type claimed struct {
 	Customer, User sweep.ID
 	Version        int
+	ProvenAt       time.Time // to the second; zero: not told
 	Expires        time.Time
 }
 
@@ -93,6 +94,8 @@ type claims struct {
 	Customer string `json:"cid"`
 	Version  int    `json:"tv"`
 	Type     string `json:"typ"`
+	// AuthTime is OpenID Connect's: when the person signed in.
+	AuthTime *jwt.NumericDate `json:"auth_time,omitempty"`
 }
 
 func (s *Signer) sign(c claimed) (string, error) { return s.signAs("access", tokenLife, c) }
@@ -101,13 +104,17 @@ func (s *Signer) signAs(typ string, life time.Duration, c claimed) (string, erro
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails: the runtime ends the process instead
 	now := time.Now()
-	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, claims{
+	said := claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: s.issuer, Audience: jwt.ClaimStrings{s.audience}, Subject: sweep.UserID.Show(c.User), ID: hex.EncodeToString(id[:]),
 			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(life)),
 		},
 		Customer: sweep.CustomerID.Show(c.Customer), Version: c.Version, Type: typ,
-	})
+	}
+	if !c.ProvenAt.IsZero() {
+		said.AuthTime = jwt.NewNumericDate(c.ProvenAt)
+	}
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, said)
 	token.Header["kid"] = s.id
 	signed, err := token.SignedString(s.private)
 	if err != nil {
@@ -145,7 +152,11 @@ func (s *Signer) verifyAs(typ string, longest time.Duration, token string) (who 
 	if err != nil || customer.IsZero() {
 		return claimed{}, "", errToken
 	}
-	return claimed{customer, user, c.Version, c.ExpiresAt.Time}, c.ID, nil
+	who = claimed{Customer: customer, User: user, Version: c.Version, Expires: c.ExpiresAt.Time}
+	if c.AuthTime != nil {
+		who.ProvenAt = c.AuthTime.Time
+	}
+	return who, c.ID, nil
 }
 
 // plausible refuses what is too long and what Go's base64 skips: with a line break inside, a token would have two spellings.

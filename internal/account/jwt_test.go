@@ -67,7 +67,7 @@ func TestTokensCarryIdsAndNothingAboutAnybody(t *testing.T) { // JWT-4, JWT-6
 	for name := range claims {
 		names[name] = true
 	}
-	require.Equal(t, map[string]bool{"iss": true, "aud": true, "sub": true, "cid": true, "tv": true, "jti": true, "typ": true, "iat": true, "exp": true}, names)
+	require.Equal(t, map[string]bool{"iss": true, "aud": true, "sub": true, "cid": true, "tv": true, "jti": true, "typ": true, "iat": true, "exp": true, "auth_time": true}, names)
 	require.Equal(t, sweep.UserID.Show(a.User), claims["sub"])
 	require.InDelta(t, 86400, claims["exp"].(float64)-claims["iat"].(float64), 0.1)
 	require.NotContains(t, fmt.Sprintf("%+v %#v %s", session, session, session), session.AccessToken)

@@ -84,6 +84,7 @@ func TestASessionIdlesTwelveHoursAndLivesSevenDaysToTheSecond(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, views)
 		require.Equal(t, sweep.NotFound, code(r.beside(after).EndSession(t.Context(), a, a.Session)), "what is over cannot be ended")
+		a.ProvenAt = time.Now().Add(c.offset)
 		require.Equal(t, sweep.Unauthenticated, code(r.beside(after).EndOtherSessions(t.Context(), a)), "nor kept")
 	}
 }
@@ -205,6 +206,57 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'session.ended' AND object = $1 AND actor = $2", r.shown(b.Session), a.String()))
 	require.Equal(t, 1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'sessions.ended' AND actor = $1 AND data->>'sessions' = '1'", a.String()))
 	require.Equal(t, 4+1, r.count(t, "SELECT count(*) FROM audit_logs WHERE action = 'user.signed_in' AND data->>'session' LIKE 'ses\\_%'"))
+}
+
+// SES-4: who holds a session that somebody forgot to close, or took, signs nobody out elsewhere: that wants a sign-in of the last 15 minutes.
+func TestEndingOtherSessionsWantsASignInOfLate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.member(t, ada)
+	cookie, old := r.session(t, ada, good, "")
+	_, other := r.session(t, ada, good, "")
+	token, err := r.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err)
+	near, far := r.atTime(t, sweep.ProofLife-5*time.Second), r.atTime(t, sweep.ProofLife+5*time.Second)
+	bearer, err := far.Authenticate(t.Context(), token.AccessToken, r.client)
+	require.NoError(t, err)
+	held, err := far.AuthenticateSession(t.Context(), cookie, r.client)
+	require.NoError(t, err)
+	for _, a := range []sweep.Actor{old, held, bearer, {Kind: sweep.ByToken, Customer: old.Customer, User: old.User, Role: sweep.Owner}} {
+		require.Equal(t, sweep.SignInAgain, code(far.EndSession(t.Context(), a, other.Session)))
+		require.Equal(t, sweep.SignInAgain, code(far.EndOtherSessions(t.Context(), a)))
+	}
+	require.Equal(t, 0, r.count(t, "SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL"))
+
+	again, err := far.Login(t.Context(), ada, good, "", r.client)
+	require.NoError(t, err)
+	bearer, err = far.Authenticate(t.Context(), again.AccessToken, r.client)
+	require.NoError(t, err)
+	require.NoError(t, far.EndSession(t.Context(), bearer, other.Session), "by a sign-in of now")
+	require.NoError(t, near.EndOtherSessions(t.Context(), old), "a quarter of an hour is not over")
+	require.NoError(t, far.EndSession(t.Context(), old, old.Session), "one's own at any time")
+}
+
+// SES-4: changing to another account, or joining one, proves nothing: the sign-in before it is what counts there.
+func TestAChangeOfAccountIsNoSignIn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, host := r.member(t, "host@example.com")
+	r.member(t, ada)
+	_, mine := r.session(t, ada, good, "")
+	r.invite(t, host, ada, sweep.Viewer)
+	later := r.atTime(t, time.Hour)
+	joined, err := later.Join(t.Context(), mine, r.invited(t, ada), r.inBrowser())
+	require.NoError(t, err)
+	there, err := later.AuthenticateSession(t.Context(), joined.Cookie, r.client)
+	require.NoError(t, err)
+	require.Equal(t, mine.ProvenAt, there.ProvenAt)
+	back, err := later.Switch(t.Context(), there, mine.Customer, "", r.client)
+	require.NoError(t, err)
+	here, err := later.Authenticate(t.Context(), back.AccessToken, r.client)
+	require.NoError(t, err)
+	require.WithinDuration(t, mine.ProvenAt, here.ProvenAt, time.Second)
+	require.Equal(t, sweep.SignInAgain, code(later.EndOtherSessions(t.Context(), here)))
 }
 
 // SES-4

@@ -48,7 +48,7 @@ func (s *Service) holds(ctx context.Context, cookie string, c Client) (a sweep.A
 		return a, seen, now, noSession()
 	}
 	a, err = s.welcome(st.Membership, st.User, c)
-	a.Session = id
+	a.Session, a.ProvenAt = id, st.ProvenAt
 	return a, st.SeenAt, now, err
 }
 

@@ -127,7 +127,7 @@ func (p *parts) close() {
 func override(plans sweep.Plans, limits config.Plans) {
 	for name, l := range limits {
 		plan := plans[sweep.Tier(name)]
-		for to, from := range map[*int]*int{&plan.Emails: l.EmailsPerPeriod, &plan.Mailboxes: l.Mailboxes, &plan.People: l.People, &plan.RequestsPerMinute: l.RequestsPerMinute} {
+		for to, from := range map[*int]*int{&plan.Emails: l.EmailsPerPeriod, &plan.Mailboxes: l.Mailboxes, &plan.People: l.People, &plan.RequestsPerMinute: l.RequestsPerMinute, &plan.FullPerDay: l.FullPerDay} {
 			if from != nil {
 				*to = *from
 			}

@@ -14,6 +14,7 @@ type PlanLimits struct {
 	Mailboxes         *int `json:"mailboxes"`
 	People            *int `json:"people"`
 	RequestsPerMinute *int `json:"requests_per_minute"`
+	FullPerDay        *int `json:"full_per_day"`
 }
 
 // Plans is the overrides by plan name: free, basic, pro, enterprise.
@@ -34,7 +35,7 @@ func (p *Plans) UnmarshalText(text []byte) error {
 		if !slices.Contains([]string{"free", "basic", "pro", "enterprise"}, name) {
 			return fmt.Errorf("no plan is called %q", name)
 		}
-		for _, n := range []*int{limits.EmailsPerPeriod, limits.Mailboxes, limits.People, limits.RequestsPerMinute} {
+		for _, n := range []*int{limits.EmailsPerPeriod, limits.Mailboxes, limits.People, limits.RequestsPerMinute, limits.FullPerDay} {
 			if n != nil && *n < 0 {
 				return fmt.Errorf("plan %s has a negative limit", name)
 			}

@@ -28,6 +28,7 @@ func kinds() map[sweep.Code]kind {
 		sweep.BadRequest:            {400, "The request could not be read", "invalid_request", "Status 400: the request is not well-formed. Status 422: it is, but the fields under errors make no sense. Correct it and send it again."},
 		sweep.Invalid:               {422, "The request is not valid", "invalid_request", "Status 400: the request is not well-formed. Status 422: it is, but the fields under errors make no sense. Correct it and send it again."},
 		sweep.Unauthenticated:       {401, "Sign in first", "", "Send a fresh access token as Authorization: Bearer …; tokens live for 24 hours and end at sign-out. Show one credential: a token, a key or a session's cookie."},
+		sweep.SignInAgain:           {401, "Sign in again", "", "What was asked is for who has signed in within the last 15 minutes. Your credential is good for everything else: get a new one by a sign-in and ask again."},
 		sweep.TOTPRequired:          {401, "The second factor is missing", "", "Ask for the code of the authenticator app and send it with the challenge to /api/v1/auth/2fa/verify, or sign in again with totp."},
 		sweep.LinkRequired:          {401, "The address has an account", "", "Ask for the password of the account named by email and send it with the ticket to /api/v1/auth/google/link: once, then Google signs in alone."},
 		sweep.FactorRequired:        {403, "Set up a second factor first", "", "This account demands one of everybody: POST /api/v1/auth/2fa/enrol begins."},

@@ -41,9 +41,9 @@ func (s *server) sessionRoutes(api huma.API) {
 		summary: "The session of the cookie, with the token for what it changes"}, s.currentSession)
 	add(s, api, operation{method: http.MethodGet, path: "/api/v1/sessions", name: "list-sessions", role: sweep.Viewer, tag: "auth", owing: true,
 		summary: "Your own sessions in browsers, the last used first"}, s.listSessions)
-	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/sessions/{id}", name: "end-session", role: sweep.Viewer, tag: "auth", owing: true, summary: "End one of your sessions"}, s.endSession)
+	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/sessions/{id}", name: "end-session", role: sweep.Viewer, tag: "auth", owing: true, summary: "End one of your sessions, within 15 minutes of a sign-in"}, s.endSession)
 	add(s, api, operation{method: http.MethodDelete, path: "/api/v1/sessions", name: "end-other-sessions", role: sweep.Viewer, tag: "auth", owing: true,
-		summary: "End all of your sessions but the cookie's, and with a cookie every access token"}, s.endOtherSessions)
+		summary: "End all of your sessions but the cookie's, and with a cookie every access token; within 15 minutes of a sign-in"}, s.endOtherSessions)
 }
 
 func (s *server) currentSession(ctx context.Context, _ *struct{}) (*currentOutput, error) {

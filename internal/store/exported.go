@@ -34,7 +34,7 @@ func ExportedTables() []Exported {
 			query: "SELECT id, email, role, invited_by, expires_at, created_at FROM invitations WHERE customer_id = app_customer() ORDER BY id"},
 		{Table: "email_tokens", Left: leaving(isSecret, "hash"), query: "SELECT id, user_id, kind, email, expires_at, used_at, created_at FROM email_tokens WHERE customer_id = app_customer() ORDER BY id"},
 		{Table: "sessions", kinds: kindsOf("id", sweep.SessionID), Left: leaving(isSecret, "hash").and(isCounter, "token_version").and(isHash, "address_hash"),
-			query: "SELECT id, user_id, device, second_factor, created_at, seen_at, expires_at, ended_at FROM sessions WHERE customer_id = app_customer() ORDER BY id"},
+			query: "SELECT id, user_id, device, second_factor, created_at, proven_at, seen_at, expires_at, ended_at FROM sessions WHERE customer_id = app_customer() ORDER BY id"},
 		{Table: "second_factors", Left: leaving(isSecret, "secret", "salt").and(isCounter, "last_step"), query: "SELECT user_id, on_at, created_at FROM second_factors WHERE customer_id = app_customer() ORDER BY user_id"},
 		{Table: "api_keys", kinds: kindsOf("id", sweep.KeyID), Left: leaving(isSecret, "hash"),
 			query: "SELECT id, user_id, name, id8, scopes, networks, created_at, expires_at, revoked_at, last_used_at, flagged_at FROM api_keys WHERE customer_id = app_customer() ORDER BY id"},

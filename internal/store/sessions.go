@@ -18,6 +18,7 @@ type Session struct {
 	TokenVersion int    // the person's; of InsertSession only
 	SecondFactor bool   // was given
 	CreatedAt    time.Time
+	ProvenAt     time.Time // when the person last showed who they are; zero: nobody kept it
 	SeenAt       time.Time // the last use, to the minute
 	ExpiresAt    time.Time
 }
@@ -33,9 +34,9 @@ func (tx *Tx) InsertSession(s Session) error {
 	if err != nil {
 		return doing(err, "make room for a session")
 	}
-	err = tx.Exec(`INSERT INTO sessions (customer_id, id, user_id, hash, device, address_hash, token_version, second_factor, created_at, seen_at, expires_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, dbID(tx.Customer), dbID(s.ID), dbID(s.User), dbBytes(s.Hash), s.Device, dbBytes(s.Network), s.TokenVersion, s.SecondFactor,
-		tx.Now, tx.Now, tx.Now.Add(sweep.SessionLife)).Error
+	err = tx.Exec(`INSERT INTO sessions (customer_id, id, user_id, hash, device, address_hash, token_version, second_factor, created_at, proven_at, seen_at, expires_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, dbID(tx.Customer), dbID(s.ID), dbID(s.User), dbBytes(s.Hash), s.Device, dbBytes(s.Network), s.TokenVersion, s.SecondFactor,
+		tx.Now, orNull(s.ProvenAt), tx.Now, tx.Now.Add(sweep.SessionLife)).Error
 	return doing(err, "insert session")
 }
 
@@ -54,12 +55,13 @@ func (tx *Tx) Sessions(user sweep.ID) (sessions []Session, err error) {
 		AddressHash                  []byte
 		SecondFactor                 bool
 		CreatedAt, SeenAt, ExpiresAt time.Time
+		ProvenAt                     *time.Time
 	}
-	err = tx.Raw(`SELECT s.id, s.device, s.address_hash, s.second_factor, s.created_at, s.seen_at, s.expires_at FROM sessions s, users u
+	err = tx.Raw(`SELECT s.id, s.device, s.address_hash, s.second_factor, s.created_at, s.proven_at, s.seen_at, s.expires_at FROM sessions s, users u
 		WHERE `+inForce+` AND s.user_id = ? ORDER BY s.seen_at DESC, s.id DESC`, tx.inForce(dbID(user))...).Scan(&rows).Error
 	for _, r := range rows {
 		sessions = append(sessions, Session{ID: sweep.ID(r.ID), User: user, Device: r.Device, Network: r.AddressHash, SecondFactor: r.SecondFactor,
-			CreatedAt: r.CreatedAt.UTC(), SeenAt: r.SeenAt.UTC(), ExpiresAt: r.ExpiresAt.UTC()})
+			CreatedAt: r.CreatedAt.UTC(), ProvenAt: instant(r.ProvenAt), SeenAt: r.SeenAt.UTC(), ExpiresAt: r.ExpiresAt.UTC()})
 	}
 	return sessions, doing(err, "list sessions")
 }
@@ -115,6 +117,7 @@ type SessionStanding struct {
 	Given     bool // the second factor, when it began
 	InForce   bool // neither ended nor overtaken by the end of its person's tokens; its times are for the caller to look at
 	CreatedAt time.Time
+	ProvenAt  time.Time // as of Session
 	SeenAt    time.Time // the last use that was noted
 	ExpiresAt time.Time
 }
@@ -123,14 +126,15 @@ type SessionStanding struct {
 func (db *DB) SessionStanding(ctx context.Context, customer, session sweep.ID) (st SessionStanding, err error) {
 	found := false
 	err = db.batch(ctx, customer, func(q *pgx.Batch) {
-		q.Queue("SELECT s.user_id, s.second_factor, s.ended_at IS NULL AND s.token_version = u.token_version, s.created_at, s.seen_at, s.expires_at, "+membershipColumns+`
+		q.Queue("SELECT s.user_id, s.second_factor, s.ended_at IS NULL AND s.token_version = u.token_version, s.created_at, s.proven_at, s.seen_at, s.expires_at, "+membershipColumns+`
 			FROM sessions s JOIN members m ON m.customer_id = s.customer_id AND m.user_id = s.user_id JOIN users u ON u.id = m.user_id JOIN customers c ON c.id = m.customer_id
 			WHERE s.customer_id = $1 AND s.id = $2`, dbID(customer), dbID(session)).
 			QueryRow(func(row pgx.Row) error {
 				var r membershipRow
 				var user dbID
-				err := row.Scan(append([]any{&user, &st.Given, &st.InForce, &st.CreatedAt, &st.SeenAt, &st.ExpiresAt}, r.fields()...)...)
-				st.Membership, st.User, found = r.membership(customer, db.offset), sweep.ID(user), err == nil
+				var proven *time.Time
+				err := row.Scan(append([]any{&user, &st.Given, &st.InForce, &st.CreatedAt, &proven, &st.SeenAt, &st.ExpiresAt}, r.fields()...)...)
+				st.Membership, st.User, st.ProvenAt, found = r.membership(customer, db.offset), sweep.ID(user), instant(proven), err == nil
 				return ignoreNoRows(err)
 			})
 	})

@@ -1,6 +1,9 @@
 package sweep
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Role is what a member may do in a customer.
 type Role string
@@ -29,9 +32,10 @@ type Actor struct {
 	Customer    ID
 	User        ID
 	Role        Role
-	Session     ID      // of who came by a cookie; zero: by a token or a key
-	Scopes      []Scope // of a key
-	Name        string  // ops only
+	Session     ID        // of who came by a cookie; zero: by a token or a key
+	ProvenAt    time.Time // when a person last showed who they are; zero: not since that is kept, or a key
+	Scopes      []Scope   // of a key
+	Name        string    // ops only
 	RequestID   string
 	AddressHash []byte
 }

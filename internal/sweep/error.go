@@ -13,6 +13,7 @@ const (
 	BadRequest            Code = "invalid_request"        // could not be parsed (400)
 	Invalid               Code = "invalid_criteria"       // parsed, but no sense in it (422); shown as invalid_request
 	Unauthenticated       Code = "unauthenticated"        // no or bad credentials
+	SignInAgain           Code = "sign_in_again"          // too long ago for what is asked
 	TOTPRequired          Code = "totp_required"          // right so far, the second factor is missing
 	LinkRequired          Code = "link_required"          // Google vouches for an address that has an account: its password is missing
 	FactorRequired        Code = "second_factor_required" // the customer demands a second factor, and this person has none yet

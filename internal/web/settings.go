@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -20,6 +21,7 @@ func (p *Pages) settingRoutes(e *echo.Echo) {
 	e.GET("/undo-email", p.open(p.undoEmailForm))
 	e.POST("/undo-email", p.open(p.undoEmail))
 	e.POST("/settings/sessions/end", p.signed(sweep.Viewer, p.endSession))
+	e.POST("/settings/sessions/end-others", p.signed(sweep.Viewer, p.endOtherSessions))
 	for mailed, at := range map[string]string{"/settings/security": "/settings#sessions", "/settings/export": "/settings#export"} {
 		e.GET(mailed, p.signed(sweep.Viewer, func(c echo.Context, _ sweep.Actor) error { return p.go_(c, at) }))
 	}
@@ -36,6 +38,7 @@ type settingsPage struct {
 	Token    string
 	Keep     []string
 	Sessions []account.SessionView
+	Lately   bool // signed in lately enough to end sessions
 	Exports  []account.ExportView
 	CanRun   bool
 	Owner    bool
@@ -75,7 +78,7 @@ func (s settingsPage) Apart() string { return apart(s.Accounts, s.Here()) }
 
 func (p *Pages) settingsOf(c echo.Context, a sweep.Actor) (page settingsPage, err error) {
 	ctx := c.Request().Context()
-	page = settingsPage{Token: p.edge.Token(c), CanRun: a.MayAs(sweep.Operator) == nil, Owner: a.MayAs(sweep.Owner) == nil}
+	page = settingsPage{Token: p.edge.Token(c), Lately: a.ProvenLately(time.Now()) == nil, CanRun: a.MayAs(sweep.Operator) == nil, Owner: a.MayAs(sweep.Owner) == nil}
 	if page.Owner {
 		if page.Exports, err = p.Account.Exports(ctx, a); err != nil {
 			return page, err
@@ -129,11 +132,19 @@ func (p *Pages) keepList(c echo.Context, a sweep.Actor) error {
 
 func (p *Pages) endSession(c echo.Context, a sweep.Actor) error {
 	id, err := sweep.SessionID.Parse(c.FormValue("session"))
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.Account.EndSession(c.Request().Context(), a, id)
 	}
-	if err := p.Account.EndSession(c.Request().Context(), a, id); err != nil {
-		return err
+	return p.sessionsEnded(c, a, err)
+}
+
+func (p *Pages) endOtherSessions(c echo.Context, a sweep.Actor) error {
+	return p.sessionsEnded(c, a, p.Account.EndOtherSessions(c.Request().Context(), a))
+}
+
+func (p *Pages) sessionsEnded(c echo.Context, a sweep.Actor, err error) error {
+	if err != nil {
+		return p.settingsAgain(c, a, "sessions", "", err)
 	}
 	return p.go_(c, "/settings#sessions")
 }

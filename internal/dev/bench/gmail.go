@@ -44,6 +44,7 @@ type settings struct {
 	scale   float64 // of the simulated Gmail's clock
 	latency bool    // calls take as long as Gmail's, scaled
 	plan    string  // of the customer: it says what an analysis may spend
+	looks   int     // analyses of a mailbox in a day; 0: the plan's
 	first   google.Generate
 
 	concurrency int // jobs at once in the worker; 0: as for the other rows
@@ -52,7 +53,11 @@ type settings struct {
 // startGmail brings up everything for one customer with a mailbox at the simulated Gmail, connected and not yet looked at.
 func (b *bench) startGmail(ctx context.Context, s settings) (*mailboxRig, error) {
 	env := limits()
-	env["PLAN_LIMITS"] = fmt.Sprintf(`{%q:{"emails_per_period":1000000000,"mailboxes":1000,"people":50,"requests_per_minute":10000000}}`, s.plan)
+	looks := ""
+	if s.looks > 0 {
+		looks = fmt.Sprintf(`,"full_per_day":%d`, s.looks)
+	}
+	env["PLAN_LIMITS"] = fmt.Sprintf(`{%q:{"emails_per_period":1000000000,"mailboxes":1000,"people":50,"requests_per_minute":10000000%s}}`, s.plan, looks)
 	if s.concurrency > 0 {
 		env["WORKER_CONCURRENCY"] = strconv.Itoa(s.concurrency)
 	}

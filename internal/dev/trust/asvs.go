@@ -99,7 +99,7 @@ var standards = []Standard{
 	{Number: "7.4.4", Level: 2, By: []string{"SES-6"}},
 	{Number: "7.4.5", Level: 2, By: []string{"JWT-5"}},
 	{Number: "7.5.1", Level: 2, By: []string{"VER-5", "MFA-5"}},
-	{Number: "7.5.2", Level: 2, By: []string{"SES-4"}, Lacks: "who is signed in ends a session without proving a password or code again"},
+	{Number: "7.5.2", Level: 2, By: []string{"SES-4"}},
 	{Number: "7.6.1", Level: 2, Page: "Sessions"},
 	{Number: "7.6.2", Level: 2, By: []string{"OUT-4", "OIDC-1"}},
 	{Number: "8.1.1", Level: 1, Page: "Who may do what"},
