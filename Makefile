@@ -33,7 +33,7 @@ test: dev ## Run every test against PostgreSQL and Redis of its own, with -race 
 fuzz: dev ## Let each native fuzz target run for a while (FUZZTIME=10m or 30000x each, ONLY=FuzzSearch)
 	@exec $(DEV) fuzz
 
-attack: dev ## Let attackers that others wrote loose on a stack of its own: sqlmap, ffuf, dredd, slowhttptest, gosec, gitleaks (ONLY=sqlmap)
+attack: dev ## Let attackers that others wrote loose on a stack of its own: sqlmap, ffuf, dredd, slowhttptest, gosec, govulncheck, gitleaks (ONLY=sqlmap)
 	@exec $(DEV) attack
 
 bench: dev ## Measure the figures against limits of the same run (ONLY=submit one row, FULL=1 up to 10^7 jobs, SEED=n one part of truth)

@@ -18,7 +18,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0 // PostgreSQL: pool, pipelines, LISTEN
 	github.com/joho/godotenv v1.5.1 // .env in development
 	github.com/klauspost/compress v1.20.4 // gzip in the simulated Google
-	github.com/labstack/echo/v4 v4.16.0 // HTTP server and middleware
+	github.com/labstack/echo/v4 v4.16.4 // HTTP server and middleware
 	github.com/lmittmann/tint v1.2.1 // readable logs in development
 	github.com/pquerna/otp v1.5.0 // codes and QR picture of the second factor
 	github.com/pressly/goose/v3 v3.29.0 // migrations, embedded, locked

@@ -44,6 +44,7 @@ type attacker struct {
 var attackers = []attacker{
 	{name: "gitleaks", attack: gitleaks},
 	{name: "gosec", attack: gosec},
+	{name: "govulncheck", attack: govulncheck},
 	{name: "ffuf", program: "ffuf", debian: "ffuf", attack: ffuf},
 	{name: "dredd", program: "npm", debian: "npm", attack: dredd},
 	{name: "sqlmap", program: "sqlmap", debian: "sqlmap", attack: sqlmap},

@@ -15,7 +15,7 @@ import (
 const (
 	benchMessages = 150_000
 	benchSenders  = 56_000
-	benchLooks    = 20 // each learns some thousand senders more; the largest plan has 8 a day
+	benchLooks    = 24 // each learns some thousand senders more; the largest plan has 8 a day
 	benchAsks     = 15
 	benchPage     = 100 // senders, as the page shows them
 )

@@ -91,6 +91,7 @@ var requirements = []Requirement{
 	{ID: "SRV-3", Text: "readiness follows its dependencies within 2 s and comes back within 5 s"},
 	{ID: "SRV-4", Text: "only documented methods; TRACE, CONNECT, h2c and mixed lengths are refused"},
 	{ID: "SRV-5", Text: "the servers run no command, load no code, parse no XML, speak no WebSocket, take no file, serve no folder, and are deployed without version control"},
+	{ID: "SRV-6", Text: "the servers call nothing of Go or of a module that has a known hole"},
 	{ID: "AUD-1", Text: "the audit log is only written and read, by each role"},
 	{ID: "AUD-2", Text: "edits, deletions, insertions and a cut tail in 10,000 audit rows are found and located"},
 	{ID: "AUD-3", Text: "an act and its audit row commit together"},
