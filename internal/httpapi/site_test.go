@@ -4,6 +4,7 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"mailsweep/internal/httpapi"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/sweep"
+	"mailsweep/internal/testkit"
 	"mailsweep/internal/web"
 )
 
@@ -172,6 +174,35 @@ func TestARefusedKeepListComesBackAsItWasTyped(t *testing.T) {
 	kept := string(r.visits(t, &b, "/settings", nil).body)
 	require.Contains(t, kept, ">@bank.example</textarea>")
 	require.NotContains(t, kept, `role="alert"`)
+}
+
+// SES-4: a page ends the others, and asks for a sign-in first where the last is long ago.
+func TestSessionsAreEndedByThePage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withSite)
+	r.member(t, "ada@example.com")
+	first, second, third := r.browser(t, "ada@example.com", ""), r.browser(t, "ada@example.com", ""), r.browser(t, "ada@example.com", "")
+	shown := func() string { return string(r.visits(t, &first, "/settings", nil).body) }
+	one := regexp.MustCompile(`name="session" value="(ses_\w+)"`).FindStringSubmatch(shown())
+	require.NotNil(t, one)
+	require.Equal(t, 303, r.visits(t, &first, "/settings/sessions/end", url.Values{"session": {one[1]}}).StatusCode)
+	require.ElementsMatch(t, []int{200, 401}, []int{r.status(t, second, me), r.status(t, third, me)})
+
+	_, err := r.root.Exec(t.Context(), "UPDATE sessions SET proven_at = proven_at - interval '15 minutes'")
+	require.NoError(t, err)
+	testkit.Eventually(t, 5*time.Second, func() bool { return strings.Contains(shown(), ">sign in again</a>") }, "it is looked at every second")
+	require.NotContains(t, shown(), "/settings/sessions/end")
+	for _, path := range []string{"/settings/sessions/end", "/settings/sessions/end-others"} {
+		a := r.visits(t, &first, path, url.Values{"session": {one[1]}})
+		require.Equal(t, 401, a.StatusCode, path)
+		require.Contains(t, string(a.body), "Sign in again, then this is possible for 15 minutes.")
+	}
+	problem(t, r.call(t, "DELETE", "/api/v1/sessions", "", "", first.headers()...), 401, "sign_in_again")
+
+	again := r.browser(t, "ada@example.com", "")
+	require.Equal(t, 303, r.visits(t, &again, "/settings/sessions/end-others", url.Values{}).StatusCode)
+	require.Equal(t, []int{401, 401, 401, 200}, []int{r.status(t, first, me), r.status(t, second, me), r.status(t, third, me), r.status(t, again, me)})
+	require.NotContains(t, string(r.visits(t, &again, "/settings", nil).body), "End all but this one", "it is alone")
 }
 
 func (r *rig) suspended(t *testing.T, customer string) {

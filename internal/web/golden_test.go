@@ -53,6 +53,10 @@ func TestPagesAreAsTheyWereLookedAt(t *testing.T) {
 			})
 		}
 	}
+	at := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	two := []account.SessionView{{ID: "ses_1", Device: "Firefox on Linux", SeenAt: at, Current: true}, {ID: "ses_2", Device: "Safari on iPhone", SeenAt: at}}
+	p.lookedAt(t, "settings", "main", "settings.two", view{Token: "token", Page: settingsPage{Sessions: two, Lately: true}})
+	p.lookedAt(t, "settings", "main", "settings.late", view{Token: "token", Page: settingsPage{Sessions: two}})
 	p.lookedAt(t, "terms", "layout.html", "layout", view{Title: hostile("Title"), Nav: "demo", Page: termsPage{}})
 	p.lookedAt(t, "terms", "layout.html", "layout.signed", view{Title: hostile("Title"), Nav: "history", Token: "token", Reload: 5, Page: termsPage{}})
 }

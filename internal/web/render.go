@@ -109,8 +109,20 @@ func words() template.FuncMap {
 		"category": categoryName, "age": ageName, "reason": reasonName, "grade": gradeName, "why": gradeWhy, "whyshort": gradeShort, "verb": verb, "price": func(n any) string { return priced(n) }, "cents": cents, "yearly": func(monthly int) string { return price(10 * monthly) }, "feature": sweep.Feature.Name,
 		"state": stateName, "span": span, "json": criteriaJSON, "says": describe, "bar": bar, "sentence": sentence, "many": many[int],
 		"title": titled, "categories": sweep.Categories, "ages": ageKeys, "arc": arc, "open": openInGmail,
-		"order": inOrder, "calmFirst": calmFirst, "settings": settingsPages, "roles": roles, "keystate": keyState, "act": actName, "mark": mark, "band": band, "trend": trendOf, "space": spaceOf,
+		"order": inOrder, "calmFirst": calmFirst, "settings": settingsPages, "roles": roles, "keystate": keyState, "act": actName, "mark": mark, "band": band, "trend": trendOf, "space": spaceOf, "pieces": pieces,
 	}
+}
+
+// pieces are the parts of an address or a list's id before each of which a line may break.
+func pieces(address string) (parts []string) {
+	for address != "" {
+		end := strings.IndexAny(address[1:], "@.-") + 1
+		if end == 0 {
+			end = len(address)
+		}
+		parts, address = append(parts, address[:end]), address[end:]
+	}
+	return parts
 }
 
 // titled begins with a capital.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,67 +69,43 @@ func gradeName(g sweep.Grade) string {
 	return string(g)
 }
 
+// signs are what a grade may rest on, in full and as in a row whose columns tell the rest: {n} messages, {share} of the sender's.
+var signs = map[sweep.Sign]struct{ full, short string }{
+	sweep.SignKeepList:     {"on your keep list", "on your keep list"},
+	sweep.SignReplied:      {"{n} in conversations that you wrote in", "{n} in your conversations"},
+	sweep.SignStarred:      {"{n} starred, or in a thread with a star", "{n} starred"},
+	sweep.SignUserLabelled: {"{n} with a label of yours", "{n} labelled"},
+	sweep.SignImportant:    {"{n} marked important", "{n} important"},
+	sweep.SignPersonal:     {"neither a mailing list nor mostly in Promotions, Social or Forums", "not bulk mail"},
+	sweep.SignMailingList:  {"names a mailing list, or a way off it", "mailing list"},
+	sweep.SignBulkTab:      {"{share} in Promotions, Social or Forums", "{share} in bulk tabs"},
+	sweep.SignUnread:       {"{share} unread", ""},
+}
+
 // gradeWhy says what a sender's grade rests on, as people read it.
 func gradeWhy(t sweep.Sender) string {
 	var said []string
 	for _, r := range t.Safety.Reasons {
-		said = append(said, signName(r, t.Messages))
+		said = append(said, counted(cmp.Or(signs[r.Sign].full, strings.ReplaceAll(string(r.Sign), "_", " ")), r, t))
 	}
 	return strings.Join(said, ", ")
 }
 
-// gradeShort says it in a few words, and leaves out what stands in the columns beside it: that a list's mail is bulk, and what is unread.
+// gradeShort says it in a few words: that it is bulk once.
 func gradeShort(t sweep.Sender) string {
 	var said []string
 	for _, r := range t.Safety.Reasons {
-		n := grouped(r.Messages)
-		switch r.Sign {
-		case sweep.SignKeepList:
-			said = append(said, "on your keep list")
-		case sweep.SignReplied:
-			said = append(said, n+" in your conversations")
-		case sweep.SignStarred:
-			said = append(said, n+" starred")
-		case sweep.SignUserLabelled:
-			said = append(said, n+" labelled")
-		case sweep.SignImportant:
-			said = append(said, n+" important")
-		case sweep.SignPersonal:
-			said = append(said, "not bulk mail")
-		case sweep.SignMailingList:
-			said = append(said, "mailing list")
-		case sweep.SignBulkTab:
-			if !slices.Contains(said, "mailing list") {
-				said = append(said, fmt.Sprintf("%d %% in bulk tabs", percent(r.Messages, t.Messages)))
-			}
+		words := signs[r.Sign].short
+		if words == "" || r.Sign == sweep.SignBulkTab && slices.Contains(said, signs[sweep.SignMailingList].short) {
+			continue
 		}
+		said = append(said, counted(words, r, t))
 	}
 	return strings.Join(said, ", ")
 }
 
-func signName(r sweep.SafetyReason, of int) string {
-	n := grouped(r.Messages)
-	switch r.Sign {
-	case sweep.SignKeepList:
-		return "on your keep list"
-	case sweep.SignReplied:
-		return n + " in conversations that you wrote in"
-	case sweep.SignStarred:
-		return n + " starred, or in a thread with a star"
-	case sweep.SignUserLabelled:
-		return n + " with a label of yours"
-	case sweep.SignImportant:
-		return n + " marked important"
-	case sweep.SignPersonal:
-		return "neither a mailing list nor mostly in Promotions, Social or Forums"
-	case sweep.SignMailingList:
-		return "names a mailing list, or a way off it"
-	case sweep.SignBulkTab:
-		return fmt.Sprintf("%d %% in Promotions, Social or Forums", percent(r.Messages, of))
-	case sweep.SignUnread:
-		return fmt.Sprintf("%d %% unread", percent(r.Messages, of))
-	}
-	return strings.ReplaceAll(string(r.Sign), "_", " ")
+func counted(words string, r sweep.SafetyReason, of sweep.Sender) string {
+	return strings.NewReplacer("{n}", grouped(r.Messages), "{share}", fmt.Sprintf("%d %%", percent(r.Messages, of.Messages))).Replace(words)
 }
 
 // verb is an action as a button says it.
