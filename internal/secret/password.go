@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ type Passwords struct {
 	Cost     int           // bcrypt's; 0 means 12
 	Least    int           // code points of a new password; less than MinPassword means that
 	Slots    int           // hashes at a time; 0 means one less than there are cores, at least 1
-	Patience time.Duration // how long a call waits for a slot; 0 means 2 s
+	Patience time.Duration // how long a call waits for a slot at most, and half of it at least; 0 means 2 s
 	Nice     int           // by how much the priority of a thread that hashes is lower than the others'; 0 hashes where it is called
 
 	once sync.Once
@@ -142,7 +143,8 @@ func (p *Passwords) enter(ctx context.Context) (leave func(), err error) {
 	if patience == 0 {
 		patience = 2 * time.Second
 	}
-	timer := time.NewTimer(patience)
+	// each gives up at a moment of their own: a crowd that came at once would be told at once to come back, and come back so
+	timer := time.NewTimer(patience/2 + rand.N(patience/2))
 	defer timer.Stop()
 	select {
 	case p.gate <- struct{}{}:
