@@ -82,6 +82,9 @@ func (w *world) fuzz(t *testing.T, c contract, method, path string, op *openapi3
 				rt.Fatalf("an error names what is another customer's: %s", at)
 			}
 		}
+		if a.StatusCode == 401 {
+			who.tenant.failures++
+		}
 		if method != http.MethodGet && a.StatusCode < 400 {
 			who.tenant.worn, who.tenant.changed = true, true
 		}
@@ -93,10 +96,11 @@ func (w *world) fuzz(t *testing.T, c contract, method, path string, op *openapi3
 	}
 }
 
-// unreached are operations that need what no fuzzer guesses: tokens out of mails, codes, what a worker made, what Stripe was paid for, a colleague, a cookie, a minute's wait. The tests of their flows hold
+// unreached are operations that need what no fuzzer guesses: tokens out of mails, codes, what a worker made, what Stripe was paid for, a colleague, a cookie, a minute's or a day's wait. The tests of their flows hold
 // their successes against the document.
 var unreached = []string{"verify-email", "reset-password", "complete-connect", "confirm-second-factor", "verify-second-factor", "renew-recovery-codes", "disable-second-factor",
-	"confirm-email", "undo-email", "complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "list-domains", "list-mailing-lists", "count", "undo-job", "open-portal", "resume-subscription"}
+	"confirm-email", "undo-email", "complete-google", "link-google", "unlink-google", "accept-invitation", "join", "leave", "remove-person", "resend-invitation", "end-session", "get-cleanup-plan", "list-plan-messages", "get-analysis", "list-senders", "list-domains", "list-mailing-lists", "count", "undo-job", "open-portal", "resume-subscription", "change-plan", "preview-change",
+	"cancel-subscription", "export-account"}
 
 var asked atomic.Uint32
 
@@ -132,6 +136,7 @@ type tenant struct {
 	browser                                []string // headers: the cookie of a session, and what a page of ours adds
 	worn                                   bool     // something happened that may have ended its credentials
 	changed                                bool     // it is not any more as it was made
+	failures                               int      // answers 401, with a wrong password or without a need for one
 }
 
 type caller struct {
@@ -190,9 +195,16 @@ func (w *world) list() []string {
 	return append(slices.Sorted(maps.Keys(w.callers)), "owner", "owner", "owner", "browser")
 }
 
-// revive replaces tenants whose credentials a request has ended: signed out, deleted, shut out by an allowlist of their own.
+// failuresToWait is how many wrong passwords make a person wait before each further one: no right one is taken any more.
+const failuresToWait = 5
+
+// revive replaces tenants whose credentials a request has ended: signed out, deleted, shut out by an allowlist of their own, failed too often.
 func (w *world) revive(t *testing.T) {
 	for name, u := range w.tenants {
+		if u.failures >= failuresToWait {
+			w.tenants[name] = w.rig.newTenant(t, name, w.idle)
+			continue
+		}
 		if !u.worn {
 			continue
 		}

@@ -262,13 +262,15 @@ func problem(t *testing.T, a answer, status int, code string) map[string]any {
 
 var tokenInLink = regexp.MustCompile(`verify-email\?token=([A-Za-z0-9_-]{43})`)
 
-// deliverAll sends what is posted.
+// deliverAll sends what is posted, but to who has left meanwhile.
 func (r *rig) deliverAll(t *testing.T) {
 	t.Helper()
 	due, err := r.Account.DB.OutboxDue(t.Context(), 1000)
 	require.NoError(t, err)
 	for _, p := range due {
-		require.NoError(t, r.mailer.Deliver(t.Context(), p.Customer, p.Post, p.Epoch))
+		if err := r.mailer.Deliver(t.Context(), p.Customer, p.Post, p.Epoch); err == nil || !strings.Contains(err.Error(), "it has no reader") {
+			require.NoError(t, err)
+		}
 	}
 }
 
