@@ -3,7 +3,6 @@ package secret
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/binary"
@@ -145,7 +144,7 @@ func (p *Passwords) enter(ctx context.Context) (leave func(), err error) {
 		patience = 2 * time.Second
 	}
 	// each gives up at a moment of their own: a crowd that came at once would be told at once to come back, and come back so
-	timer := time.NewTimer(patience/2 + upTo(patience/2))
+	timer := time.NewTimer(patience - upTo(patience/2+1))
 	defer timer.Stop()
 	select {
 	case p.gate <- struct{}{}:
@@ -159,7 +158,5 @@ func (p *Passwords) enter(ctx context.Context) (leave func(), err error) {
 
 // upTo is any time below d, which is positive.
 func upTo(d time.Duration) time.Duration {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: the runtime ends the process instead
-	return time.Duration(binary.NativeEndian.Uint64(b[:]) % uint64(d))
+	return time.Duration(binary.NativeEndian.Uint64(random(8)) % uint64(d))
 }
