@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -34,11 +33,15 @@ func (s *Service) AcceptInvitation(ctx context.Context, r Acceptance, c Client) 
 	}
 	if !u.ID.IsZero() && !u.VerifiedAt.IsZero() {
 		// What is proven begins no session there: it may be an account that was deleted.
-		known := func(tx *store.Tx, u store.User) (Session, error) { return Session{}, s.recognize(tx, u, c, false) }
+		var proven time.Time
+		known := func(tx *store.Tx, u store.User) (Session, error) {
+			proven = tx.Now
+			return Session{}, s.recognize(tx, u, c, false)
+		}
 		if _, err := s.byPassword(ctx, i.Email, r.Password, r.Code, c, known); err != nil {
 			return Session{}, err
 		}
-		return s.join(ctx, customer, r.Token, u.ID, nil, c)
+		return s.join(ctx, customer, r.Token, u.ID, proven, c)
 	}
 	_, name, err := s.checkNewcomer(i.Email, r.Password, r.Name)
 	if err != nil {
@@ -153,11 +156,11 @@ func (s *Service) Join(ctx context.Context, a sweep.Actor, token string, c Clien
 	if u.Email != i.Email {
 		return Session{}, sweep.Errorf(sweep.Forbidden, "this invitation went to another address than yours")
 	}
-	return s.join(ctx, customer, token, u.ID, &a.ProvenAt, c)
+	return s.join(ctx, customer, token, u.ID, a.ProvenAt, c)
 }
 
-// join lets a person in who has proven who they are: at proven, or just now.
-func (s *Service) join(ctx context.Context, customer sweep.ID, token string, person sweep.ID, proven *time.Time, c Client) (session Session, err error) {
+// join lets a person in who has proven who they are, at proven.
+func (s *Service) join(ctx context.Context, customer sweep.ID, token string, person sweep.ID, proven time.Time, c Client) (session Session, err error) {
 	err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 		if err := s.admitPerson(tx, token, person, c); err != nil {
 			return err
@@ -165,7 +168,7 @@ func (s *Service) join(ctx context.Context, customer sweep.ID, token string, per
 		if _, err := tx.LockUser(person); err != nil { // from here on the fence shows them; who was forgotten meanwhile is not there
 			return orBadInvitation(err)
 		}
-		session, err = s.beginSince(tx, person, *cmp.Or(proven, &tx.Now), c, "user.signed_in")
+		session, err = s.beginSince(tx, person, proven, c, "user.signed_in")
 		return err
 	})
 	return session, err
