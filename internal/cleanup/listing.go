@@ -203,12 +203,15 @@ func (l *listing) ranges(ctx context.Context, b *mailindex.Builder) error {
 	}
 	l.paged = false
 	for i := range n {
-		l.paged = l.paged || l.kept.ranges[i].Len() >= gmail.PageSize
-		if err := b.AddPacked(i, l.kept.ranges[i]); err != nil {
+		found := l.kept.ranges[i]
+		if err := b.AddPacked(i, found); err != nil {
 			return err
 		}
+		if found.Len() >= gmail.PageSize {
+			l.paged = true
+			delete(l.kept.ranges, i) // it may be large, and the index has it now
+		}
 	}
-	clear(l.kept.ranges) // of a large mailbox they are large, and they are the index now
 	return nil
 }
 

@@ -78,7 +78,7 @@ func (lost losses) of(name string) bool {
 	return isLabel && lost.labels[label]
 }
 
-// allMail is torn when a date range is: then all of them are listed again.
+// allMail is torn when a date range of more than a page is: all such are listed again.
 const allMail = ""
 
 // forget drops from what is kept the listings of more than a page that may have passed over messages, and names them; nil when there are none.
