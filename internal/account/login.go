@@ -36,47 +36,70 @@ func (s *Service) byPassword(ctx context.Context, email, password, totp string, 
 	if err != nil || len(password) > 4*secret.MaxPassword {
 		return Session{}, refused() // no such user can exist, and anybody can see that
 	}
-	customer, user, err := s.find(ctx, email)
+	a, err := s.attempt(ctx, email, password, c)
 	if err != nil {
 		return Session{}, err
 	}
-	gates := s.gates(email, user, c)
-	leave, err := s.turns.take(ctx, gates[0].key)
-	if err != nil {
-		return Session{}, err
-	}
-	defer leave()
-	if shut, err := s.shut(ctx, gates); err != nil || shut {
-		return Session{}, orRefused(err)
-	}
-	if user.Failures > s.mayFail(user, c) {
-		user.Password = "" // none is right then, and it takes the time of any other
-	}
-	renew, ok, err := s.check(ctx, user, password)
-	if err != nil {
-		return Session{}, err
-	}
-	if !ok {
-		defer hide(ctx, time.Now()) // what follows differs for whom there is
-		shuts := s.failed(ctx, gates, c)
-		s.strike(ctx, customer, user)
-		if shuts {
-			s.shutOut(ctx, customer, user, c)
-		}
+	if !a.right {
+		hide(ctx, a.hashed) // what followed differs for whom there is
 		return Session{}, refused()
 	}
-	if user.VerifiedAt.IsZero() {
+	if a.user.VerifiedAt.IsZero() {
 		return Session{}, sweep.Errorf(sweep.EmailUnverified, "please confirm your e-mail address first: the link is in your mail")
 	}
-	enter := func() (Session, error, error) { return s.enter(ctx, customer, user, renew, totp, c, then) }
+	enter := func() (Session, error, error) { return s.enter(ctx, a.customer, a.user, a.renew, totp, c, then) }
 	if totp != "" {
-		return s.guess(ctx, user, c, enter)
+		return s.guess(ctx, a.user, c, enter)
 	}
 	session, owes, err := enter()
 	if err == nil {
 		err = owes
 	}
 	return session, err
+}
+
+// attempt is a password that was looked at.
+type attempt struct {
+	customer sweep.ID
+	user     store.User // nobody is the zero user
+	right    bool
+	renew    string    // the hash to store
+	hashed   time.Time // when that was known
+}
+
+// attempt looks for the person and at the password, and counts a wrong one. All of it is behind the gate of the hashes: whom that turns away
+// has cost nothing.
+func (s *Service) attempt(ctx context.Context, email, password string, c Client) (a attempt, err error) {
+	slot, err := s.Passwords.Enter(ctx)
+	if err != nil {
+		return a, err
+	}
+	defer slot.Leave()
+	if a.customer, a.user, err = s.find(ctx, email); err != nil {
+		return a, err
+	}
+	gates := s.gates(email, a.user, c)
+	leave, err := s.turns.take(ctx, gates[0].key)
+	if err != nil {
+		return a, err
+	}
+	defer leave()
+	if shut, err := s.shut(ctx, gates); err != nil || shut {
+		return a, orRefused(err)
+	}
+	if a.user.Failures > s.mayFail(a.user, c) {
+		a.user.Password = "" // none is right then, and it takes the time of any other
+	}
+	a.renew, a.right, err = check(slot, a.user, password)
+	a.hashed = time.Now()
+	if err == nil && !a.right {
+		shuts := s.failed(ctx, gates, c)
+		s.strike(ctx, a.customer, a.user)
+		if shuts {
+			s.shutOut(ctx, a.customer, a.user, c)
+		}
+	}
+	return a, err
 }
 
 func orRefused(err error) error {
@@ -108,15 +131,15 @@ func (s *Service) find(ctx context.Context, email string) (sweep.ID, store.User,
 }
 
 // check costs one hash whether or not there is a user. renew is the hash to store instead, when pepper or cost have changed.
-func (s *Service) check(ctx context.Context, u store.User, password string) (renew string, ok bool, err error) {
+func check(slot secret.Slot, u store.User, password string) (renew string, ok bool, err error) {
 	if u.Password == "" {
-		return "", false, s.Passwords.VerifyNothing(ctx, password)
+		return "", false, slot.VerifyNothing(password)
 	}
-	ok, old, err := s.Passwords.Verify(ctx, u.Password, password)
+	ok, old, err := slot.Verify(u.Password, password)
 	if err != nil || !ok || !old {
 		return u.Password, ok, err
 	}
-	renew, err = s.Passwords.Hash(ctx, password)
+	renew, err = slot.Hash(password)
 	return renew, true, err
 }
 

@@ -14,18 +14,18 @@ func TestACrowdIsNotTurnedAwayAtOneMoment(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := &Passwords{Slots: 1, Patience: 2 * time.Second}
-		leave, err := p.enter(t.Context())
+		slot, err := p.Enter(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer leave()
+		defer slot.Leave()
 		var mu sync.Mutex
 		var crowd sync.WaitGroup
 		told := map[time.Duration]int{} // people by tenths of a second
 		began := time.Now()
 		for range 50 {
 			crowd.Go(func() {
-				_, err := p.enter(t.Context())
+				_, err := p.Enter(t.Context())
 				waited := time.Since(began)
 				if sweep.CodeOf(err) != sweep.Unavailable || waited < time.Second || waited > 2*time.Second {
 					t.Errorf("%v after %v", err, waited)

@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha512"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -15,8 +14,6 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/text/unicode/norm"
-
-	"mailsweep/internal/sweep"
 )
 
 // Passwords hashes and checks passwords. The stored form is v2$<pepper id>$<bcrypt of base64(HMAC-SHA-384(pepper,
@@ -41,40 +38,51 @@ func (*Passwords) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted
 
 // Hash gives the stored form. Code: unavailable when no slot came free in time.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
-	pepper, ok := p.Peppers[p.Current]
-	if !ok {
-		return "", fmt.Errorf("hash password: no pepper is called %q", p.Current)
-	}
-	leave, err := p.enter(ctx)
+	slot, err := p.Enter(ctx)
 	if err != nil {
 		return "", err
 	}
-	defer leave()
+	defer slot.Leave()
+	return slot.Hash(password)
+}
+
+// Verify is a slot's, once one is free. Code: unavailable when none came free in time.
+func (p *Passwords) Verify(ctx context.Context, stored, password string) (ok, rehash bool, err error) {
+	slot, err := p.Enter(ctx)
+	if err != nil {
+		return false, false, err
+	}
+	defer slot.Leave()
+	return slot.Verify(stored, password)
+}
+
+// Hash gives the stored form.
+func (s Slot) Hash(password string) (string, error) {
+	pepper, ok := s.p.Peppers[s.p.Current]
+	if !ok {
+		return "", fmt.Errorf("hash password: no pepper is called %q", s.p.Current)
+	}
 	var hash []byte
-	p.aside(func() { hash, err = bcrypt.GenerateFromPassword(keyed(pepper, password), p.cost()) })
+	var err error
+	s.p.aside(func() { hash, err = bcrypt.GenerateFromPassword(keyed(pepper, password), s.p.cost()) })
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
-	return "v2$" + p.Current + "$" + string(hash), nil
+	return "v2$" + s.p.Current + "$" + string(hash), nil
 }
 
 // Verify says whether the password is the stored one and whether its hash should be renewed because pepper or cost have
-// changed. Under a pepper that is no more it is not. Code: unavailable when no slot came free in time.
-func (p *Passwords) Verify(ctx context.Context, stored, password string) (ok, rehash bool, err error) {
+// changed. Under a pepper that is no more it is not.
+func (s Slot) Verify(stored, password string) (ok, rehash bool, err error) {
 	id, hash, err := splitStored(stored)
 	if err != nil {
 		return false, false, err
 	}
-	pepper, known := p.Peppers[id]
+	pepper, known := s.p.Peppers[id]
 	if !known { // retired: nobody can tell any more, and a reset makes a new one
-		return false, false, p.VerifyNothing(ctx, password)
+		return false, false, s.VerifyNothing(password)
 	}
-	leave, err := p.enter(ctx)
-	if err != nil {
-		return false, false, err
-	}
-	defer leave()
-	p.aside(func() { err = bcrypt.CompareHashAndPassword(hash, keyed(pepper, password)) })
+	s.p.aside(func() { err = bcrypt.CompareHashAndPassword(hash, keyed(pepper, password)) })
 	if errors.Is(err, bcrypt.ErrMismatchedHashAndPassword) {
 		return false, false, nil
 	}
@@ -82,12 +90,12 @@ func (p *Passwords) Verify(ctx context.Context, stored, password string) (ok, re
 		return false, false, fmt.Errorf("verify password: %w", err)
 	}
 	cost, err := bcrypt.Cost(hash)
-	return true, err != nil || cost != p.cost() || id != p.Current, nil
+	return true, err != nil || cost != s.p.cost() || id != s.p.Current, nil
 }
 
 // VerifyNothing takes the time of Verify, for a user who does not exist: making a hash costs what checking one does.
-func (p *Passwords) VerifyNothing(ctx context.Context, password string) error {
-	_, err := p.Hash(ctx, password)
+func (s Slot) VerifyNothing(password string) error {
+	_, err := s.Hash(password)
 	return err
 }
 
@@ -128,35 +136,4 @@ func (p *Passwords) cost() int {
 		return 12
 	}
 	return p.Cost
-}
-
-// enter waits for a slot of the gate and gives the way out of it.
-func (p *Passwords) enter(ctx context.Context) (leave func(), err error) {
-	p.once.Do(func() {
-		slots := p.Slots
-		if slots <= 0 {
-			slots = max(1, runtime.GOMAXPROCS(0)-1)
-		}
-		p.gate = make(chan struct{}, slots)
-	})
-	patience := p.Patience
-	if patience == 0 {
-		patience = 2 * time.Second
-	}
-	// each gives up at a moment of their own: a crowd that came at once would be told at once to come back, and come back so
-	timer := time.NewTimer(patience - upTo(patience/2+1))
-	defer timer.Stop()
-	select {
-	case p.gate <- struct{}{}:
-		return func() { <-p.gate }, nil
-	case <-timer.C:
-		return nil, sweep.Errorf(sweep.Unavailable, "too many people are signing in; try again in a few seconds")
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
-	}
-}
-
-// upTo is any time below d, which is positive.
-func upTo(d time.Duration) time.Duration {
-	return time.Duration(binary.NativeEndian.Uint64(random(8)) % uint64(d))
 }

@@ -111,13 +111,13 @@ func TestTheGateTurnsAwayWhoWaitsTooLong(t *testing.T) { // PWD-8
 	t.Parallel()
 	p := passwords()
 	p.Slots, p.Patience = 2, 20*time.Millisecond
-	var leaves []func()
+	var slots []Slot
 	for range 2 {
-		leave, err := p.enter(t.Context())
+		slot, err := p.Enter(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		leaves = append(leaves, leave)
+		slots = append(slots, slot)
 	}
 	if _, err := p.Hash(t.Context(), "pw"); sweep.CodeOf(err) != sweep.Unavailable {
 		t.Errorf("third: %v", err)
@@ -128,13 +128,13 @@ func TestTheGateTurnsAwayWhoWaitsTooLong(t *testing.T) { // PWD-8
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	p.Patience = time.Minute
-	if err := p.VerifyNothing(ctx, "pw"); !errors.Is(err, context.Canceled) {
+	if _, err := p.Hash(ctx, "pw"); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
-	for _, leave := range leaves {
-		leave()
+	for _, slot := range slots {
+		slot.Leave()
 	}
-	if err := p.VerifyNothing(t.Context(), "pw"); err != nil {
+	if _, err := p.Hash(t.Context(), "pw"); err != nil {
 		t.Errorf("the gate stays shut: %v", err)
 	}
 }
@@ -154,7 +154,11 @@ func TestUnknownUsersTakeAsLong(t *testing.T) { // THR-5
 		return best
 	}
 	known := fastest(func() { verify(t, p, stored, "wrong") })
-	unknown := fastest(func() { _ = p.VerifyNothing(t.Context(), "wrong") })
+	slot, err := p.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := fastest(func() { _ = slot.VerifyNothing("wrong") })
 	if ratio := float64(unknown) / float64(known); ratio < 0.5 || ratio > 2 {
 		t.Errorf("known %v, unknown %v", known, unknown)
 	}
@@ -260,11 +264,11 @@ func TestTheGateLeavesACore(t *testing.T) {
 	p := passwords()
 	p.Slots, p.Patience = 0, 20*time.Millisecond
 	for n := range max(1, runtime.GOMAXPROCS(0)-1) {
-		if _, err := p.enter(t.Context()); err != nil {
+		if _, err := p.Enter(t.Context()); err != nil {
 			t.Fatalf("slot %d: %v", n+1, err)
 		}
 	}
-	if _, err := p.enter(t.Context()); sweep.CodeOf(err) != sweep.Unavailable {
+	if _, err := p.Enter(t.Context()); sweep.CodeOf(err) != sweep.Unavailable {
 		t.Errorf("one more: %v", err)
 	}
 }
