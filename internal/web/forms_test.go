@@ -2,6 +2,8 @@ package web
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -68,6 +70,30 @@ func TestEveryPageOfWhoIsSignedInLeadsOut(t *testing.T) {
 			require.NoError(t, bare.ExecuteTemplate(&b, "layout.html", view{Title: name, Token: token}), name)
 			way := regexp.MustCompile(`<form[^>]* method="post" action="/logout"><input type="hidden" name="csrf" value="a token"><button>Sign out</button></form>`)
 			require.Equal(t, out, way.MatchString(navigation.FindString(b.String())), name)
+		}
+	}
+}
+
+// HDR-1: what stands in a visitor's page as style is what the policy allows, on every page; who is signed in gets none in theirs.
+func TestThePolicyAllowsTheStyleThatIsInAPage(t *testing.T) {
+	t.Parallel()
+	policy := (&Pages{sheets: sheets("test")}).allows()
+	require.NotContains(t, policy, "unsafe")
+	for name, sheet := range sheets("test") {
+		bare, err := sheet.Clone()
+		require.NoError(t, err)
+		_, err = bare.Parse(`{{define "main"}}a page{{end}}`)
+		require.NoError(t, err)
+		for token, inline := range map[string]int{"a token": 0, "": 1} {
+			var b bytes.Buffer
+			require.NoError(t, bare.ExecuteTemplate(&b, "layout.html", view{Title: name, Token: token}), name)
+			found := styles.FindAllSubmatch(b.Bytes(), -1)
+			require.Len(t, found, inline, name)
+			for _, style := range found {
+				require.Contains(t, string(style[1]), "prefers-color-scheme: dark")
+				sum := sha256.Sum256(style[1])
+				require.Contains(t, policy, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'", name)
+			}
 		}
 	}
 }

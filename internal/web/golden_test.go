@@ -72,8 +72,10 @@ func (p *Pages) lookedAt(t *testing.T, name, part, file string, v view) {
 
 var passing = regexp.MustCompile(`[\d,]+ (second|minute|hour|day)s? ago`)
 
-// steady is a page without what passes with time.
-func steady(page []byte) string { return passing.ReplaceAllString(string(page), "some time ago") }
+// steady is a page without what passes with time, and without its style.
+func steady(page []byte) string {
+	return styles.ReplaceAllString(passing.ReplaceAllString(string(page), "some time ago"), "<style>…</style>")
+}
 
 func golden(t *testing.T, file, got string) {
 	t.Helper()

@@ -41,10 +41,14 @@ func (v view) Moves() bool {
 // names of the pages; each defines "main", and those that move define fragments beside it.
 var names = []string{"landing", "pricing", "privacy", "security", "terms", "demo", "demo-clean", "demo-plan", "signup", "sent", "verify", "login", "code", "code-shown", "link", "forgot", "reset", "confirm-email", "undo-email", "mailboxes", "overview", "clean", "build", "senders", "domains", "lists", "largest", "job", "plan", "messages", "history", "settings", "accounts", "account-code", "notifications", "twofactor", "codes", "people", "person", "keys", "key", "key-shown", "allowlist", "audit", "invitation", "support", "deleted", "billing", "change", "problem"}
 
+// sheets are the pages by name. Who is not signed in has mostly come for the first time: the style comes within their page, so that nothing else
+// is waited for. The others' browsers keep it.
 func sheets(build string) map[string]*template.Template {
 	list := map[string]*template.Template{}
 	for _, name := range names {
-		list[name] = template.Must(template.New("layout.html").Funcs(words()).Funcs(template.FuncMap{"build": func() string { return build }}).ParseFS(templates, "pages/layout.html", "pages/parts.html", "pages/account.html", "pages/picture.html", "pages/"+name+".html"))
+		page := template.New("layout.html").Funcs(words()).Funcs(template.FuncMap{"build": func() string { return build }})
+		template.Must(page.ParseFS(static, "static/style.css"))
+		list[name] = template.Must(page.ParseFS(templates, "pages/layout.html", "pages/parts.html", "pages/account.html", "pages/picture.html", "pages/"+name+".html"))
 	}
 	return list
 }

@@ -5,6 +5,7 @@ package web
 import (
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"html/template"
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -67,8 +69,7 @@ type Pages struct {
 // Mount adds the pages' routes.
 func (p *Pages) Mount(e *echo.Echo, edge Edge) {
 	p.edge, p.sheets = edge, sheets(build())
-	p.policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; " +
-		"base-uri 'none'; frame-ancestors 'none'; form-action 'self' " + strings.Join(p.Elsewhere, " ")
+	p.policy = p.allows()
 	p.assets(e)
 	p.siteRoutes(e)
 	p.demoRoutes(e)
@@ -88,6 +89,19 @@ func (p *Pages) Mount(e *echo.Echo, edge Edge) {
 	p.auditRoutes(e)
 	p.billingRoutes(e)
 	p.leaveRoutes(e)
+}
+
+var styles = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
+
+// allows is the policy of pages: their own files, and of all that stands in them the style alone, as it is rendered.
+func (p *Pages) allows() string {
+	page, err := p.render("terms", "layout.html", view{Page: termsPage{}})
+	if err != nil {
+		panic(err) // the pages are part of the binary
+	}
+	style := sha256.Sum256(styles.FindSubmatch(page)[1])
+	return "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-" + base64.StdEncoding.EncodeToString(style[:]) + "'; " +
+		"img-src 'self' data:; connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' " + strings.Join(p.Elsewhere, " ")
 }
 
 // build names the embedded files: another content has another name.
