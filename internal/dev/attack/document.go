@@ -99,7 +99,8 @@ const onceKey = "Idempotency-Key"
 // given are parameters that the API takes as they are. What is not known, such as the cursor of a list that is short, is made of the schema.
 var given = map[string]string{
 	"list-audit.cursor": "{cursor:/api/v1/audit?limit=1}", "history.cursor": "{cursor:/api/v1/gmail/history?limit=1}", "list-jobs.cursor": "{cursor:/api/v1/jobs?limit=1}",
-	"list-senders.cursor": "{cursor:/api/v1/mailboxes/{mbx}/senders?limit=1}", "list-plan-messages.cursor": "{cursor:/api/v1/cleanup-plans/{pln}/messages}",
+	"list-senders.cursor": "{cursor:/api/v1/mailboxes/{mbx}/senders?limit=1}", "list-domains.cursor": "{cursor:/api/v1/mailboxes/{mbx}/domains?limit=1}",
+	"list-mailing-lists.cursor": "{cursor:/api/v1/mailboxes/{mbx}/lists?limit=1}", "list-plan-messages.cursor": "{cursor:/api/v1/cleanup-plans/{pln}/messages}",
 	"list-plan-messages.sender": "{sender}", "list-plan-messages.protected": "false", "get-job.wait": "0", "follow-job.Last-Event-ID": "1",
 }
 

@@ -20,7 +20,7 @@ const dreddRelease = "14.1.0"
 
 // beyondDredd are operations whose success takes more than one request, each with the reason; as a stranger it asks for them too.
 var beyondDredd = map[string]string{
-	"verify-email": needsMail, "reset-password": needsMail, "accept-invitation": needsMail, "join": needsMail,
+	"verify-email": needsMail, "confirm-email": needsMail, "undo-email": needsMail, "reset-password": needsMail, "accept-invitation": needsMail, "join": needsMail,
 	"complete-google": needsConsent, "link-google": needsConsent, "unlink-google": needsConsent, "complete-connect": needsConsent, "google-callback": needsConsent, "google-sign-in-callback": needsConsent, "start-google": needsConsent,
 	"enrol-second-factor": needsFactor, "confirm-second-factor": needsFactor, "disable-second-factor": needsFactor, "renew-recovery-codes": needsFactor, "verify-second-factor": needsFactor,
 	"delete-account": takesAway, "leave": takesAway, "logout": takesAway, "change-password": takesAway, "end-session": takesAway, "end-other-sessions": takesAway, "switch-customer": takesAway, "remove-person": takesAway,
