@@ -17,7 +17,7 @@ require (
 	github.com/hibiken/asynqmon v0.7.2 // queue page for operations
 	github.com/jackc/pgx/v5 v5.12.0 // PostgreSQL: pool, pipelines, LISTEN
 	github.com/joho/godotenv v1.5.1 // .env in development
-	github.com/klauspost/compress v1.20.4 // gzip in the simulated Google
+	github.com/klauspost/compress v1.20.4 // gzip: of answers of Gmail, and in the simulated Google
 	github.com/labstack/echo/v4 v4.16.4 // HTTP server and middleware
 	github.com/lmittmann/tint v1.2.1 // readable logs in development
 	github.com/pquerna/otp v1.5.0 // codes and QR picture of the second factor

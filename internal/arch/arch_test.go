@@ -103,7 +103,7 @@ var owners = map[string][]string{
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/RoaringBitmap/":           {"internal/mailindex"},
 	"github.com/emersion/go-smtp":         {"internal/sim/smtp"},
-	"github.com/klauspost/compress":       {"internal/sim/google"},
+	"github.com/klauspost/compress":       {"internal/sim/google", "internal/gmail"},
 	"go.yaml.in/yaml":                     {"internal/dev"},
 	"github.com/prometheus/client_golang": {"internal/app", "internal/telemetry", "internal/httpapi", "internal/queue"},
 	"github.com/lmittmann/tint":           {"internal/telemetry"},

@@ -73,41 +73,47 @@ func (m *Mailbox) History(ctx context.Context, start uint64, yield func([]mailin
 	return r.At(), nil
 }
 
-// changesOf takes the records apart. Labels that a record adds to and removes from a message are one change: it was one act.
+// changesOf takes the records apart.
 func changesOf(records []*api.History) (changes []mailindex.Change, err error) {
 	for _, r := range records {
 		first := len(changes)
+		add := func(message *api.Message, c mailindex.Change) {
+			if err != nil || message == nil {
+				return
+			}
+			var ref mailindex.Ref
+			ref, err = refOf(message)
+			c.At, c.ID, c.Thread, c.Labels = r.Id, ref.ID, ref.Thread, message.LabelIds
+			changes = appendAct(changes, first, c)
+		}
 		for _, added := range r.MessagesAdded {
-			changes, err = appendChange(changes, err, added.Message, mailindex.Change{At: r.Id, Kind: mailindex.Added})
+			add(added.Message, mailindex.Change{Kind: mailindex.Added})
 		}
 		for _, l := range r.LabelsAdded {
-			changes, err = appendChange(changes, err, l.Message, mailindex.Change{At: r.Id, Kind: mailindex.Labelled, Added: l.LabelIds})
+			add(l.Message, mailindex.Change{Kind: mailindex.Labelled, Added: l.LabelIds})
 		}
 		for _, l := range r.LabelsRemoved {
-			changes, err = appendChange(changes, err, l.Message, mailindex.Change{At: r.Id, Kind: mailindex.Labelled, Removed: l.LabelIds})
+			add(l.Message, mailindex.Change{Kind: mailindex.Labelled, Removed: l.LabelIds})
 		}
 		for _, deleted := range r.MessagesDeleted {
-			changes, err = appendChange(changes, err, deleted.Message, mailindex.Change{At: r.Id, Kind: mailindex.Deleted})
+			add(deleted.Message, mailindex.Change{Kind: mailindex.Deleted})
 		}
-		changes = append(changes[:first], joined(changes[first:])...)
 	}
 	return changes, err
 }
 
-// joined makes what a record says of the labels of one message one change.
-func joined(record []mailindex.Change) (acts []mailindex.Change) {
-	if len(record) < 2 {
-		return record
-	}
-	for _, c := range record {
-		i := slices.IndexFunc(acts, func(a mailindex.Change) bool { return a.ID == c.ID && a.Kind == c.Kind })
-		if i < 0 || c.Kind != mailindex.Labelled {
-			acts = append(acts, c)
-			continue
+// appendAct adds a change to those of its record, which begin at first. What a record adds to and removes from the labels of one message is one
+// change: it was one act.
+func appendAct(changes []mailindex.Change, first int, c mailindex.Change) []mailindex.Change {
+	if c.Kind == mailindex.Labelled {
+		for i := first; i < len(changes); i++ {
+			if act := &changes[i]; act.ID == c.ID && act.Kind == c.Kind {
+				act.Added, act.Removed = both(act.Added, c.Added), both(act.Removed, c.Removed)
+				return changes
+			}
 		}
-		acts[i].Added, acts[i].Removed = both(acts[i].Added, c.Added), both(acts[i].Removed, c.Removed)
 	}
-	return acts
+	return append(changes, c)
 }
 
 // both is a and b; it is one of them where the other is empty, and not to be written into.
@@ -119,17 +125,4 @@ func both(a, b []string) []string {
 		return a
 	}
 	return slices.Concat(a, b)
-}
-
-// appendChange keeps the first error.
-func appendChange(changes []mailindex.Change, before error, message *api.Message, change mailindex.Change) ([]mailindex.Change, error) {
-	if before != nil || message == nil {
-		return changes, before
-	}
-	ref, err := refOf(message)
-	if err != nil {
-		return changes, err
-	}
-	change.ID, change.Thread, change.Labels = ref.ID, ref.Thread, message.LabelIds
-	return append(changes, change), nil
 }

@@ -29,11 +29,7 @@ func (m *Mailbox) historyPage(ctx context.Context, start uint64, token string) (
 		if token != "" {
 			q.Set("pageToken", token)
 		}
-		body, err := m.fetch(ctx, "history", q)
-		if err != nil {
-			return historyPage{}, err
-		}
-		return readHistory(body)
+		return fetch(ctx, m, "history", q, readHistory)
 	})
 }
 
@@ -61,13 +57,14 @@ func readHistory(body []byte) (historyPage, error) {
 func (s *scanner) history() (p historyPage, ok bool) {
 	var told, at, next bool
 	var r record
+	p.changes = make([]mailindex.Change, 0, PageSize)
 	ok = s.object(func(key []byte) (ok bool) {
 		switch {
 		case string(key) == "history" && !told:
 			told = true
 			return s.array(func() bool {
 				ok := s.record(&r)
-				p.changes, p.last = append(p.changes, r.changes()...), r.id
+				p.changes, p.last = r.appendTo(p.changes), r.id
 				return ok
 			})
 		case string(key) == "historyId" && !at:
@@ -137,14 +134,16 @@ func (s *scanner) record(r *record) bool {
 	}) && r.told
 }
 
-func (r *record) changes() (all []mailindex.Change) {
+// appendTo adds the record's changes.
+func (r *record) appendTo(changes []mailindex.Change) []mailindex.Change {
+	first := len(changes)
 	for _, list := range r.lists {
-		all = append(all, list...)
+		for _, c := range list {
+			c.At = r.id
+			changes = appendAct(changes, first, c)
+		}
 	}
-	for i := range all {
-		all[i].At = r.id
-	}
-	return joined(all)
+	return changes
 }
 
 func (s *scanner) change(list int) (c mailindex.Change, ok bool) {
