@@ -23,7 +23,7 @@ func (s *Service) Allowlist(ctx context.Context, a sweep.Actor) (list Allowlist,
 	return list, err
 }
 
-// PutAllowlist replaces it and gives it as stored: it holds within a second. Forbidden but for owners;
+// PutAllowlist replaces it and gives it as stored: it holds within a second. Forbidden but for owners; SignInAgain;
 // FeatureNotInPlan; Invalid; Conflict for a list that would keep its author out, unless force.
 func (s *Service) PutAllowlist(ctx context.Context, a sweep.Actor, list Allowlist, force bool, c Client) (Allowlist, error) {
 	if a.Kind != sweep.ByToken || a.Role != sweep.Owner {
@@ -37,6 +37,9 @@ func (s *Service) PutAllowlist(ctx context.Context, a sweep.Actor, list Allowlis
 		return Allowlist{}, sweep.Errorf(sweep.Conflict, "this list would keep you out: your own address is not in it; set force if that is meant")
 	}
 	err = s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := a.ProvenLately(tx.Now); err != nil { // a session that somebody took must not shut its owner out
+			return err
+		}
 		customer, err := tx.LockCustomer()
 		if err != nil {
 			return err

@@ -31,6 +31,9 @@ func TestAnAllowlistHoldsForPeopleAndKeysAndDoesNotShutItsAuthorOutByAccident(t 
 	require.Equal(t, sweep.Forbidden, put(machine, list, false, office))
 	require.Equal(t, sweep.Invalid, put(a, account.Allowlist{Networks: []string{"everywhere"}}, false, office))
 	require.Equal(t, sweep.Conflict, put(a, list, false, home))
+	taken := a
+	taken.ProvenAt = taken.ProvenAt.Add(-sweep.ProofLife)
+	require.Equal(t, sweep.SignInAgain, put(taken, list, true, office), "a session that somebody took shuts nobody out")
 	require.Equal(t, sweep.Code(""), put(a, list, false, office))
 	got, err := r.Allowlist(t.Context(), a)
 	require.NoError(t, err)

@@ -54,7 +54,7 @@ func (s *Service) AnswerChallenge(ctx context.Context, challenge, code string, c
 	if err != nil {
 		return Session{}, err
 	}
-	return s.guess(ctx, u, c, func() (session Session, owes, err error) {
+	return s.guess(ctx, customer, u, c, func() (session Session, owes, err error) {
 		err = s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
 			if err := unchanged(tx, u); err != nil {
 				return err
@@ -96,8 +96,8 @@ func (s *Service) tried(ctx context.Context, customer, id sweep.ID) (u store.Use
 }
 
 // guess does f, which compares a code, under the gates of the person's second factor: one at a time, so that no two pass a gate that the
-// first shuts. A wrong code counts there and as a failed sign-in.
-func (s *Service) guess(ctx context.Context, u store.User, c Client, f func() (Session, error, error)) (Session, error) {
+// first shuts. A wrong code counts there and as a failed sign-in. Whoever guesses has given the password: the person is told.
+func (s *Service) guess(ctx context.Context, customer sweep.ID, u store.User, c Client, f func() (Session, error, error)) (Session, error) {
 	leave, gates, err := s.atCodes(ctx, u.ID)
 	if err != nil {
 		return Session{}, err
@@ -105,7 +105,9 @@ func (s *Service) guess(ctx context.Context, u store.User, c Client, f func() (S
 	defer leave()
 	session, owes, err := f()
 	if err == nil && sweep.CodeOf(owes) == sweep.Unauthenticated {
-		s.failed(ctx, append(gates, s.gates(u.Email, u, c)...), c)
+		if s.failed(ctx, append(gates, s.gates(u.Email, u, c)...), c) {
+			s.shutOut(ctx, customer, u, mail.CodesLocked, c)
+		}
 	}
 	if err == nil {
 		err = owes

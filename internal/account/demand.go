@@ -23,12 +23,15 @@ func (s *Service) Demands(ctx context.Context, a sweep.Actor) (d Demands, err er
 }
 
 // Demand sets what the customer asks of its people. Who has no second factor while one is demanded can do nothing but set one up.
-// Forbidden but for owners; FeatureNotInPlan; Conflict for an owner without a second factor of their own.
+// Forbidden but for owners; SignInAgain; FeatureNotInPlan; Conflict for an owner without a second factor of their own.
 func (s *Service) Demand(ctx context.Context, a sweep.Actor, d Demands) error {
 	if a.Kind != sweep.ByToken || a.Role != sweep.Owner {
 		return sweep.Errorf(sweep.Forbidden, "only an owner can do this")
 	}
 	err := s.DB.Tenant(ctx, a.Customer, func(tx *store.Tx) error {
+		if err := a.ProvenLately(tx.Now); err != nil {
+			return err
+		}
 		customer, err := tx.LockCustomer()
 		if err != nil {
 			return err

@@ -178,6 +178,7 @@ func TestWrongCodesAreCountedOverAllChallenges(t *testing.T) {
 	stranger := account.Client{IP: netip.MustParseAddr("198.51.100.77")}
 	_, err = r.Login(t.Context(), ada, good, "000009", stranger)
 	require.Equal(t, sweep.Unauthenticated, code(err), "the fifth, with the sign-in itself")
+	require.Equal(t, 1, r.told(t, "Wrong codes were given with your password"), "whoever does that has the password")
 	home := account.Client{IP: netip.MustParseAddr("192.0.2.44"), Device: session.Device}
 	_, err = r.Login(t.Context(), ada, good, p.code(t, 0), home)
 	require.Equal(t, sweep.Unauthenticated, code(err), "the gate is shut for right codes too")
@@ -287,6 +288,9 @@ func TestAnEnterpriseCanDemandASecondFactor(t *testing.T) {
 	operator.Role = sweep.Operator
 	require.Equal(t, sweep.Forbidden, code(r.Demand(t.Context(), operator, account.Demands{Require2FA: true})))
 	require.NoError(t, r.Demand(t.Context(), owner, account.Demands{Require2FA: true}))
+	taken := owner
+	taken.ProvenAt = taken.ProvenAt.Add(-sweep.ProofLife)
+	require.Equal(t, sweep.SignInAgain, code(r.Demand(t.Context(), taken, account.Demands{})))
 	owes, err := r.OwesFactor(t.Context(), owner)
 	require.NoError(t, err)
 	require.False(t, owes)

@@ -242,7 +242,7 @@ func (s *Service) Switch(ctx context.Context, a sweep.Actor, customer sweep.ID, 
 		return session, owes, err
 	}
 	if code != "" {
-		return s.guess(ctx, u, c, enter)
+		return s.guess(ctx, customer, u, c, enter)
 	}
 	session, owes, err := enter()
 	if err == nil {

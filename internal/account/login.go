@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mailsweep/internal/mail"
 	"mailsweep/internal/secret"
 	"mailsweep/internal/store"
 	"mailsweep/internal/sweep"
@@ -33,7 +34,7 @@ func (s *Service) signIn(tx *store.Tx, u store.User, c Client) (Session, error) 
 // byPassword is Login up to the session: what then does, in the transaction in which password and second factor are right.
 func (s *Service) byPassword(ctx context.Context, email, password, totp string, c Client, then func(*store.Tx, store.User) (Session, error)) (Session, error) {
 	email, err := canonicalEmail(email)
-	if err != nil || len(password) > 4*secret.MaxPassword {
+	if err != nil || secret.TooLong(password) {
 		return Session{}, refused() // no such user can exist, and anybody can see that
 	}
 	a, err := s.attempt(ctx, email, password, c)
@@ -49,7 +50,7 @@ func (s *Service) byPassword(ctx context.Context, email, password, totp string, 
 	}
 	enter := func() (Session, error, error) { return s.enter(ctx, a.customer, a.user, a.renew, totp, c, then) }
 	if totp != "" {
-		return s.guess(ctx, a.user, c, enter)
+		return s.guess(ctx, a.customer, a.user, c, enter)
 	}
 	session, owes, err := enter()
 	if err == nil {
@@ -62,44 +63,63 @@ func (s *Service) byPassword(ctx context.Context, email, password, totp string, 
 type attempt struct {
 	customer sweep.ID
 	user     store.User // nobody is the zero user
+	gates    []gate
+	leave    func() // ends the turn at them
 	right    bool
 	renew    string    // the hash to store
 	hashed   time.Time // when that was known
 }
 
-// attempt looks for the person and at the password, and counts a wrong one. All of it is behind the gate of the hashes: whom that turns away
-// has cost nothing.
+// attempt looks for the person and at the password, and counts a wrong one. One of a person is under way at a time, so that nobody stands in the
+// way of others more than once.
 func (s *Service) attempt(ctx context.Context, email, password string, c Client) (a attempt, err error) {
-	slot, err := s.Passwords.Enter(ctx)
-	if err != nil {
-		return a, err
-	}
-	defer slot.Leave()
-	if a.customer, a.user, err = s.find(ctx, email); err != nil {
-		return a, err
-	}
-	gates := s.gates(email, a.user, c)
-	leave, err := s.turns.take(ctx, gates[0].key)
+	leave, err := s.turns.take(ctx, s.lane(email, c))
 	if err != nil {
 		return a, err
 	}
 	defer leave()
-	if shut, err := s.shut(ctx, gates); err != nil || shut {
-		return a, orRefused(err)
+	defer func() {
+		if a.leave != nil {
+			a.leave()
+		}
+	}()
+	if err := s.look(ctx, &a, email, password, c); err != nil {
+		return a, err
+	}
+	if !a.right {
+		shuts := s.failed(ctx, a.gates, c)
+		s.strike(ctx, a.customer, a.user)
+		if shuts {
+			s.shutOut(ctx, a.customer, a.user, mail.Locked, c)
+		}
+	}
+	return a, nil
+}
+
+// look is behind the gate of the hashes: whom that turns away has cost nothing. What follows a wrong password is not, since it differs for whom
+// there is.
+func (s *Service) look(ctx context.Context, a *attempt, email, password string, c Client) error {
+	slot, err := s.Passwords.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer slot.Leave()
+	if a.customer, a.user, err = s.find(ctx, email); err != nil {
+		return err
+	}
+	a.gates = s.gates(email, a.user, c)
+	if a.leave, err = s.turns.take(ctx, a.gates[0].key); err != nil {
+		return err
+	}
+	if shut, err := s.shut(ctx, a.gates); err != nil || shut {
+		return orRefused(err)
 	}
 	if a.user.Failures > s.mayFail(a.user, c) {
 		a.user.Password = "" // none is right then, and it takes the time of any other
 	}
 	a.renew, a.right, err = check(slot, a.user, password)
 	a.hashed = time.Now()
-	if err == nil && !a.right {
-		shuts := s.failed(ctx, gates, c)
-		s.strike(ctx, a.customer, a.user)
-		if shuts {
-			s.shutOut(ctx, a.customer, a.user, c)
-		}
-	}
-	return a, err
+	return err
 }
 
 func orRefused(err error) error {

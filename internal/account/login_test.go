@@ -244,24 +244,6 @@ func TestManyRightLoginsAtOnceAllSucceed(t *testing.T) {
 	all.Wait()
 }
 
-// PWD-8: a crowd that waits at the gate costs nothing but its wait.
-func TestWhomTheGateTurnsAwayIsNotLookedUp(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.member(t, ada)
-	r.Passwords = &secret.Passwords{Peppers: r.Passwords.Peppers, Current: "p1", Cost: 4, Slots: 1, Patience: 20 * time.Millisecond}
-	slot, err := r.Passwords.Enter(t.Context())
-	require.NoError(t, err)
-	db := r.DB
-	r.DB = nil
-	_, err = r.Login(t.Context(), ada, good, "", r.client)
-	require.Equal(t, sweep.Unavailable, code(err))
-	slot.Leave()
-	r.DB = db
-	_, err = r.Login(t.Context(), ada, good, "", r.client)
-	require.NoError(t, err)
-}
-
 func TestOldHashesAreRenewedAtLogin(t *testing.T) { // PWD-4
 	t.Parallel()
 	r := newRig(t)

@@ -33,20 +33,20 @@ func (s *Service) recognize(tx *store.Tx, u store.User, c Client, first bool) er
 	return s.notify(tx, u, mail.NewDevice, c)
 }
 
-// shutOut tells a person, once a day, that somebody guesses at their password. Whether there is such a person must not show.
-func (s *Service) shutOut(ctx context.Context, customer sweep.ID, u store.User, c Client) {
+// shutOut tells a person, once a day, that somebody guesses at their password, or at their codes. Whether there is such a person must not show.
+func (s *Service) shutOut(ctx context.Context, customer sweep.ID, u store.User, guessed mail.Event, c Client) {
 	if u.ID.IsZero() || u.VerifiedAt.IsZero() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer cancel()
 	err := s.DB.Tenant(ctx, customer, func(tx *store.Tx) error {
-		news, err := tx.Notice("locked", u.ID.String()+" "+tx.Now.Format(time.DateOnly))
+		news, err := tx.Notice(string(guessed), u.ID.String()+" "+tx.Now.Format(time.DateOnly))
 		if err != nil || !news {
 			return err
 		}
 		c.UserAgent = "" // a stranger's words
-		return s.notify(tx, u, mail.Locked, c)
+		return s.notify(tx, u, guessed, c)
 	})
 	if err != nil {
 		s.Log.ErrorContext(ctx, "a guessed-at person not told", "error", err)

@@ -64,14 +64,29 @@ func (s *Service) codes(user sweep.ID) []gate { return []gate{s.doubling("code:"
 
 // device is the id of the caller's device if the user has signed in there before, with the password that is in force.
 func (s *Service) device(u store.User, c Client) string {
-	if c.Device == "" || !plausible(c.Device) {
-		return ""
-	}
-	who, id, err := s.Signer.verifyAs(deviceType, deviceLife, c.Device)
-	if err != nil || u.ID.IsZero() || who.User != u.ID || who.Version != u.PasswordVersion {
+	who, id, known := s.deviceOf(c)
+	if !known || u.ID.IsZero() || who.User != u.ID || who.Version != u.PasswordVersion {
 		return ""
 	}
 	return id
+}
+
+// deviceOf is what the caller's device says of itself, if it is one of ours.
+func (s *Service) deviceOf(c Client) (who claimed, id string, known bool) {
+	if c.Device == "" || !plausible(c.Device) {
+		return who, "", false
+	}
+	who, id, err := s.Signer.verifyAs(deviceType, deviceLife, c.Device)
+	return who, id, err == nil
+}
+
+// lane is where sign-ins wait for each other before anybody is looked up: those on the devices of a person, whomever they try, and all others by
+// the address they try. Nobody's failures, and nobody's many tries, keep an owner out of theirs.
+func (s *Service) lane(email string, c Client) string {
+	if who, _, known := s.deviceOf(c); known {
+		return "lane:" + who.User.String()
+	}
+	return "lane:" + hex.EncodeToString(s.Pseudonym.Of("email", email))
 }
 
 // failuresInARow is how many wrong passwords an account takes before it needs a reset, and how many a device.

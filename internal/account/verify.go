@@ -140,8 +140,13 @@ func (s *Service) signedUpWith(ctx context.Context, customer, token sweep.ID, pa
 	if stored == "" {
 		return "", badLink()
 	}
+	leave, err := s.turns.take(ctx, "verify:"+token.String())
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	ok := false
-	if len(password) <= 4*secret.MaxPassword {
+	if !secret.TooLong(password) {
 		ok, _, err = s.Passwords.Verify(ctx, stored, password)
 	}
 	if err == nil && !ok {

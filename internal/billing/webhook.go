@@ -64,8 +64,8 @@ func (s *Service) Hear(ctx context.Context, body []byte, signature string) error
 		s.count("other", "forged")
 		return sweep.Errorf(sweep.BadRequest, "the signature is not Stripe's for this body")
 	}
-	var e toldEvent
-	if err := json.Unmarshal(body, &e); err != nil || e.ID == "" || len(e.ID) > 255 || e.Kind == "" || e.Livemode == nil || !utf8.Valid(body) {
+	e, ok := readEvent(body)
+	if !ok {
 		s.count("other", "unreadable")
 		return sweep.Errorf(sweep.BadRequest, "this is no event of Stripe's")
 	}
@@ -91,6 +91,12 @@ func (s *Service) Hear(ctx context.Context, body []byte, signature string) error
 		s.Wake()
 	}
 	return nil
+}
+
+// readEvent reads what Stripe tells; ok is false for what is no event of Stripe's.
+func readEvent(body []byte) (e toldEvent, ok bool) {
+	err := json.Unmarshal(body, &e)
+	return e, err == nil && e.ID != "" && len(e.ID) <= 255 && e.Kind != "" && e.Livemode != nil && utf8.Valid(body)
 }
 
 // row is what is written down of an event.

@@ -220,3 +220,9 @@ func (w *work) finish(ctx context.Context, result any, e store.Ending, f func(*s
 		})
 	})
 }
+
+// audit notes in the customer's log what Gmail says a job has done.
+func (w *work) audit(tx *store.Tx, action string, data map[string]any) error {
+	who := sweep.Actor{Kind: sweep.BySystem, Customer: w.c.CustomerID, RequestID: w.c.RequestID}
+	return tx.Audit(store.AuditEntry{Actor: who, Action: action, Object: sweep.JobID.Show(w.c.ID), Data: data})
+}

@@ -29,6 +29,9 @@ func TestAPreviewChangesNothingAndItsRunTouchesExactlyThePlan(t *testing.T) {
 	require.Equal(t, len(plan), undo.Restored)
 	require.Equal(t, before, c.digest(t))
 	require.Zero(t, c.usage(t).Used)
+	said := "SELECT (data->>$2)::int FROM audit_logs WHERE customer_id = $3 AND action = $1 AND actor = 'system'"
+	require.Equal(t, len(plan), c.count(t, said, "job.executed", "cleaned", c.Customer.String()), "the audit log has what Gmail confirmed")
+	require.Equal(t, len(plan), c.count(t, said, "job.undone", "restored", c.Customer.String()))
 }
 
 // pages are the ids of a frozen plan as it is shown.

@@ -245,6 +245,9 @@ func (x *execution) write(tx *store.Tx, res *sweep.ExecuteResult, e *store.Endin
 	if err := tx.EndRun(run); err != nil {
 		return err
 	}
+	if err := x.audit(tx, "job.executed", map[string]any{"state": run.State, "cleaned": run.Cleaned, "already_gone": run.AlreadyGone, "skipped": res.Skipped.ByReason, "confirmed": run.Confirmed}); err != nil {
+		return err
+	}
 	if err := x.tellOwner(tx, run); err != nil {
 		return err
 	}

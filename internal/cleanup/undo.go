@@ -233,6 +233,9 @@ func (r *reversal) settle(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := r.audit(tx, "job.undone", map[string]any{"state": e.State, "restored": res.Restored, "already_gone": res.AlreadyGone, "changed_since": res.ChangedSince}); err != nil {
+			return err
+		}
 		if !whole || len(r.gone) == r.set {
 			return nil // an undo that finds nothing may have looked at the wrong time: the run can be undone again
 		}

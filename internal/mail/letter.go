@@ -49,6 +49,7 @@ const (
 	CodeUsed        Event = "code_used"
 	NewDevice       Event = "new_device"
 	Locked          Event = "locked"
+	CodesLocked     Event = "codes_locked"
 	KeyCreated      Event = "key_created"
 	GoogleLinked    Event = "google_linked"
 	GoogleUnlinked  Event = "google_unlinked"

@@ -40,6 +40,7 @@ var (
 		"security_factor_on":        {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: FactorOn, At: may}},
 		"security_factor_off":       {Kind: SecurityNotice, Data: Data{Event: FactorOff, At: may}},
 		"security_codes_made":       {Kind: SecurityNotice, Data: Data{Event: CodesMade, At: may}},
+		"security_codes_locked":     {Kind: SecurityNotice, Data: Data{Event: CodesLocked, At: may}},
 		"security_code_used":        {Kind: SecurityNotice, Data: Data{Event: CodeUsed, At: may}},
 		"security_new_device":       {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: NewDevice, At: may, Device: "curl/8.1\r\nBcc: x"}},
 		"security_locked":           {Kind: SecurityNotice, Data: Data{Name: "Ana", Event: Locked, At: may}},

@@ -42,6 +42,11 @@ var commonWords string
 //go:embed parts.txt
 var commonParts string
 
+// TooLong says whether a text is longer than any password can be that was set.
+func TooLong(password string) bool {
+	return utf8.RuneCountInString(norm.NFKC.String(password)) > MaxPassword
+}
+
 // CheckPassword says what is wrong with a new password of whom an address and a name belong to, or nil. There is no rule on which
 // characters it must hold. The block list, some thousand passwords and each pair of some hundred words, is compared with the whole
 // password, also without the digits and signs around and between, and with a repeated word taken once.

@@ -157,22 +157,19 @@ func (a analyzed) differs(f google.Facts) (wrong, cells int) {
 		cell(a.ByAge[age].Unread, block.Unread)
 	}
 	for name, to := range map[string]int64{"100k": 100 << 10, "1m": 1 << 20, "10m": 10 << 20} {
-		if below, ok := a.below(to); ok {
-			cell(below, under(f, name))
-		}
+		cell(a.upTo(to), under(f, name))
 	}
 	return wrong, cells
 }
 
-// below counts messages under a size where the ladder has a step there.
-func (a analyzed) below(size int64) (n int, ok bool) {
+// upTo counts the messages of at most a size, at which the ladder has a step; -1 where it has none.
+func (a analyzed) upTo(size int64) (n int) {
 	for _, step := range a.BySize {
-		if step.From < size {
-			n += step.Messages
+		if n += step.Messages; step.To == size+1 {
+			return n
 		}
-		ok = ok || step.To == size
 	}
-	return n, ok
+	return -1
 }
 
 func under(f google.Facts, name string) (n int) {

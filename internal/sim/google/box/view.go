@@ -167,7 +167,7 @@ type Facts struct {
 	Domains    map[string]Block `json:"domains"`
 	Categories map[string]Block `json:"categories"` // by label id, "" for none
 	Age        map[string]Block `json:"age"`        // 7d, 30d, 90d, 1y, older: disjoint, days of 24 h before now, 1y = 365 d
-	Size       map[string]Block `json:"size"`       // 10k, 100k, 1m, 10m, more: disjoint, below that many bytes (1k = 1,024)
+	Size       map[string]Block `json:"size"`       // 10k, 100k, 1m, 10m, more: disjoint, up to that many bytes (1k = 1,024), as larger: tells them apart
 }
 
 // Facts counts by sender, domain, category, age and size.
@@ -225,10 +225,10 @@ func ageClass(age time.Duration) string {
 
 func sizeClass(n int) string {
 	for _, c := range []struct {
-		below int
-		name  string
+		most int
+		name string
 	}{{10 << 10, "10k"}, {100 << 10, "100k"}, {1 << 20, "1m"}, {10 << 20, "10m"}} {
-		if n < c.below {
+		if n <= c.most {
 			return c.name
 		}
 	}
