@@ -237,3 +237,20 @@ func TestAnalyzingAgainLooksForNothingInSpamAndTrash(t *testing.T) {
 	c.equalsFacts(t, a)
 	require.LessOrEqual(t, a.UnitsSpent, int64(10))
 }
+
+// New mail is put into its tab, age and size by searches of what is new, however much came: who sent it is found out with what the plan leaves.
+func TestThreeHundredNewMessagesArePlacedForFewUnits(t *testing.T) {
+	t.Parallel()
+	c := newRig(t).customer(t, "one@gmail.example", google.Generate{Messages: 2000, Seed: 36})
+	first := c.analyzed(t)
+	c.runner.DB = open(t, c.url("mailsweep_worker"), 48*time.Hour)
+	for i := range 300 {
+		tab := []string{"CATEGORY_PROMOTIONS", "CATEGORY_UPDATES", "CATEGORY_SOCIAL"}[i%3]
+		_, err := c.google.Deliver(c.email, google.Incoming{From: fmt.Sprintf("new%d@fresh.example", i%40), Size: 2_000 + 9_000*i, Date: first.AsOf.Add(time.Duration(i+1) * 5 * time.Minute), Labels: []string{"INBOX", "UNREAD", tab}})
+		require.NoError(t, err)
+	}
+	c.budget(1) // no sender is looked for
+	a := c.analyzed(t)
+	c.equalsFacts(t, a)
+	require.LessOrEqual(t, a.UnitsSpent, int64(120))
+}

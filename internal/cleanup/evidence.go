@@ -12,25 +12,45 @@ type evidence struct {
 	since   uint64 // history id before the first call
 	add     []string
 	remove  []string
-	asked   map[sweep.MessageID]group
-	changed map[sweep.MessageID]group           // what really changed on each
+	asked   map[sweep.MessageID]*group
+	changed map[sweep.MessageID]*group          // what really changed on each
+	kinds   []*group                            // of changes: what happened to messages is mostly the same
 	after   map[sweep.MessageID]map[string]bool // of those, the labels that came or went later, as they are
 	late    map[sweep.MessageID]bool            // protected before our change
 	stuck   []group                             // late, and not put back
 }
 
 func newEvidence(since uint64, add, remove []string) evidence {
-	return evidence{since: since, add: add, remove: remove, asked: map[sweep.MessageID]group{}, changed: map[sweep.MessageID]group{},
+	return evidence{since: since, add: add, remove: remove, asked: map[sweep.MessageID]*group{}, changed: map[sweep.MessageID]*group{},
 		after: map[sweep.MessageID]map[string]bool{}, late: map[sweep.MessageID]bool{}}
 }
 
 // ask notes what is about to be asked of Gmail.
 func (e *evidence) ask(set batchSet) {
 	for _, g := range set.Groups {
+		kind := e.kind(group{Added: g.Added, Removed: g.Removed})
 		for _, id := range g.IDs {
-			e.asked[id] = group{Added: g.Added, Removed: g.Removed}
+			e.asked[id] = kind
 		}
 	}
+}
+
+// kind is g, without messages, shared by all messages to which the same happened.
+func (e *evidence) kind(g group) *group {
+	if i := slices.IndexFunc(e.kinds, func(k *group) bool { return k.like(g) }); i >= 0 {
+		return e.kinds[i]
+	}
+	g.IDs = nil
+	e.kinds = append(e.kinds, &g)
+	return &g
+}
+
+// change is what really changed on a message.
+func (e *evidence) change(id sweep.MessageID) group {
+	if g := e.changed[id]; g != nil {
+		return *g
+	}
+	return group{}
 }
 
 // ours says that a change is what the run does, and of a message that it asked for. That somebody else did the same cannot be told.
@@ -46,8 +66,8 @@ func within(labels, all []string) bool {
 // note takes a change that is ours. What follows is kept from the second on: the first leaves a message as it says itself.
 func (e *evidence) note(c mailindex.Change) {
 	e.follow(c)
-	g := e.changed[c.ID]
-	e.changed[c.ID] = group{Added: union(g.Added, c.Added), Removed: union(g.Removed, c.Removed)}
+	g := e.change(c.ID)
+	e.changed[c.ID] = e.kind(group{Added: union(g.Added, c.Added), Removed: union(g.Removed, c.Removed)})
 }
 
 // follow keeps what becomes of a message that the run has changed.
@@ -67,7 +87,7 @@ func (e *evidence) follow(c mailindex.Change) {
 }
 
 // disturbed says that somebody has changed the message again since the run did, or that it was put back.
-func (e *evidence) disturbed(id sweep.MessageID) bool { return disturbed(e.changed[id], e.after[id]) }
+func (e *evidence) disturbed(id sweep.MessageID) bool { return disturbed(e.change(id), e.after[id]) }
 
 func common(a, b []string) (both []string) {
 	for _, v := range a {

@@ -73,7 +73,7 @@ func (x *execution) putBack(ctx context.Context) (refused, err error) {
 
 // reversed is the change that puts a message back. One that somebody has moved to Trash or Spam is not put into the inbox.
 func (x *execution) reversed(id sweep.MessageID) group {
-	g := x.proof.changed[id]
+	g := x.proof.change(id)
 	back := group{Added: g.Removed, Removed: g.Added}
 	for _, label := range []string{sweep.LabelSpam, sweep.LabelTrash} {
 		if !slices.Contains(g.Added, label) && x.ix.Holds(mailindex.LabelDimension(label), id) {
@@ -205,7 +205,7 @@ func (x *execution) outcome(to uint64, proven bool) sweep.ExecuteResult {
 	return res
 }
 
-func keys(m map[sweep.MessageID]group) []sweep.MessageID {
+func keys(m map[sweep.MessageID]*group) []sweep.MessageID {
 	out := make([]sweep.MessageID, 0, len(m))
 	for id := range m {
 		out = append(out, id)
@@ -268,7 +268,8 @@ func (x *execution) keepForUndo(tx *store.Tx) error {
 	for n, set := range x.asked {
 		var kept batchSet
 		for _, id := range set.ids() {
-			if g, changed := x.proof.changed[id]; changed {
+			if _, changed := x.proof.changed[id]; changed {
+				g := x.proof.change(id)
 				g.Moved = x.proof.disturbed(id)
 				kept.put(g, id)
 			} else if g, late := stuck[id]; late {

@@ -204,13 +204,13 @@ func (r *reversal) leave(g group) {
 
 // settle proves what came back and ends the job.
 func (r *reversal) settle(ctx context.Context) error {
-	asked := map[sweep.MessageID]group{}
+	asked := map[sweep.MessageID]*group{}
 	whole := r.whole
 	for n, g := range r.asked {
 		whole = whole && r.done[n]
 		for _, id := range g.IDs {
 			if r.done[n] && !r.moved[id] {
-				asked[id] = g
+				asked[id] = &g
 			}
 		}
 	}
@@ -245,7 +245,7 @@ func (r *reversal) settle(ctx context.Context) error {
 
 // confirmed counts the messages that Gmail's history shows restored; all of them where there is no such history. The index follows
 // the same history, so that senders and counts show the mailbox as it is again; nil when it cannot.
-func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]group) (ix *mailindex.Index, restored int, err error) {
+func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]*group) (ix *mailindex.Index, restored int, err error) {
 	if r.run.HistoryTo == 0 {
 		return nil, len(asked), nil
 	}

@@ -75,6 +75,8 @@ func (a *attempts) failed(ctx context.Context, began time.Time, cause error) err
 		if !v.project && v.told.IsZero() {
 			a.mailbox.client.Pacer.Slow(ctx, a.mailbox.account, began)
 		}
+	}
+	if v.step == throttled || !v.told.IsZero() { // a time that was told is told to all who call for the account
 		if err := a.close(ctx, v, until); err != nil {
 			return errors.Join(&Wait{Until: until}, err)
 		}
@@ -108,7 +110,7 @@ func (a *attempts) close(ctx context.Context, v verdict, until time.Time) (err e
 	switch {
 	case v.project:
 		err = a.mailbox.client.Pacer.CloseProject(ctx, later(v.told, until))
-	case v.step == throttled:
+	case v.step != giveUp:
 		err = a.mailbox.client.Pacer.CloseUntil(ctx, a.mailbox.account, until)
 	}
 	if err != nil {

@@ -301,6 +301,9 @@ func TestARefusalClosesWhomItSpeaksOf(t *testing.T) {
 		"the project's, told":      {refused(429, "rateLimitExceeded", whole+text), false, true, 0, 0},
 		"the project's day":        {refused(403, "dailyLimitExceeded", "Daily Limit Exceeded"), false, true, 0, 0},
 		"the project's day, told":  {refused(403, "dailyLimitExceeded", "Daily Limit Exceeded"+text), false, true, 0, 0},
+		"nobody answers, told":     {answer{status: 503, header: map[string]string{"Retry-After": "3600"}}, true, false, 0, 0},
+		"nobody answers":           {answer{status: 503}, false, false, 0, 0},
+		"no such thing":            {answer{status: 404}, false, false, 0, 0},
 		"too many calls in flight": {refused(429, "rateLimitExceeded", "Too many concurrent requests for user."), false, false, 0, 1},
 	} {
 		p := &openPacer{}
