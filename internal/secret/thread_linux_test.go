@@ -1,9 +1,11 @@
 package secret
 
 import (
+	"errors"
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,4 +55,39 @@ func TestAHashIsMadeByAThreadOfLowerPriority(t *testing.T) {
 	if ok, _, err := p.Verify(t.Context(), stored, "a pass phrase"); err != nil || !ok {
 		t.Errorf("%v, %v", ok, err)
 	}
+}
+
+// THR-5: what nobody's password costs is what a person's does. It is the thread's own time: others who want the core are not counted.
+func TestUnknownUsersTakeAsLong(t *testing.T) {
+	t.Parallel()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p := passwords()
+	p.Cost = 6
+	stored := hashed(t, p, "pw")
+	slot, err := p.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slot.Leave()
+	known, unknown := time.Hour, time.Hour
+	for range 7 {
+		known = min(known, worked(t, func() { _, _, _ = slot.Verify(stored, "wrong") }))
+		unknown = min(unknown, worked(t, func() { _ = slot.VerifyNothing("wrong") }))
+	}
+	if ratio := float64(unknown) / float64(known); ratio < 0.67 || ratio > 1.5 {
+		t.Errorf("known %v, unknown %v", known, unknown)
+	}
+}
+
+// worked is how long the calling thread works on f.
+func worked(t *testing.T, f func()) time.Duration {
+	t.Helper()
+	var before, after unix.Timespec
+	err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &before)
+	f()
+	if err = errors.Join(err, unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &after)); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(after.Nano() - before.Nano())
 }

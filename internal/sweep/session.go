@@ -2,7 +2,8 @@ package sweep
 
 import "time"
 
-// ProofLife is how long after a sign-in a person may do what a session that was taken from them must not: to end the others.
+// ProofLife is how long after a sign-in a person may do what a session that was taken from them must not: end the others, or change from where
+// and with what people may come in.
 const ProofLife = 15 * time.Minute
 
 // ProvenLately says whether the actor showed who they are within ProofLife before now; nil or SignInAgain.

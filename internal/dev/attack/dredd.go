@@ -18,7 +18,7 @@ import (
 // dreddRelease is the version that this was written against.
 const dreddRelease = "14.1.0"
 
-// beyondDredd are operations whose success takes more than one request, each with the reason; as a stranger it asks for them too.
+// beyondDredd are operations whose success takes more than one request, each with the reason; those that need a sign-in it asks for as a stranger.
 var beyondDredd = map[string]string{
 	"verify-email": needsMail, "confirm-email": needsMail, "undo-email": needsMail, "reset-password": needsMail, "accept-invitation": needsMail, "join": needsMail,
 	"complete-google": needsConsent, "link-google": needsConsent, "unlink-google": needsConsent, "complete-connect": needsConsent, "google-callback": needsConsent, "google-sign-in-callback": needsConsent, "start-google": needsConsent,

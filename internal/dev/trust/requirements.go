@@ -86,7 +86,7 @@ var requirements = []Requirement{
 	{ID: "ERR-4", Text: "25 malformed bodies at every POST are refused"},
 	{ID: "IDM-1", Text: "every POST of a person: a repeated Idempotency-Key gives the first answer; 50 at once, one effect"},
 	{ID: "IDM-2", Text: "a key belongs to customer, route and 24 hours, and commits with its effect"},
-	{ID: "SRV-1", Text: "slow and fat clients are dropped: none is held after 15 s"},
+	{ID: "SRV-1", Text: "slow and fat clients are dropped: none that sends slowly is held after 15 s"},
 	{ID: "SRV-2", Text: "SIGTERM breaks none of 100 answers in flight"},
 	{ID: "SRV-3", Text: "readiness follows its dependencies within 2 s and comes back within 5 s"},
 	{ID: "SRV-4", Text: "only documented methods; TRACE, CONNECT, h2c and mixed lengths are refused"},
