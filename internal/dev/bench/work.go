@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"mailsweep/internal/dev/customer"
 	"mailsweep/internal/sim/google"
 )
 
@@ -53,12 +54,18 @@ func (m *mailboxRig) workOn(ctx context.Context, email string, seed uint64) (loo
 	if err != nil {
 		return 0, 0, 0, err
 	}
+	_, ran, cleaned, err := m.cleanOld(ctx, mailbox)
+	return looked.cpu, ran.cpu, cleaned, err
+}
+
+// cleanOld trashes what is older than a year, as a preview has shown it.
+func (m *mailboxRig) cleanOld(ctx context.Context, mailbox string) (run customer.Job, ran spent, cleaned int, err error) {
 	var p frozen
 	spec := json.RawMessage(fmt.Sprintf(`{"mailbox_id":%q,"action":"trash","criteria":{"older_than_days":365},"confirm_all":true}`, mailbox))
 	if _, _, err := m.job(ctx, "/api/v1/gmail/cleanup/dry-run", spec, &p); err != nil {
-		return 0, 0, 0, err
+		return run, ran, 0, err
 	}
 	var did struct{ Cleaned int }
-	ran, _, err := m.job(ctx, "/api/v1/gmail/cleanup/execute", map[string]string{"cleanup_plan_id": p.ID}, &did)
-	return looked.cpu, ran.cpu, did.Cleaned, err
+	ran, run, err = m.job(ctx, "/api/v1/gmail/cleanup/execute", map[string]string{"cleanup_plan_id": p.ID}, &did)
+	return run, ran, did.Cleaned, err
 }

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,13 +54,7 @@ func giant(ctx context.Context, b *bench) ([]line, error) {
 
 // cleanedAndUndone cleans what is older than a year, and takes it back.
 func (m *mailboxRig) cleanedAndUndone(ctx context.Context) (cleaned int, err error) {
-	var p frozen
-	spec := json.RawMessage(`{"action":"trash","criteria":{"older_than_days":365},"confirm_all":true}`)
-	if _, _, err := m.job(ctx, "/api/v1/gmail/cleanup/dry-run", spec, &p); err != nil {
-		return 0, err
-	}
-	var did struct{ Cleaned int }
-	_, run, err := m.job(ctx, "/api/v1/gmail/cleanup/execute", map[string]string{"cleanup_plan_id": p.ID}, &did)
+	run, _, cleaned, err := m.cleanOld(ctx, m.mailbox)
 	if err != nil {
 		return 0, err
 	}
@@ -69,10 +62,10 @@ func (m *mailboxRig) cleanedAndUndone(ctx context.Context) (cleaned int, err err
 	if _, _, err := m.job(ctx, "/api/v1/jobs/"+run.ID+"/undo", struct{}{}, &undone); err != nil {
 		return 0, err
 	}
-	if undone.Restored != did.Cleaned {
-		return 0, fmt.Errorf("%d messages were cleaned and %d restored", did.Cleaned, undone.Restored)
+	if undone.Restored != cleaned {
+		return 0, fmt.Errorf("%d messages were cleaned and %d restored", cleaned, undone.Restored)
 	}
-	return did.Cleaned, nil
+	return cleaned, nil
 }
 
 // mostOf is the most memory of its own that a process has while f runs, in bytes.
