@@ -52,10 +52,18 @@ func run(args []string) int {
 	case "fuzz":
 		return gotest.Fuzz(ctx, gotest.FuzzOptions{Root: ".", Time: or(os.Getenv("FUZZTIME"), "30000x"), Only: strings.Fields(strings.ReplaceAll(os.Getenv("ONLY"), ",", " ")), Out: os.Stdout})
 	case "test":
-		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Race: os.Getenv("RACE") != "", Out: os.Stdout})
+		return gotest.Run(ctx, gotest.Options{Dir: ".dev", Args: args[1:], Race: os.Getenv("RACE") != "", Long: long(), Out: os.Stdout})
 	}
 	fmt.Fprintln(os.Stderr, "usage: dev demo | run | test [go test flags] | check | fuzz | attack | trust | bench | emulate | google [-h]")
 	return 2
+}
+
+// long is how many times the usual time the tests may take: with everything that can be asked for they do not fit into it.
+func long() int {
+	if os.Getenv("RACE") != "" || os.Getenv("FULL") != "" {
+		return 3
+	}
+	return 1
 }
 
 func report(err error) int {

@@ -25,8 +25,7 @@ func (b *browser) pardon() {
 // code is what an authenticator app shows that was given the secret on the page.
 func (b *browser) code() string {
 	b.t.Helper()
-	shown, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.querySelector('.scan code').innerText"))
-	require.NoError(b.t, err)
+	shown := script[string](b, "document.querySelector('.scan code').innerText")
 	app, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(shown)
 	require.NoError(b.t, err)
 	code, err := secret.TOTP(app).Code(time.Now())
@@ -77,9 +76,7 @@ func TestAnAccountIsRunByItsPages(t *testing.T) {
 	b.fill("invite-password", "wrong one")
 	b.press("#invite button.button")
 	b.sees("The password is wrong.")
-	typed, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.getElementById('email').value"))
-	require.NoError(t, err)
-	require.Equal(t, "bob@mail.example", typed, "what was typed stays")
+	require.Equal(t, "bob@mail.example", b.value("#email"), "what was typed stays")
 	b.pardon()
 	b.look("people-refused")
 	b.fill("invite-password", password)
@@ -119,8 +116,7 @@ func TestAnAccountIsRunByItsPages(t *testing.T) {
 	b.press("input[value=quota_warning][name=on]")
 	b.press("main form button")
 	b.eventually("be told the choice", func() bool { // by the page, not by what was pressed
-		sent, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("[...document.querySelectorAll('input[name=on][checked]')].map(i => i.value).join(' ')"))
-		return err == nil && sent == "quota_fresh trial_ending needs_reconnect"
+		return script[string](b, "[...document.querySelectorAll('input[name=on][checked]')].map(i => i.value).join(' ')") == "quota_fresh trial_ending needs_reconnect"
 	})
 	b.look("notifications")
 
@@ -187,9 +183,7 @@ func (b *browser) setUp() {
 	b.press("form.stack button")
 	b.sees("Two-factor sign-in is on")
 	b.look("codes")
-	first, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.querySelector('.codes code').innerText"))
-	require.NoError(b.t, err)
-	b.recovery = first
+	b.recovery = script[string](b, "document.querySelector('.codes code').innerText")
 	token := b.token()
 	b.follow("I have kept them")
 	b.at("/settings/two-factor")
@@ -199,7 +193,5 @@ func (b *browser) setUp() {
 // token is what the page's forms prove with that they are ours.
 func (b *browser) token() string {
 	b.t.Helper()
-	token, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.querySelector('input[name=csrf]').value"))
-	require.NoError(b.t, err)
-	return token
+	return b.value("input[name=csrf]")
 }

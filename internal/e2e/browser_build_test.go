@@ -24,17 +24,13 @@ func (b *browser) put(css, text string) {
 func (b *browser) set(css, value string) {
 	b.t.Helper()
 	set := fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event("input", {bubbles: true})); return e.value })()`, css, value)
-	got, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](set))
-	require.NoError(b.t, err)
-	require.Equal(b.t, value, got, css)
+	require.Equal(b.t, value, script[string](b, set), css)
 }
 
 // value is what stands in a field.
 func (b *browser) value(css string) string {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q).value", css)))
-	require.NoError(b.t, err)
-	return v
+	return script[string](b, fmt.Sprintf("document.querySelector(%q).value", css))
 }
 
 // analyzed is a customer whose mailbox is known, in a browser that stands on its page.
@@ -79,10 +75,7 @@ func TestACleanupIsBuiltFromBlocks(t *testing.T) {
 	b.sees("None of these hold")
 	b.choose("select[name='kind.3']", "from")
 	b.press("button[value='add 3']")
-	b.eventually("see the new condition", func() bool {
-		there, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("document.activeElement.id === 'b4'"))
-		return err == nil && there
-	})
+	b.eventually("see the new condition", func() bool { return b.holds("document.activeElement.id === 'b4'") })
 	b.do("type where the focus is", chromedp.SendKeys(chromedp.CSS("#b4"), "@bank.example nobody"))
 	b.press("form.card .stick button")
 	b.sees("Must be an address or @domain.")

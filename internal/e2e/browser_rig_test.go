@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
@@ -88,9 +87,35 @@ func (b *browser) fault(format string, args ...any) {
 
 func (b *browser) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	_, err := within(b, patience, chromedp.Steps(actions...))
+	require.NoError(b.t, err, "%s at %s\n%s", what, b.where(), b.text())
+}
+
+// glance is how long one look may take: a page that goes away while it is asked may never answer, and is asked again.
+const glance = 20 * time.Second
+
+// within has the browser do something, or gives up.
+func within[T any](b *browser, limit time.Duration, action chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
-	require.NoError(b.t, chromedp.Do(ctx, actions...), "%s at %s\n%s", what, b.where(), b.text())
+	return chromedp.Run(ctx, action)
+}
+
+// script is what a script says on the page that is open, once all of it is there. A page that goes away meanwhile is asked again.
+func script[T any](b *browser, text string, options ...chromedp.EvaluateOption) (said T) {
+	b.t.Helper()
+	b.whole()
+	var err error
+	defer func() {
+		if err != nil {
+			b.t.Log(err)
+		}
+	}()
+	b.eventually("answer "+text[:min(len(text), 200)], func() bool {
+		said, err = within(b, glance, chromedp.Evaluate[T](text, options...))
+		return err == nil
+	})
+	return said
 }
 
 func (b *browser) open(path string) {
@@ -102,7 +127,7 @@ func (b *browser) open(path string) {
 func (b *browser) whole() {
 	b.t.Helper()
 	b.eventually("be loaded", func() bool {
-		yes, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("document.readyState === 'complete'"))
+		yes, err := within(b, glance, chromedp.Evaluate[bool]("document.readyState === 'complete'"))
 		return err == nil && yes
 	})
 }
@@ -127,7 +152,7 @@ func (b *browser) follow(text string) {
 }
 
 func (b *browser) where() string {
-	at, err := chromedp.Run(b.ctx, chromedp.Location())
+	at, err := within(b, glance, chromedp.Location())
 	if err != nil {
 		return err.Error()
 	}
@@ -152,7 +177,7 @@ func (b *browser) at(pattern string) {
 }
 
 func (b *browser) text() string {
-	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
+	text, err := within(b, glance, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
 	if err != nil {
 		return err.Error()
 	}
@@ -172,8 +197,7 @@ func (b *browser) look(name string) {
 	b.axe(name)
 	for _, width := range []int64{390, 1024, 1440} {
 		b.do("resize", chromedp.EmulateViewport(width, 800))
-		over, err := chromedp.Run(b.ctx, chromedp.Evaluate[int]("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
-		require.NoError(b.t, err)
+		over := script[int](b, "document.documentElement.scrollWidth - document.documentElement.clientWidth")
 		require.LessOrEqual(b.t, over, 0, "%s is wider than %d pixels", name, width)
 		b.draw(name, width)
 	}
@@ -185,14 +209,11 @@ func (b *browser) look(name string) {
 
 func (b *browser) axe(name string) {
 	b.t.Helper()
-	_, err := chromedp.Run(b.ctx, chromedp.Evaluate[json.RawMessage](axe+";0"))
-	require.NoError(b.t, err)
+	script[int](b, axe+";0")
 	for _, scheme := range []string{"light", "dark"} {
 		b.wear(scheme)
 		const run = `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html).join(" | ")))`
-		found, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](run, chromedp.EvalAwaitPromise))
-		require.NoError(b.t, err)
-		require.Empty(b.t, found, "axe, %s, %s", name, scheme)
+		require.Empty(b.t, script[[]string](b, run, chromedp.EvalAwaitPromise), "axe, %s, %s", name, scheme)
 	}
 	b.wear("light")
 }
@@ -213,7 +234,7 @@ func (b *browser) draw(name string, width int64) {
 	require.NoError(b.t, os.MkdirAll(b.shots, 0o755))
 	for _, scheme := range []string{"dark", "light"} {
 		b.wear(scheme)
-		png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+		png, err := within(b, patience, chromedp.FullScreenshot(100))
 		require.NoError(b.t, err)
 		require.NoError(b.t, os.WriteFile(filepath.Join(b.shots, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), png, 0o644))
 	}

@@ -34,9 +34,7 @@ func (b *browser) tab(css string) {
 
 func (b *browser) holds(expression string) bool {
 	b.t.Helper()
-	yes, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression))
-	require.NoError(b.t, err, expression)
-	return yes
+	return script[bool](b, expression)
 }
 
 // typed goes to a field and types into it.

@@ -105,8 +105,6 @@ func (b *browser) cost() (c cost) {
 		setTimeout(() => { const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
 			done({Bytes: all.reduce((n, e) => n + e.transferSize, 0), Files: all.length, Shift: shift, Moved: moved,
 				Paint: (performance.getEntriesByName("first-contentful-paint")[0] || {startTime: 0}).startTime}) }, 300) })`
-	raw, err := chromedp.Run(b.ctx, chromedp.Evaluate[json.RawMessage](ask, chromedp.EvalAwaitPromise))
-	require.NoError(b.t, err)
-	require.NoError(b.t, json.Unmarshal(raw, &c))
+	require.NoError(b.t, json.Unmarshal(script[json.RawMessage](b, ask, chromedp.EvalAwaitPromise), &c))
 	return c
 }

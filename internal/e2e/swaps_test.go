@@ -41,8 +41,7 @@ func TestAPressOutlastsTheProgressThatComesIn(t *testing.T) {
 	b.older()
 	const held = "document.activeElement === document.querySelector('#stop button')"
 	b.holds("document.querySelector('#stop button').focus(); true")
-	at, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]float64]("(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('#stop button').getBoundingClientRect())"))
-	require.NoError(t, err)
+	at := script[[]float64](b, "(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('#stop button').getBoundingClientRect())")
 	b.do("hold the button down", chromedp.MouseEvent(chromedp.MouseMoved, at[0], at[1]), chromedp.MouseEvent(chromedp.MousePressed, at[0], at[1], chromedp.Button("left"), chromedp.ClickCount(1)))
 	b.swapped(2)
 	require.True(t, b.holds(held), "the focus is lost")

@@ -2,8 +2,11 @@ package gotest_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -12,6 +15,11 @@ import (
 
 // module writes a small module, runs its tests from inside and returns what was printed and the exit code.
 func module(t *testing.T, files map[string]string, args ...string) (string, int) {
+	t.Helper()
+	return moduleUntil(t.Context(), t, files, args...)
+}
+
+func moduleUntil(ctx context.Context, t *testing.T, files map[string]string, args ...string) (string, int) {
 	t.Helper()
 	dir := t.TempDir()
 	files["go.mod"] = "module sample\n\ngo 1.26.0\n"
@@ -29,7 +37,7 @@ func module(t *testing.T, files map[string]string, args ...string) (string, int)
 	t.Setenv("TEST_DATABASE_URL", "postgres://unused")
 	t.Setenv("TEST_REDIS_URL", "redis://unused")
 	var out bytes.Buffer
-	code := gotest.Run(t.Context(), gotest.Options{Dir: filepath.Join(dir, ".dev"), Args: args, Out: &out})
+	code := gotest.Run(ctx, gotest.Options{Dir: filepath.Join(dir, ".dev"), Args: args, Out: &out})
 	t.Log("\n" + out.String())
 	return strings.TrimSpace(out.String()), code
 }
@@ -62,6 +70,32 @@ func TestEveryKindOfFailureCountsAndShowsItsOutput(t *testing.T) {
 	}
 	for _, want := range []string{"the reason", "the panic", "undefined: nosuchthing", "FAILED: b TestBad", "FAILED: c TestPanics",
 		"FAILED: d does not build", "FAILED: e TestExits did not end"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("not shown: %q", want)
+		}
+	}
+}
+
+// What is stopped says which tests it was about.
+func TestWhatDidNotEndIsNamed(t *testing.T) {
+	begun := filepath.Join(t.TempDir(), "begun")
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := os.Stat(begun); err == nil {
+				stop()
+			}
+			runtime.Gosched()
+		}
+	}()
+	defer stop()
+	endless := "package f\n\nimport (\n\"os\"\n\"testing\"\n\"time\"\n)\n\nfunc TestFirst(*testing.T) {}\n\n" +
+		"func TestEndless(t *testing.T) { t.Run(\"part\", func(*testing.T) { os.WriteFile(" + strconv.Quote(begun) + ", nil, 0o600); time.Sleep(time.Minute) }) }\n"
+	out, code := moduleUntil(ctx, t, map[string]string{"f/f_test.go": endless})
+	if code != 1 || lastLine(out) != "1 passed, 2 failed, 0 skipped" {
+		t.Errorf("code %d, last line %q", code, lastLine(out))
+	}
+	for _, want := range []string{"FAILED: f TestEndless did not end", "FAILED: f TestEndless/part did not end"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("not shown: %q", want)
 		}

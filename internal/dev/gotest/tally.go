@@ -3,6 +3,7 @@ package gotest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,7 +39,7 @@ type tally struct {
 type packageTally struct {
 	passed, failed, skipped int
 	output                  map[string][]string // by test; "" is the package's own
-	running                 map[string]bool
+	running                 map[string]bool     // of the tests that began and have not ended, those that do not wait for their turn
 }
 
 func newTally(out *screen) *tally {
@@ -75,8 +76,8 @@ func (t *tally) packageOf(name string) *packageTally {
 
 func (t *tally) takeTest(p *packageTally, e event) {
 	switch e.Action {
-	case "run":
-		p.running[e.Test] = true
+	case "run", "pause", "cont":
+		p.running[e.Test] = e.Action != "pause"
 		return
 	case "output":
 		p.output[e.Test] = append(p.output[e.Test], e.Output)
@@ -90,7 +91,7 @@ func (t *tally) takeTest(p *packageTally, e event) {
 		t.skips = append(t.skips, fmt.Sprintf("SKIP %s %s: %s", short(e.Package), e.Test, reason(p.output[e.Test])))
 	case "fail":
 		t.fail(p, e.Package, e.Test, p.output[e.Test])
-	default: // pause, cont, start, bench
+	default: // start, bench
 		return
 	}
 	if t.heard != nil {
@@ -141,15 +142,7 @@ func (t *tally) takeFailedPackage(p *packageTally, e event) {
 		t.fail(p, e.Package, "does not build", t.builds[e.FailedBuild])
 		return
 	}
-	unfinished := make([]string, 0, len(p.running))
-	for test := range p.running {
-		unfinished = append(unfinished, test)
-	}
-	slices.Sort(unfinished)
-	for _, test := range unfinished {
-		t.fail(p, e.Package, test+" did not end", p.output[test])
-	}
-	if p.failed == 0 || len(unfinished) > 0 {
+	if unfinished := t.takeUnfinished(p, e.Package); p.failed == 0 || unfinished {
 		own := p.output[""]
 		if p.failed == 0 {
 			t.fail(p, e.Package, "", own)
@@ -159,6 +152,14 @@ func (t *tally) takeFailedPackage(p *packageTally, e event) {
 			t.out.line("    %s", strings.TrimRight(line, "\n"))
 		}
 	}
+}
+
+// takeUnfinished counts what began and did not end.
+func (t *tally) takeUnfinished(p *packageTally, pkg string) (some bool) {
+	for _, test := range slices.Sorted(maps.Keys(p.running)) {
+		t.fail(p, pkg, test+" did not end", p.output[test])
+	}
+	return len(p.running) > 0
 }
 
 // reason is what a skipped test said, without go test's own lines.
@@ -183,7 +184,30 @@ func (t *tally) progress() string {
 	if len(t.packages) == 0 {
 		return fmt.Sprintf("compiling the tests (%s)", took)
 	}
-	return fmt.Sprintf("%d packages done, %d tests passed (%s)", t.done, t.passed, took)
+	return fmt.Sprintf("%d packages done, %d tests passed (%s)%s", t.done, t.passed, took, t.underWay())
+}
+
+// underWay names the tests that are running: some of them may never end. Those in which others run are left out.
+func (t *tally) underWay() string {
+	var names []string
+	for pkg, p := range t.packages {
+		for test, running := range p.running {
+			if running && !slices.ContainsFunc(slices.Collect(maps.Keys(p.running)), func(other string) bool { return strings.HasPrefix(other, test+"/") }) {
+				names = append(names, short(pkg)+" "+test)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	const shown = 4
+	rest := max(0, len(names)-shown)
+	line := ": " + strings.Join(names[:len(names)-rest], ", ")
+	if rest > 0 {
+		line += fmt.Sprintf(" and %d more", rest)
+	}
+	return line
 }
 
 // summary repeats at the end what a reader of a long output looks for.
