@@ -58,6 +58,7 @@ func (r *rig) browse(t *testing.T) *browser {
 	ctx, closeTab := chromedp.NewContext(ctx)
 	t.Cleanup(closeTab)
 	b := &browser{t: t, ctx: ctx, base: r.API, shots: os.Getenv("SHOTS")}
+	defer time.AfterFunc(patience, stop).Stop() // the first call starts the browser, which lives as long as its context
 	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1024, 800)))
 	require.NoError(t, chromedp.Listen(ctx, b.hear))
 	return b

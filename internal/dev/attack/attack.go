@@ -235,13 +235,32 @@ func (r *ground) log(name string) string { return filepath.Join(r.Dir, "attack",
 
 // run runs a program, keeps what it says, and returns that with its exit code.
 func (r *ground) run(ctx context.Context, log, program string, args ...string) (said string, code int, err error) {
+	return r.keep(exec.CommandContext(ctx, program, args...), log)
+}
+
+// answer is run of which only the answer counts, not what is said beside it, such as what is downloaded first: that is kept in a file of its own.
+func (r *ground) answer(ctx context.Context, log, program string, args ...string) (said string, code int, err error) {
+	beside, err := os.Create(r.log(log + ".err"))
+	if err != nil {
+		return "", 0, fmt.Errorf("keep what %s says: %w", program, err)
+	}
+	defer beside.Close()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stderr = beside
+	return r.keep(cmd, log)
+}
+
+func (r *ground) keep(cmd *exec.Cmd, log string) (said string, code int, err error) {
+	program := cmd.Args[0]
 	file, err := os.OpenFile(r.log(log), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return "", 0, fmt.Errorf("keep what %s says: %w", program, err)
 	}
 	defer file.Close()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = r.Root, file, file // not a pipe: node leaves what is in one when it ends
+	cmd.Dir, cmd.Stdout = r.Root, file // not a pipe: node leaves what is in one when it ends
+	if cmd.Stderr == nil {
+		cmd.Stderr = file
+	}
 	err = cmd.Run()
 	if e := (*exec.ExitError)(nil); errors.As(err, &e) && e.ExitCode() >= 0 {
 		code, err = e.ExitCode(), nil

@@ -51,7 +51,7 @@ func releaseGo(root string) (string, error) {
 
 // knownHoles looks for calls from the services, built with a toolchain, into what a version of the database lists: in Go's own library and in modules.
 func (r *ground) knownHoles(ctx context.Context, version, toolchain string) (tried string, found []string, err error) {
-	said, code, err := r.run(ctx, "vulndb.json", "go", "mod", "download", holesMod, "-json", version)
+	said, code, err := r.answer(ctx, "vulndb.json", "go", "mod", "download", holesMod, "-json", version)
 	var module struct{ Version, Dir string }
 	if err == nil && code == 0 {
 		err = json.Unmarshal([]byte(said), &module)
@@ -60,7 +60,7 @@ func (r *ground) knownHoles(ctx context.Context, version, toolchain string) (tri
 		return "", nil, fmt.Errorf("fetch %s (exit code %d): %w: %s", version, code, err, said)
 	}
 	at := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(module.Dir, "data", "osv"))}
-	said, code, err = r.run(ctx, "govulncheck.json", "env", "GOTOOLCHAIN="+toolchain, "go", "tool", holesMod, "govulncheck", "-format", "json", "-db", at.String(), "./cmd/...")
+	said, code, err = r.answer(ctx, "govulncheck.json", "env", "GOTOOLCHAIN="+toolchain, "go", "tool", holesMod, "govulncheck", "-format", "json", "-db", at.String(), "./cmd/...")
 	if err != nil || code != 0 {
 		return "", nil, fmt.Errorf("exit code %d: %w: %s", code, err, said)
 	}
