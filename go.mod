@@ -7,6 +7,7 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.5.0 // bad networks in make faults
 	github.com/boombuler/barcode v1.0.1-0.20190219062509-6c824513bacc // QR code of the second factor as SVG
 	github.com/caarlos0/env/v11 v11.4.2 // settings from the environment
+	github.com/ccojocar/zxcvbn-go v1.0.4 // lists of common passwords, words and names
 	github.com/cenkalti/backoff/v5 v5.0.3 // retries inside a Gmail call
 	github.com/danielgtaylor/huma/v2 v2.37.2 // typed handlers, validation, OpenAPI 3.1
 	github.com/emersion/go-smtp v0.25.1 // mail sink of the simulated world

@@ -100,6 +100,7 @@ var owners = map[string][]string{
 	"github.com/tink-crypto/":             {"internal/secret"},
 	"golang.org/x/crypto/bcrypt":          {"internal/secret", "internal/app"},
 	"github.com/boombuler/":               {"internal/secret"},
+	"github.com/ccojocar/zxcvbn-go":       {"internal/secret"},
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/RoaringBitmap/":           {"internal/mailindex"},
 	"github.com/emersion/go-smtp":         {"internal/sim/smtp"},

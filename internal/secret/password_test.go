@@ -3,6 +3,8 @@ package secret
 import (
 	"bytes"
 	"context"
+	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ccojocar/zxcvbn-go/data"
 	"golang.org/x/crypto/bcrypt"
 
 	"mailsweep/internal/sweep"
@@ -199,6 +202,59 @@ func TestTheStrictProfileAsksForFifteen(t *testing.T) {
 		if err := p.Check(strings.Repeat("e\u0301", c.shortest-1), "", ""); err == nil {
 			t.Errorf("least %d: code points are counted before they are composed", c.least)
 		}
+	}
+}
+
+// PWD-5: two hundred passwords with what is said of each.
+//
+//go:embed testdata/verdicts.txt
+var verdicts string
+
+func TestTwoHundredPasswords(t *testing.T) {
+	t.Parallel()
+	reasons := map[string]error{"common": ErrPasswordCommon, "short": ErrPasswordShort, "address": ErrPasswordAddress, "name": ErrPasswordName, "fine": nil}
+	judged := 0
+	for line := range strings.Lines(verdicts) {
+		verdict, password, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		want, known := reasons[verdict]
+		if !known {
+			continue
+		}
+		judged++
+		if got := CheckPassword(password, "ada.lovelace@bright-harbour.example", "Ada Lovelace"); !errors.Is(got, want) || want == nil && got != nil {
+			t.Errorf("%q: %v, want %s", password, got, verdict)
+		}
+	}
+	if judged != 200 {
+		t.Errorf("%d passwords", judged)
+	}
+}
+
+// PWD-5: the three thousand that leaks hold most often are refused as they are, and where they are made long enough by digits.
+func TestTheMostCommonPasswordsAreRefused(t *testing.T) {
+	t.Parallel()
+	if n := len(listed()) + strings.Count(commonWords, "\n"); n < 10_000 {
+		t.Fatalf("the list holds %d", n)
+	}
+	var list struct{ List []string }
+	if err := json.Unmarshal(data.MustAsset("data/Passwords.json"), &list); err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for _, p := range list.List[:3000] {
+		if err := CheckPassword(p, "", ""); err == nil {
+			t.Errorf("%q is taken", p)
+		}
+		if strings.Trim(p, "abcdefghijklmnopqrstuvwxyz") != "" || p == "" {
+			continue
+		}
+		made++
+		if long := p + "1234567890!"; !errors.Is(CheckPassword(long, "", ""), ErrPasswordCommon) {
+			t.Errorf("%q is taken", long)
+		}
+	}
+	if made < 2000 {
+		t.Errorf("only %d were made longer", made)
 	}
 }
 

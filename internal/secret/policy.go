@@ -2,13 +2,16 @@ package secret
 
 import (
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/ccojocar/zxcvbn-go/data"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -36,8 +39,24 @@ func (p *Passwords) Check(password, email, name string) error {
 	return CheckPassword(password, email, name)
 }
 
+// commonWords are ours, and what the lists of words below lack.
+//
 //go:embed common.txt
 var commonWords string
+
+// listed are some 85,000 words in their order: the passwords most often found in leaks, the words most often spoken in English films, and first and
+// last names of the United States' census (the lists by which github.com/ccojocar/zxcvbn-go estimates a password's strength).
+var listed = sync.OnceValue(func() (words []string) {
+	for _, name := range []string{"Passwords", "English", "MaleNames", "FemaleNames", "Surnames"} {
+		var list struct{ List []string }
+		if err := json.Unmarshal(data.MustAsset("data/"+name+".json"), &list); err != nil {
+			panic(fmt.Sprintf("the module's own list of %s: %v", name, err))
+		}
+		words = append(words, list.List...)
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+})
 
 //go:embed parts.txt
 var commonParts string
@@ -48,8 +67,8 @@ func TooLong(password string) bool {
 }
 
 // CheckPassword says what is wrong with a new password of whom an address and a name belong to, or nil. There is no rule on which
-// characters it must hold. The block list, some thousand passwords and each pair of some hundred words, is compared with the whole
-// password, also without the digits and signs around and between, and with a repeated word taken once.
+// characters it must hold. The block list, some 85,000 passwords, words and names and each pair of some hundred words, is compared with the
+// whole password, also without the digits and signs around and between, and with a repeated word taken once.
 func CheckPassword(password, email, name string) error {
 	if !utf8.ValidString(password) || strings.ContainsRune(password, 0) {
 		return ErrPasswordText
@@ -70,7 +89,8 @@ func CheckPassword(password, email, name string) error {
 	if isName(whole, strings.ToLower(norm.NFKC.String(name))) {
 		return ErrPasswordName
 	}
-	if isRun(whole) || isCommon(whole) || isCommon(core) || isCommon(plainLetters.Replace(core)) || isPair(lettersOf(whole)) || isPair(lettersOf(plainLetters.Replace(whole))) {
+	tried := []string{whole, letterEnds(whole), core, plainLetters.Replace(core)}
+	if isRun(whole) || slices.ContainsFunc(tried, isCommon) || isPair(lettersOf(whole)) || isPair(lettersOf(plainLetters.Replace(whole))) {
 		return ErrPasswordCommon
 	}
 	return nil
@@ -113,16 +133,24 @@ func isPair(word string) bool {
 
 func isPart(word string) bool { return strings.Contains("\n"+commonParts, "\n"+word+"\n") }
 
-// isCommon looks a word up; a scan of a few kilobytes is nothing beside the hash that follows.
 func isCommon(word string) bool {
-	return word != "" && !strings.ContainsAny(word, "\n") && strings.Contains("\n"+commonWords, "\n"+word+"\n")
+	if word == "" || strings.Contains(word, "\n") {
+		return false
+	}
+	_, found := slices.BinarySearch(listed(), word)
+	return found || strings.Contains("\n"+commonWords, "\n"+word+"\n")
 }
 
 var plainLetters = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i")
 
-// coreWord strips digits, signs and spaces from both ends and takes a repeated word once.
+// letterEnds strips digits, signs and spaces from both ends.
+func letterEnds(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+}
+
+// coreWord is what stands between digits, signs and spaces, a repeated word once.
 func coreWord(s string) string {
-	s = strings.TrimFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })
+	s = letterEnds(s)
 	for n := 1; n <= len(s)/2; n++ {
 		if len(s)%n == 0 && strings.Repeat(s[:n], len(s)/n) == s {
 			return s[:n]
