@@ -62,7 +62,7 @@ func (x *execution) compose(n int) (set batchSet, call ids) {
 	if !asked {
 		room := x.room(n)
 		for _, id := range x.set[n*sweep.BatchSize : n*sweep.BatchSize+x.sizeOf(n)] {
-			if x.clean[id] && len(call) < room {
+			if x.clean.at(id) && len(call) < room {
 				call = append(call, id)
 			}
 		}
@@ -70,7 +70,7 @@ func (x *execution) compose(n int) (set batchSet, call ids) {
 	}
 	for _, g := range before.Groups {
 		for _, id := range g.IDs {
-			_, changed := x.proof.changed[id]
+			changed := x.proof.changed.at(id) != nil
 			if reason, skipped := x.skipped[id]; skipped && reason != sweep.NoChange && !changed {
 				continue
 			}

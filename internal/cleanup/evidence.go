@@ -12,16 +12,17 @@ type evidence struct {
 	since   uint64 // history id before the first call
 	add     []string
 	remove  []string
-	asked   map[sweep.MessageID]*group
-	changed map[sweep.MessageID]*group          // what really changed on each
+	asked   table[*group]
+	changed table[*group]                       // what really changed on each
 	kinds   []*group                            // of changes: what happened to messages is mostly the same
 	after   map[sweep.MessageID]map[string]bool // of those, the labels that came or went later, as they are
 	late    map[sweep.MessageID]bool            // protected before our change
 	stuck   []group                             // late, and not put back
 }
 
-func newEvidence(since uint64, add, remove []string) evidence {
-	return evidence{since: since, add: add, remove: remove, asked: map[sweep.MessageID]*group{}, changed: map[sweep.MessageID]*group{},
+// newEvidence is of a plan's messages.
+func newEvidence(plan ids, since uint64, add, remove []string) evidence {
+	return evidence{since: since, add: add, remove: remove, asked: over[*group](plan), changed: over[*group](plan),
 		after: map[sweep.MessageID]map[string]bool{}, late: map[sweep.MessageID]bool{}}
 }
 
@@ -30,7 +31,7 @@ func (e *evidence) ask(set batchSet) {
 	for _, g := range set.Groups {
 		kind := e.kind(group{Added: g.Added, Removed: g.Removed})
 		for _, id := range g.IDs {
-			e.asked[id] = kind
+			e.asked.put(id, kind)
 		}
 	}
 }
@@ -47,7 +48,7 @@ func (e *evidence) kind(g group) *group {
 
 // change is what really changed on a message.
 func (e *evidence) change(id sweep.MessageID) group {
-	if g := e.changed[id]; g != nil {
+	if g := e.changed.at(id); g != nil {
 		return *g
 	}
 	return group{}
@@ -55,8 +56,7 @@ func (e *evidence) change(id sweep.MessageID) group {
 
 // ours says that a change is what the run does, and of a message that it asked for. That somebody else did the same cannot be told.
 func (e *evidence) ours(c mailindex.Change) bool {
-	_, asked := e.asked[c.ID]
-	return asked && c.At > e.since && len(c.Added)+len(c.Removed) > 0 && within(c.Added, e.add) && within(c.Removed, e.remove)
+	return e.asked.at(c.ID) != nil && c.At > e.since && len(c.Added)+len(c.Removed) > 0 && within(c.Added, e.add) && within(c.Removed, e.remove)
 }
 
 func within(labels, all []string) bool {
@@ -67,12 +67,12 @@ func within(labels, all []string) bool {
 func (e *evidence) note(c mailindex.Change) {
 	e.follow(c)
 	g := e.change(c.ID)
-	e.changed[c.ID] = e.kind(group{Added: union(g.Added, c.Added), Removed: union(g.Removed, c.Removed)})
+	e.changed.put(c.ID, e.kind(group{Added: union(g.Added, c.Added), Removed: union(g.Removed, c.Removed)}))
 }
 
 // follow keeps what becomes of a message that the run has changed.
 func (e *evidence) follow(c mailindex.Change) {
-	if _, changed := e.changed[c.ID]; !changed || len(c.Added)+len(c.Removed) == 0 {
+	if e.changed.at(c.ID) == nil || len(c.Added)+len(c.Removed) == 0 {
 		return
 	}
 	if e.after[c.ID] == nil {

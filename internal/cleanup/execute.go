@@ -20,6 +20,7 @@ type execution struct {
 	plan    store.PlanRow
 	head    head
 	set     ids // the frozen set; batch n is its n-th thousand
+	order   ids // the same in the order of the ids
 	labelID string
 	run     store.RunRow
 	asked   map[int]batchSet // per batch, what was, is or is about to be asked of Gmail
@@ -29,17 +30,19 @@ type execution struct {
 	unsure  map[int]batchSet           // neither answered nor proven: perhaps not even begun
 	look    look
 	proof   evidence
-	open    bool                     // of some messages it cannot be told what they are now: they are left
-	anyMay  bool                     // history did not reach back to the freeze: every message may have changed
-	clean   map[sweep.MessageID]bool // of what is left of the plan, as of checked
-	checked int                      // what was news by then
-	listed  mailindex.Listed         // leaves that the index does not know
+	open    bool             // of some messages it cannot be told what they are now: they are left
+	anyMay  bool             // history did not reach back to the freeze: every message may have changed
+	clean   table[bool]      // of what is left of the plan, as of checked
+	checked int              // what was news by then, or never
+	listed  mailindex.Listed // leaves that the index does not know
 }
+
+const never = -1
 
 // execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason. What hears ends when
 // the claim is to stop; the settlement does not.
 func (w *work) execute(ctx, hear context.Context) error {
-	x := &execution{work: w, asked: map[int]batchSet{}, done: map[int]bool{}, unsure: map[int]batchSet{}, skipped: map[sweep.MessageID]sweep.Reason{}}
+	x := &execution{work: w, asked: map[int]batchSet{}, done: map[int]bool{}, unsure: map[int]batchSet{}, skipped: map[sweep.MessageID]sweep.Reason{}, checked: never}
 	err := x.prepare(ctx, hear)
 	if err != nil && (len(x.asked) == 0 || x.ix == nil) {
 		return err // nothing was asked of Gmail, by no claim of this job: the plan stays as it is
@@ -150,6 +153,7 @@ func (x *execution) load(ctx context.Context) error {
 	if err := unseal(x.box, x.plan.IDs, planPart(x.plan.ID, "ids"), &x.set); err != nil {
 		return err
 	}
+	x.order = inOrder(x.set)
 	for _, b := range batches {
 		var set batchSet
 		if err := unseal(x.box, b.IDs, batchPart(x.c.ID, b.N), &set); err != nil {
@@ -159,7 +163,7 @@ func (x *execution) load(ctx context.Context) error {
 	}
 	x.labelID = x.run.LabelID
 	add, remove := x.plan.Action.Change(x.labelID)
-	x.proof = newEvidence(x.run.HistoryFrom, add, remove)
+	x.proof = newEvidence(x.order, x.run.HistoryFrom, add, remove)
 	for _, set := range x.asked {
 		x.proof.ask(set)
 	}
@@ -196,7 +200,7 @@ func (x *execution) begin(ctx context.Context) error {
 	}
 	made := x.run.LabelMade
 	add, remove := x.plan.Action.Change(x.labelID)
-	x.proof = newEvidence(x.ix.HistoryID, add, remove)
+	x.proof = newEvidence(x.order, x.ix.HistoryID, add, remove)
 	x.run = store.RunRow{Job: x.c.ID, Plan: x.plan.ID, Mailbox: x.target.Mailbox, Action: x.plan.Action, Planned: len(x.set), HistoryFrom: x.ix.HistoryID,
 		LabelID: x.labelID, LabelMade: made, Actor: x.c.Actor, Why: "requested", UndoUntil: x.c.Now.Add(sweep.UndoWindow(x.plan.Action))}
 	return x.DB.Fenced(ctx, x.c, func(tx *store.Tx) error { return tx.StartRun(x.run) })
@@ -213,7 +217,7 @@ func (x *execution) options() mailindex.SelectOptions {
 
 // recheck looks again at what is left of the plan from batch n on, if there is news.
 func (x *execution) recheck(ctx context.Context, n int) error {
-	if x.clean != nil && x.checked == x.look.news {
+	if x.checked == x.look.news {
 		return nil
 	}
 	if err := x.knowKeepList(ctx, x.ix, x.head.Spec, x.toTheEnd); err != nil {
@@ -225,9 +229,9 @@ func (x *execution) recheck(ctx context.Context, n int) error {
 		return err
 	}
 	rc := x.ix.Recheck(x.head.Spec, o, rest)
-	x.clean, x.checked = make(map[sweep.MessageID]bool, len(rc.ToClean)), x.look.news
+	x.clean, x.checked = over[bool](x.order), x.look.news
 	for _, id := range rc.ToClean {
-		x.clean[id] = true
+		x.clean.put(id, true)
 		delete(x.skipped, id)
 	}
 	x.open = x.open || len(rc.Open) > 0

@@ -128,7 +128,7 @@ func (x *execution) heed(changes []mailindex.Change, t mailindex.Touched) {
 func (x *execution) shield(changes []mailindex.Change) {
 	var first []sweep.MessageID
 	for _, c := range changes {
-		if _, known := x.proof.changed[c.ID]; !known {
+		if x.proof.changed.at(c.ID) == nil {
 			first = append(first, c.ID)
 		}
 		x.proof.note(c)
@@ -165,7 +165,7 @@ func (x *execution) lookAnew(ctx context.Context) error {
 		}
 	}
 	x.ix, x.anyMay = ix, true
-	x.clean, x.listed = nil, nil
+	x.checked, x.listed = never, nil
 	from := ix.HistoryID
 	if len(x.asked) > 0 && !known { // history may still reach over what an earlier claim did
 		from = min(from, x.run.HistoryFrom)

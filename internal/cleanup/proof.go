@@ -16,7 +16,7 @@ import (
 // prove reads the rest of the run's history. Without it (consent gone, history expired, Gmail away) what was answered counts as asked: proven
 // is false. An error means that the proof has to wait.
 func (x *execution) prove(ctx context.Context) (to uint64, proven bool, err error) {
-	if len(x.proof.asked) == 0 {
+	if x.proof.asked.n == 0 {
 		return x.ix.HistoryID, true, nil
 	}
 	if x.unusable != nil {
@@ -65,7 +65,7 @@ func (x *execution) putBack(ctx context.Context) (refused, err error) {
 		}
 	}
 	for id := range x.proof.late {
-		delete(x.proof.changed, id)
+		x.proof.changed.put(id, nil)
 		x.skipped[id] = sweep.ProtectedLate
 	}
 	return refused, nil
@@ -129,7 +129,7 @@ func (x *execution) sortUnanswered(proven bool) {
 func (x *execution) believe(set batchSet) {
 	for _, id := range set.ids() {
 		if !x.proof.late[id] {
-			x.proof.changed[id] = x.proof.asked[id]
+			x.proof.changed.put(id, x.proof.asked.at(id))
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (x *execution) believe(set batchSet) {
 func (x *execution) effectOf(set batchSet) (effect batchSet) {
 	for _, g := range set.Groups {
 		for _, id := range g.IDs {
-			if _, changed := x.proof.changed[id]; changed || x.proof.late[id] {
+			if x.proof.changed.at(id) != nil || x.proof.late[id] {
 				effect.put(g, id)
 			} else if _, exists := x.ix.Row(id); !exists {
 				x.skipped[id] = x.whereabouts(id, sweep.AlreadyGone)
@@ -162,14 +162,14 @@ func (x *execution) settleInFlight(ctx context.Context) error {
 
 // left is what the run neither asked for nor had a reason to skip.
 func (x *execution) left() (left ids) {
-	asked := map[sweep.MessageID]bool{}
+	asked := over[bool](x.order)
 	for _, set := range x.asked {
 		for _, id := range set.ids() {
-			asked[id] = true
+			asked.put(id, true)
 		}
 	}
 	for _, id := range x.set {
-		if _, skipped := x.skipped[id]; !asked[id] && !skipped {
+		if _, skipped := x.skipped[id]; !asked.at(id) && !skipped {
 			left = append(left, id)
 		}
 	}
@@ -177,14 +177,14 @@ func (x *execution) left() (left ids) {
 }
 
 func (x *execution) outcome(to uint64, proven bool) sweep.ExecuteResult {
-	res := sweep.ExecuteResult{CleanupPlanID: sweep.PlanID.Show(x.plan.ID), Planned: len(x.set), Cleaned: len(x.proof.changed),
+	res := sweep.ExecuteResult{CleanupPlanID: sweep.PlanID.Show(x.plan.ID), Planned: len(x.set), Cleaned: x.proof.changed.n,
 		Skipped: sweep.Skipped{ByReason: map[sweep.Reason]int{}}, UndoUntil: x.run.UndoUntil,
 		Proof: sweep.Proof{HistoryFrom: fmt.Sprint(x.run.HistoryFrom), HistoryTo: fmt.Sprint(to)}, UnitsSpent: x.beat.spent()}
 	if proven {
-		res.Proof.Confirmed = len(x.proof.changed)
+		res.Proof.Confirmed = x.proof.changed.n
 	}
 	for id, reason := range x.skipped {
-		if _, changed := x.proof.changed[id]; changed {
+		if x.proof.changed.at(id) != nil {
 			continue
 		}
 		if reason == sweep.AlreadyGone {
@@ -195,22 +195,13 @@ func (x *execution) outcome(to uint64, proven bool) sweep.ExecuteResult {
 	}
 	for _, set := range x.asked {
 		for _, id := range set.ids() {
-			_, changed := x.proof.changed[id]
-			if _, skipped := x.skipped[id]; !changed && !skipped {
+			if _, skipped := x.skipped[id]; x.proof.changed.at(id) == nil && !skipped {
 				res.AlreadyGone++ // asked, but Gmail's history shows no change: it was gone, or as wanted
 			}
 		}
 	}
-	res.Bytes = x.ix.Summary(x.ix.Rows(keys(x.proof.changed)), x.c.Now).Bytes.Estimate
+	res.Bytes = x.ix.Summary(x.ix.Rows(slices.Collect(x.proof.changed.all())), x.c.Now).Bytes.Estimate
 	return res
-}
-
-func keys(m map[sweep.MessageID]*group) []sweep.MessageID {
-	out := make([]sweep.MessageID, 0, len(m))
-	for id := range m {
-		out = append(out, id)
-	}
-	return out
 }
 
 // write is the last transaction of a run: everything a later undo, history page or bill will read.
@@ -268,7 +259,7 @@ func (x *execution) keepForUndo(tx *store.Tx) error {
 	for n, set := range x.asked {
 		var kept batchSet
 		for _, id := range set.ids() {
-			if _, changed := x.proof.changed[id]; changed {
+			if x.proof.changed.at(id) != nil {
 				g := x.proof.change(id)
 				g.Moved = x.proof.disturbed(id)
 				kept.put(g, id)

@@ -3,7 +3,6 @@ package cleanup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -25,10 +24,11 @@ type reversal struct {
 	groups []group
 	whole  bool // all that is to be restored is in asked
 	set    int
-	gone   map[sweep.MessageID]bool
-	moved  map[sweep.MessageID]bool // changed since: somebody else decided, we leave it
-	mine   map[sweep.MessageID]bool // in a batch of an earlier claim of this undo
-	booked map[sweep.MessageID]bool // charged by the run: what was changed and never charged gives no quota back
+	order  ids // all that the run changed
+	gone   table[bool]
+	moved  table[bool] // changed since: somebody else decided, we leave it
+	mine   table[bool] // in a batch of an earlier claim of this undo
+	booked table[bool] // charged by the run: what was changed and never charged gives no quota back
 	asked  map[int]group
 	mu     sync.Mutex
 	done   map[int]bool
@@ -36,7 +36,7 @@ type reversal struct {
 
 // undo reverses the labels that a run changed, on messages that are still as the run left them.
 func (w *work) undo(ctx, hear context.Context) error {
-	r := &reversal{work: w, gone: map[sweep.MessageID]bool{}, moved: map[sweep.MessageID]bool{}, mine: map[sweep.MessageID]bool{}, booked: map[sweep.MessageID]bool{}, asked: map[int]group{}, done: map[int]bool{}}
+	r := &reversal{work: w, asked: map[int]group{}, done: map[int]bool{}}
 	if err := r.load(ctx); err != nil {
 		return err
 	}
@@ -81,31 +81,43 @@ func (r *reversal) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	merged := map[string]*group{}
-	for _, b := range of {
-		var set batchSet
-		if err := unseal(r.box, b.IDs, batchPart(r.c.UndoOf, b.N), &set); err != nil {
+	sets := make([]batchSet, len(of))
+	for i, b := range of {
+		if err := unseal(r.box, b.IDs, batchPart(r.c.UndoOf, b.N), &sets[i]); err != nil {
 			return err
 		}
-		for _, g := range set.Groups {
-			if g.Moved {
-				r.leave(g)
-			}
-			key := fmt.Sprint(g.Added, g.Removed)
-			if merged[key] == nil {
-				merged[key] = &group{Added: g.Added, Removed: g.Removed}
-			}
-			merged[key].IDs = append(merged[key].IDs, g.IDs...)
-			for _, id := range g.IDs {
-				r.booked[id] = r.booked[id] || b.Done && !g.Free
-			}
-		}
+		of[i].IDs = nil
+		r.order = append(r.order, sets[i].ids()...)
 	}
-	for _, g := range merged {
-		r.groups = append(r.groups, *g)
+	slices.Sort(r.order)
+	r.order = slices.Compact(r.order)
+	r.gone, r.moved, r.mine, r.booked = over[bool](r.order), over[bool](r.order), over[bool](r.order), over[bool](r.order)
+	for i, set := range sets {
+		r.take(set, of[i].Done)
 	}
 	slices.SortFunc(r.groups, func(a, b group) int { return len(b.IDs) - len(a.IDs) })
 	return r.resume(own)
+}
+
+// take adds what a batch of the run has changed, and what of it was charged.
+func (r *reversal) take(set batchSet, charged bool) {
+	for _, g := range set.Groups {
+		if g.Moved {
+			r.leave(g)
+		}
+		like := group{Added: g.Added, Removed: g.Removed}
+		i := slices.IndexFunc(r.groups, like.like)
+		if i < 0 {
+			i = len(r.groups)
+			r.groups = append(r.groups, like)
+		}
+		r.groups[i].IDs = append(r.groups[i].IDs, g.IDs...)
+		for _, id := range g.IDs {
+			if charged && !g.Free {
+				r.booked.put(id, true)
+			}
+		}
+	}
 }
 
 // resume reads the batches of an earlier claim: they are what this undo asks for, also now.
@@ -117,7 +129,7 @@ func (r *reversal) resume(own []store.Batch) error {
 		}
 		r.asked[b.N], r.done[b.N] = g, b.Done
 		for _, id := range g.IDs {
-			r.mine[id] = true
+			r.mine.put(id, true)
 		}
 	}
 	for _, g := range r.groups {
@@ -155,7 +167,7 @@ func (r *reversal) plan() {
 		n = max(n, taken+1)
 	}
 	for _, g := range r.groups {
-		keep := slices.DeleteFunc(slices.Clone(g.IDs), func(id sweep.MessageID) bool { return r.gone[id] || r.moved[id] || r.mine[id] })
+		keep := slices.DeleteFunc(slices.Clone(g.IDs), func(id sweep.MessageID) bool { return r.gone.at(id) || r.moved.at(id) || r.mine.at(id) })
 		for part := range slices.Chunk(keep, sweep.BatchSize) {
 			r.asked[n] = group{Added: g.Added, Removed: g.Removed, IDs: slices.Clone(part)}
 			n++
@@ -182,7 +194,7 @@ func (r *reversal) restore(ctx context.Context, n int, g group) (err error) {
 		return err
 	case r.period:
 		for _, id := range g.IDs {
-			if r.booked[id] {
+			if r.booked.at(id) {
 				back++
 			}
 		}
@@ -198,27 +210,27 @@ func (r *reversal) leave(g group) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range g.IDs {
-		r.moved[id] = true
+		r.moved.put(id, true)
 	}
 }
 
 // settle proves what came back and ends the job.
 func (r *reversal) settle(ctx context.Context) error {
-	asked := map[sweep.MessageID]*group{}
+	asked := over[*group](r.order)
 	whole := r.whole
 	for n, g := range r.asked {
 		whole = whole && r.done[n]
 		for _, id := range g.IDs {
-			if r.done[n] && !r.moved[id] {
-				asked[id] = &g
+			if r.done[n] && !r.moved.at(id) {
+				asked.put(id, &g)
 			}
 		}
 	}
-	ix, restored, err := r.confirmed(ctx, asked)
+	ix, restored, err := r.confirmed(ctx, &asked)
 	if err != nil {
 		return err
 	}
-	res := sweep.UndoResult{Restored: restored, ChangedSince: len(r.moved), AlreadyGone: len(r.gone) + len(asked) - restored}
+	res := sweep.UndoResult{Restored: restored, ChangedSince: r.moved.n, AlreadyGone: r.gone.n + asked.n - restored}
 	if err := r.dropLabel(ctx); err != nil {
 		return err
 	}
@@ -236,7 +248,7 @@ func (r *reversal) settle(ctx context.Context) error {
 		if err := r.audit(tx, "job.undone", map[string]any{"state": e.State, "restored": res.Restored, "already_gone": res.AlreadyGone, "changed_since": res.ChangedSince}); err != nil {
 			return err
 		}
-		if !whole || len(r.gone) == r.set {
+		if !whole || r.gone.n == r.set {
 			return nil // an undo that finds nothing may have looked at the wrong time: the run can be undone again
 		}
 		return tx.Undone(r.run.Job, r.c.ID, res)
@@ -245,9 +257,9 @@ func (r *reversal) settle(ctx context.Context) error {
 
 // confirmed counts the messages that Gmail's history shows restored; all of them where there is no such history. The index follows
 // the same history, so that senders and counts show the mailbox as it is again; nil when it cannot.
-func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]*group) (ix *mailindex.Index, restored int, err error) {
+func (r *reversal) confirmed(ctx context.Context, asked *table[*group]) (ix *mailindex.Index, restored int, err error) {
 	if r.run.HistoryTo == 0 {
-		return nil, len(asked), nil
+		return nil, asked.n, nil
 	}
 	err = r.DB.Tenant(ctx, r.c.CustomerID, func(tx *store.Tx) (err error) {
 		ix, err = loadIndex(tx, r.box, r.target.Mailbox)
@@ -259,11 +271,11 @@ func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]*gro
 	if ix != nil && ix.HistoryID < r.run.HistoryTo {
 		ix = nil // it would miss what came in between; the next job follows from where it stands
 	}
-	back := map[sweep.MessageID]bool{}
+	back := over[bool](r.order)
 	end, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
 		for _, c := range changes {
-			if g, ours := asked[c.ID]; ours && len(common(c.Added, g.Removed))+len(common(c.Removed, g.Added)) > 0 {
-				back[c.ID] = true
+			if g := asked.at(c.ID); g != nil && len(common(c.Added, g.Removed))+len(common(c.Removed, g.Added)) > 0 {
+				back.put(c.ID, true)
 			}
 		}
 		if ix != nil {
@@ -272,12 +284,12 @@ func (r *reversal) confirmed(ctx context.Context, asked map[sweep.MessageID]*gro
 		return nil
 	})
 	if errors.Is(err, gmail.ErrHistoryGone) {
-		return nil, len(asked), nil
+		return nil, asked.n, nil
 	}
 	if ix != nil {
 		ix.HistoryID = max(ix.HistoryID, end)
 	}
-	return ix, len(back), err
+	return ix, back.n, err
 }
 
 // dropLabel removes a label that the run made, once nothing carries it.

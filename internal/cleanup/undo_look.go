@@ -24,20 +24,20 @@ func (r *reversal) look(ctx context.Context) error {
 }
 
 func (r *reversal) lookByHistory(ctx context.Context) error {
-	member := map[sweep.MessageID]group{}
-	for _, g := range r.groups {
+	member := over[*group](r.order)
+	for i, g := range r.groups {
 		for _, id := range g.IDs {
-			member[id] = group{Added: g.Added, Removed: g.Removed}
+			member.put(id, &r.groups[i])
 		}
 	}
 	has := map[sweep.MessageID]map[string]bool{}
 	_, err := r.mbox.History(ctx, r.run.HistoryTo, func(changes []mailindex.Change) error {
 		for _, c := range changes {
-			if _, ours := member[c.ID]; !ours || r.mine[c.ID] {
+			if member.at(c.ID) == nil || r.mine.at(c.ID) {
 				continue
 			}
 			if c.Kind == mailindex.Deleted {
-				r.gone[c.ID] = true
+				r.gone.put(c.ID, true)
 				continue
 			}
 			if has[c.ID] == nil {
@@ -53,8 +53,8 @@ func (r *reversal) lookByHistory(ctx context.Context) error {
 		return nil
 	})
 	for id, labels := range has {
-		if disturbed(member[id], labels) {
-			r.moved[id] = true
+		if disturbed(*member.at(id), labels) {
+			r.moved.put(id, true)
 		}
 	}
 	return err
@@ -82,14 +82,11 @@ func (r *reversal) lookByListing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	present := map[sweep.MessageID]bool{}
 	all, err := r.collect(ctx, gmail.Search{})
 	if err != nil {
 		return err
 	}
-	for _, id := range all {
-		present[id] = true
-	}
+	present := r.among(all)
 	for _, g := range r.groups {
 		if err := r.compare(ctx, g, present, trashed, spam); err != nil {
 			return err
@@ -98,20 +95,26 @@ func (r *reversal) lookByListing(ctx context.Context) error {
 	return nil
 }
 
-func (r *reversal) labelled(ctx context.Context, label string) (map[sweep.MessageID]bool, error) {
+// labelled are the messages of the run that have a label: none where there is no such label.
+func (r *reversal) labelled(ctx context.Context, label string) (*table[bool], error) {
 	found, err := r.collect(ctx, gmail.WithLabel(label))
 	if errors.Is(err, gmail.ErrLabelGone) {
-		return map[sweep.MessageID]bool{}, nil
+		return r.among(nil), nil
 	}
-	set := make(map[sweep.MessageID]bool, len(found))
-	for _, id := range found {
-		set[id] = true
-	}
-	return set, err
+	return r.among(found), err
 }
 
-func (r *reversal) compare(ctx context.Context, g group, present, trashed, spam map[sweep.MessageID]bool) error {
-	have := map[string]map[sweep.MessageID]bool{sweep.LabelTrash: trashed, sweep.LabelSpam: spam}
+// among are those of the run's messages that were found.
+func (r *reversal) among(found []sweep.MessageID) *table[bool] {
+	set := over[bool](r.order)
+	for _, id := range found {
+		set.put(id, true)
+	}
+	return &set
+}
+
+func (r *reversal) compare(ctx context.Context, g group, present, trashed, spam *table[bool]) error {
+	have := map[string]*table[bool]{sweep.LabelTrash: trashed, sweep.LabelSpam: spam}
 	for _, l := range append(slices.Clone(g.Added), g.Removed...) {
 		if have[l] == nil {
 			set, err := r.labelled(ctx, l)
@@ -123,16 +126,16 @@ func (r *reversal) compare(ctx context.Context, g group, present, trashed, spam 
 	}
 	ownTrash := slices.Contains(g.Added, sweep.LabelTrash)
 	for _, id := range g.IDs {
-		if r.mine[id] {
+		if r.mine.at(id) {
 			continue
 		}
-		lacks := slices.ContainsFunc(g.Added, func(l string) bool { return !have[l][id] })
-		again := slices.ContainsFunc(g.Removed, func(l string) bool { return have[l][id] })
+		lacks := slices.ContainsFunc(g.Added, func(l string) bool { return !have[l].at(id) })
+		again := slices.ContainsFunc(g.Removed, func(l string) bool { return have[l].at(id) })
 		switch {
-		case !present[id] && !trashed[id] && !spam[id]:
-			r.gone[id] = true
-		case lacks || again || spam[id] || trashed[id] && !ownTrash:
-			r.moved[id] = true
+		case !present.at(id) && !trashed.at(id) && !spam.at(id):
+			r.gone.put(id, true)
+		case lacks || again || spam.at(id) || trashed.at(id) && !ownTrash:
+			r.moved.put(id, true)
 		}
 	}
 	return nil
