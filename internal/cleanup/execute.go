@@ -32,17 +32,15 @@ type execution struct {
 	proof   evidence
 	open    bool             // of some messages it cannot be told what they are now: they are left
 	anyMay  bool             // history did not reach back to the freeze: every message may have changed
-	clean   table[bool]      // of what is left of the plan, as of checked
-	checked int              // what was news by then, or never
+	clean   table[bool]      // of what is left of the plan, as of checked; of no list: nothing is known
+	checked int              // what was news by then
 	listed  mailindex.Listed // leaves that the index does not know
 }
-
-const never = -1
 
 // execute does what the plan shows, or less: protections and criteria are looked at again, each skip has its reason. What hears ends when
 // the claim is to stop; the settlement does not.
 func (w *work) execute(ctx, hear context.Context) error {
-	x := &execution{work: w, asked: map[int]batchSet{}, done: map[int]bool{}, unsure: map[int]batchSet{}, skipped: map[sweep.MessageID]sweep.Reason{}, checked: never}
+	x := &execution{work: w, asked: map[int]batchSet{}, done: map[int]bool{}, unsure: map[int]batchSet{}, skipped: map[sweep.MessageID]sweep.Reason{}}
 	err := x.prepare(ctx, hear)
 	if err != nil && (len(x.asked) == 0 || x.ix == nil) {
 		return err // nothing was asked of Gmail, by no claim of this job: the plan stays as it is
@@ -217,7 +215,7 @@ func (x *execution) options() mailindex.SelectOptions {
 
 // recheck looks again at what is left of the plan from batch n on, if there is news.
 func (x *execution) recheck(ctx context.Context, n int) error {
-	if x.checked == x.look.news {
+	if x.clean.of != nil && x.checked == x.look.news {
 		return nil
 	}
 	if err := x.knowKeepList(ctx, x.ix, x.head.Spec, x.toTheEnd); err != nil {

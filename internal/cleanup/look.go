@@ -165,7 +165,7 @@ func (x *execution) lookAnew(ctx context.Context) error {
 		}
 	}
 	x.ix, x.anyMay = ix, true
-	x.checked, x.listed = never, nil
+	x.clean, x.listed = table[bool]{}, nil
 	from := ix.HistoryID
 	if len(x.asked) > 0 && !known { // history may still reach over what an earlier claim did
 		from = min(from, x.run.HistoryFrom)

@@ -7,7 +7,7 @@ import (
 	"mailsweep/internal/sweep"
 )
 
-// table holds something of the messages of a list, in a quarter of the room of a map. The zero value of V stands for nothing.
+// table holds something of the messages of a list, in less room than a map. The zero value of V stands for nothing.
 type table[V comparable] struct {
 	of   ids // in order; all tables of a list share it
 	held []V // by place in it; nil while nothing is held

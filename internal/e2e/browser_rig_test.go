@@ -58,10 +58,16 @@ func (r *rig) browse(t *testing.T) *browser {
 	ctx, closeTab := chromedp.NewContext(ctx)
 	t.Cleanup(closeTab)
 	b := &browser{t: t, ctx: ctx, base: r.API, shots: os.Getenv("SHOTS")}
-	defer time.AfterFunc(patience, stop).Stop() // the first call starts the browser, which lives as long as its context
-	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1024, 800)))
-	require.NoError(t, chromedp.Listen(ctx, b.hear))
+	b.begin(stop)
 	return b
+}
+
+// begin opens the tab, or gives up: the first call has no deadline of its own, since what it opens lives as long as its context.
+func (b *browser) begin(giveUp func()) {
+	b.t.Helper()
+	defer time.AfterFunc(patience, giveUp).Stop()
+	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.EmulateViewport(1024, 800)))
+	require.NoError(b.t, chromedp.Listen(b.ctx, b.hear))
 }
 
 // hear notes what a page does that it must not. Google's consent page is another site, and is left alone.

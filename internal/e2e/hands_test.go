@@ -100,8 +100,7 @@ func (b *browser) beside() *browser {
 	ctx, closeTab := chromedp.NewContext(b.ctx)
 	b.t.Cleanup(closeTab)
 	other := &browser{t: b.t, ctx: ctx, base: b.base}
-	require.NoError(b.t, chromedp.Do(ctx, chromedp.EmulateViewport(1024, 800)))
-	require.NoError(b.t, chromedp.Listen(ctx, other.hear))
+	other.begin(closeTab)
 	return other
 }
 

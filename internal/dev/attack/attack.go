@@ -235,37 +235,51 @@ func (r *ground) log(name string) string { return filepath.Join(r.Dir, "attack",
 
 // run runs a program, keeps what it says, and returns that with its exit code.
 func (r *ground) run(ctx context.Context, log, program string, args ...string) (said string, code int, err error) {
-	return r.keep(exec.CommandContext(ctx, program, args...), log)
+	file, err := r.file(log)
+	if err != nil {
+		return "", 0, err
+	}
+	defer file.Close()
+	return r.keep(ctx, file, file, program, args...)
 }
 
 // answer is run of which only the answer counts, not what is said beside it, such as what is downloaded first: that is kept in a file of its own.
 func (r *ground) answer(ctx context.Context, log, program string, args ...string) (said string, code int, err error) {
-	beside, err := os.Create(r.log(log + ".err"))
+	file, err := r.file(log)
 	if err != nil {
-		return "", 0, fmt.Errorf("keep what %s says: %w", program, err)
-	}
-	defer beside.Close()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Stderr = beside
-	return r.keep(cmd, log)
-}
-
-func (r *ground) keep(cmd *exec.Cmd, log string) (said string, code int, err error) {
-	program := cmd.Args[0]
-	file, err := os.OpenFile(r.log(log), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
-	if err != nil {
-		return "", 0, fmt.Errorf("keep what %s says: %w", program, err)
+		return "", 0, err
 	}
 	defer file.Close()
-	cmd.Dir, cmd.Stdout = r.Root, file // not a pipe: node leaves what is in one when it ends
-	if cmd.Stderr == nil {
-		cmd.Stderr = file
+	beside, err := r.file(log + ".err")
+	if err != nil {
+		return "", 0, err
 	}
+	defer beside.Close()
+	said, code, err = r.keep(ctx, file, beside, program, args...)
+	if code != 0 || err != nil {
+		complaint, e := os.ReadFile(beside.Name())
+		said, err = said+string(complaint), errors.Join(err, e)
+	}
+	return said, code, err
+}
+
+// file is where what somebody says is kept.
+func (r *ground) file(log string) (*os.File, error) {
+	file, err := os.OpenFile(r.log(log), os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("keep what is said: %w", err)
+	}
+	return file, nil
+}
+
+func (r *ground) keep(ctx context.Context, file, beside *os.File, program string, args ...string) (said string, code int, err error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.Root, file, beside // not a pipe: node leaves what is in one when it ends
 	err = cmd.Run()
 	if e := (*exec.ExitError)(nil); errors.As(err, &e) && e.ExitCode() >= 0 {
 		code, err = e.ExitCode(), nil
 	}
-	raw, e := os.ReadFile(r.log(log))
+	raw, e := os.ReadFile(file.Name())
 	err = errors.Join(err, e)
 	if err != nil {
 		err = fmt.Errorf("run %s: %w", program, err)

@@ -39,7 +39,7 @@ type tally struct {
 type packageTally struct {
 	passed, failed, skipped int
 	output                  map[string][]string // by test; "" is the package's own
-	running                 map[string]bool     // of the tests that began and have not ended, those that do not wait for their turn
+	running                 map[string]bool     // the tests that began and have not ended; false: it waits for its turn
 }
 
 func newTally(out *screen) *tally {
@@ -187,12 +187,12 @@ func (t *tally) progress() string {
 	return fmt.Sprintf("%d packages done, %d tests passed (%s)%s", t.done, t.passed, took, t.underWay())
 }
 
-// underWay names the tests that are running: some of them may never end. Those in which others run are left out.
+// underWay names some of the tests that are running: one of them may never end.
 func (t *tally) underWay() string {
 	var names []string
 	for pkg, p := range t.packages {
 		for test, running := range p.running {
-			if running && !slices.ContainsFunc(slices.Collect(maps.Keys(p.running)), func(other string) bool { return strings.HasPrefix(other, test+"/") }) {
+			if running {
 				names = append(names, short(pkg)+" "+test)
 			}
 		}
@@ -202,12 +202,10 @@ func (t *tally) underWay() string {
 	}
 	slices.Sort(names)
 	const shown = 4
-	rest := max(0, len(names)-shown)
-	line := ": " + strings.Join(names[:len(names)-rest], ", ")
-	if rest > 0 {
-		line += fmt.Sprintf(" and %d more", rest)
+	if more := len(names) - shown; more > 0 {
+		names = append(names[:shown], fmt.Sprintf("%d more", more))
 	}
-	return line
+	return ": " + strings.Join(names, ", ")
 }
 
 // summary repeats at the end what a reader of a long output looks for.
